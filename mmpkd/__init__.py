@@ -1,0 +1,1 @@
+"""Multimodal privileged knowledge distillation for vision transformers."""

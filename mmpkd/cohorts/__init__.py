@@ -1,0 +1,1 @@
+"""Cohorts: every data set becomes the same four tables."""

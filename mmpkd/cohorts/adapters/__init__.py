@@ -1,0 +1,1 @@
+"""One adapter a data set: `<name>.py` with `read(cohort, labels) -> CohortTables`."""

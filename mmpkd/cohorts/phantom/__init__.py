@@ -1,0 +1,1 @@
+"""Phantom cohorts: fabricated trees in the exact layouts of the real downloads."""

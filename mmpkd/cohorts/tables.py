@@ -1,0 +1,142 @@
+"""The four tables that every cohort adapter returns, and the records that it set aside.
+
+images      image_id, patient_id, study_id, split, path, view, laterality, rows, columns
+labels      image_id, one float column a label: 1, 0, NaN = unknown or masked
+rois        roi_id, image_id, label, kind, x0, y0, x1, y1, polygon, mask_path
+privileged  record_id, key, patient_id, split, then the raw report or the raw metadata columns
+rejected    record, reason
+
+`path` and `mask_path` are relative to the cohort's image root. Boxes and polygons are in pixels of the original
+image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1). `polygon` is
+JSON: [[x, y], ...]. `key` names the images that a privileged record speaks of: a study_id or an image_id, as
+`key_name` says. `rows` and `columns` are <NA> where only the image's header knows them.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from mmpkd.files import write_csv, write_json, write_parquet
+
+SPLITS = ("train", "validate", "test")
+ROI_KINDS = ("box", "polygon", "mask")
+IMAGE_COLUMNS = {
+    "image_id": "str",
+    "patient_id": "str",
+    "study_id": "str",
+    "split": "str",
+    "path": "str",
+    "view": "str",
+    "laterality": "str",
+    "rows": "Int32",
+    "columns": "Int32",
+}
+ROI_COLUMNS = {
+    "roi_id": "str",
+    "image_id": "str",
+    "label": "str",
+    "kind": "str",
+    "x0": "float64",
+    "y0": "float64",
+    "x1": "float64",
+    "y1": "float64",
+    "polygon": "str",
+    "mask_path": "str",
+}
+PRIVILEGED_COLUMNS = {"record_id": "str", "key": "str", "patient_id": "str", "split": "str"}
+REJECTED_COLUMNS = {"record": "str", "reason": "str"}
+
+
+class TableError(ValueError):
+    """A cohort table breaks its contract; the message names the table, the column and the first offending row."""
+
+
+def empty(columns: dict[str, str]) -> pd.DataFrame:
+    """An empty table of the given columns."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
+
+
+@dataclass
+class CohortTables:
+    """What an adapter returns. `image_root` is the folder that `path` and `mask_path` start from."""
+
+    image_root: Path
+    images: pd.DataFrame
+    labels: pd.DataFrame
+    rois: pd.DataFrame = field(default_factory=lambda: empty(ROI_COLUMNS))
+    privileged: pd.DataFrame = field(default_factory=lambda: empty(PRIVILEGED_COLUMNS))
+    rejected: pd.DataFrame = field(default_factory=lambda: empty(REJECTED_COLUMNS))
+    key_name: Literal["study_id", "image_id"] = "study_id"
+    notes: dict[str, int] = field(default_factory=dict)  # counted decisions, such as patients moved between splits
+
+    def __post_init__(self) -> None:
+        self.images = _conform(self.images, IMAGE_COLUMNS, "images", key="image_id")
+        self.rois = _conform(self.rois, ROI_COLUMNS, "rois", key="roi_id")
+        self.privileged = _conform(self.privileged, PRIVILEGED_COLUMNS, "privileged", key="record_id")
+        self.rejected = _conform(self.rejected, REJECTED_COLUMNS, "rejected")
+        self.labels = _conform(self.labels, {"image_id": "str"}, "labels", key="image_id")
+        self._check()
+
+    @property
+    def label_names(self) -> list[str]:
+        """The labels that this cohort knows."""
+        return [name for name in self.labels.columns if name != "image_id"]
+
+    def _check(self) -> None:
+        _among(self.images, "images", "split", SPLITS)
+        _among(self.privileged, "privileged", "split", SPLITS)
+        _among(self.rois, "rois", "kind", ROI_KINDS)
+        known = self.images["image_id"]
+        if list(self.labels["image_id"]) != list(known):
+            raise TableError("labels: rows must be those of images, in the same order")
+        _among(self.rois, "rois", "image_id", known)
+        if len(self.images):
+            _among(self.privileged, "privileged", "key", self.images[self.key_name])
+        splits = self.images.groupby("patient_id")["split"].nunique()
+        if (splits > 1).any():
+            raise TableError(f"images: {int((splits > 1).sum())} patients stand in more than one split")
+        values = self.labels[self.label_names]
+        if not (values.isna() | values.isin([0.0, 1.0])).all(axis=None):
+            raise TableError("labels: values must be 1, 0 or NaN")
+
+    def write(self, folder: str | Path) -> None:
+        """Writes the tables and `cohort.json` to `folder`."""
+        folder = Path(folder)
+        for name in ("images", "labels", "rois", "privileged"):
+            write_parquet(getattr(self, name), folder / f"{name}.parquet")
+        write_csv(self.rejected, folder / "rejected.csv")
+        facts = {"image_root": str(self.image_root), "key_name": self.key_name, "notes": self.notes}
+        write_json(facts, folder / "cohort.json")
+
+
+def read_tables(folder: str | Path) -> CohortTables:
+    """Reads what `CohortTables.write` wrote."""
+    folder = Path(folder)
+    facts = json.loads((folder / "cohort.json").read_text(encoding="utf-8"))
+    return CohortTables(
+        image_root=Path(facts["image_root"]),
+        key_name=facts["key_name"],
+        notes=facts["notes"],
+        rejected=pd.read_csv(folder / "rejected.csv", dtype=str, keep_default_na=False),
+        **{name: pd.read_parquet(folder / f"{name}.parquet") for name in ("images", "labels", "rois", "privileged")},
+    )
+
+
+def _conform(table: pd.DataFrame, columns: dict[str, str], name: str, key: str | None = None) -> pd.DataFrame:
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        raise TableError(f"{name}: missing column(s) {', '.join(missing)}")
+    further = [column for column in table.columns if column not in columns]
+    table = table[list(columns) + further].astype(columns).reset_index(drop=True)
+    if key is not None and table[key].duplicated().any():
+        raise TableError(f"{name}: {int(table[key].duplicated().sum())} duplicate values of {key}")
+    return table
+
+
+def _among(table: pd.DataFrame, name: str, column: str, allowed) -> None:
+    wrong = ~table[column].isin(allowed)
+    if wrong.any():
+        raise TableError(f"{name}: {int(wrong.sum())} values of {column} are not allowed, first in row {wrong.idxmax()}")

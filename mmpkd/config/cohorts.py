@@ -1,0 +1,40 @@
+"""Where the data are and how they are read."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from mmpkd.config.base import Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Phantom(Section):
+    """A fabricated tree in the layout of the adapter, for studies without data."""
+
+    patients: int = Field(ge=4, description="patients to draw; each has one or more studies or views")
+    seed: int = Field(ge=0, description="seed of the tree; cohorts of one study need different seeds")
+    label_noise: Share = Field(0.5, description="how readily a report misses or hedges a mild finding (0: never)")
+    marker: Share = Field(0.0, description="share of positive training images that bear a confounding marker (0: off)")
+
+
+class Cohort(Section):
+    """One data set. Exactly one of `root` and `phantom` is set."""
+
+    adapter: str = Field(description="a module of mmpkd/cohorts/adapters")
+    root: Path | None = Field(None, description="folder of the download")
+    phantom: Phantom | None = Field(None, description="fabricate the tree instead of reading one")
+    folders: dict[str, Path] = Field({}, description="folders that are not below root, by the adapter's names for them")
+    options: dict[str, bool | int | float | str | list[str] | dict[str, str]] = Field(
+        {}, description="choices of the adapter, see its module"
+    )
+    images: bool = Field(True, description="false: tables alone, no image is looked for")
+    shards: int = Field(1, ge=1, description="jobs, and files of the image store, that the images are divided among")
+    restricted: bool = Field(False, description="true: no picture of it is shown in the report")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Cohort":
+        if (self.root is None) == (self.phantom is None):
+            raise ValueError("set exactly one of root (a folder) and phantom (fabricated data); null unsets a key")
+        return self

@@ -1,0 +1,1 @@
+"""Privileged data: what exists at training time only."""
