@@ -1,0 +1,39 @@
+# Two commands do all the set-up: `make all` runs the study on phantom cohorts, `make test` passes the tests.
+
+CORES ?= 8
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := $(CURDIR)/.venv/bin
+# One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: all test smoke lint lock clean
+
+all: .venv/.installed
+	$(BIN)/snakemake --cores $(CORES) all
+
+smoke: .venv/.installed
+	$(BIN)/snakemake --cores $(CORES) --configfile studies/smoke.yaml all
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+.venv/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+# After a change of pyproject.toml: pins of what an environment that meets it holds, without local build tags.
+lock:
+	$(BIN)/python -m pip install --quiet --upgrade --editable '.[test,slurm]'
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^nvidia-' > requirements.lock
+
+clean:
+	rm -rf results/demo results/smoke

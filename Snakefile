@@ -1,0 +1,34 @@
+"""Multimodal privileged knowledge distillation, from DICOM to the last figure. See README.md."""
+
+import os
+import sys
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+sys.path.insert(0, workflow.basedir)
+os.environ["PYTHONPATH"] = os.pathsep.join([workflow.basedir, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/cohorts.smk"
+include: "rules/preprocess.smk"
+include: "rules/privileged.smk"
+include: "rules/teachers.smk"
+include: "rules/students.smk"
+include: "rules/attention.smk"
+include: "rules/evaluation.smk"
+include: "rules/tables.smk"
+include: "rules/figures.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        [table_files(name) for name in STUDY.tables],
+        [figure_files(name) for name in STUDY.figures],
+        result("report.html") if STUDY.report else [],

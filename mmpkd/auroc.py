@@ -1,0 +1,32 @@
+"""Area under the receiver operating characteristic curve, with ties and unknown labels."""
+
+import numpy as np
+from scipy.stats import rankdata
+
+
+def auroc(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """AUROC a column, as the Mann-Whitney statistic: P(score of a positive > score of a negative), ties count one half.
+
+    Args:
+        scores: N or N x L, NaN where there is no score.
+        targets: the same shape: 1, 0, or NaN for unknown.
+
+    Returns:
+        A float, or L values; NaN where only one class is known.
+    """
+    scores, targets = np.asarray(scores, dtype=np.float64), np.asarray(targets, dtype=np.float64)
+    if scores.ndim == 1:
+        return auroc(scores[:, None], targets[:, None])[0]
+    known = ~(np.isnan(scores) | np.isnan(targets))
+    ranks = rankdata(np.where(known, scores, np.inf), axis=0)  # the unknown rank last and so move no other
+    positive = known & (targets == 1)
+    n_positive = positive.sum(axis=0)
+    pairs = n_positive * (known & (targets == 0)).sum(axis=0)
+    wins = np.where(positive, ranks, 0.0).sum(axis=0) - n_positive * (n_positive + 1) / 2
+    return np.divide(wins, pairs, out=np.full(len(pairs), np.nan), where=pairs > 0)
+
+
+def macro_auroc(scores: np.ndarray, targets: np.ndarray) -> float:
+    """Mean AUROC of the labels that have both classes; NaN if none has."""
+    values = auroc(scores, targets)
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

@@ -1,0 +1,120 @@
+"""The student: a timm vision transformer that sees one grey image and nothing else."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+import mmpkd.models.torchvision_schema  # noqa: F401  (before timm)
+import timm
+from mmpkd.config.students import Student as StudentConfig
+from mmpkd.files import atomic
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+
+class CheckpointError(ValueError):
+    """A checkpoint does not fit the model; the message names the file and the tensors."""
+
+
+@dataclass
+class StudentOutput:
+    """`logits` N x L before the sigmoid; `embedding` N x D, the class token that the head reads."""
+
+    logits: torch.Tensor
+    embedding: torch.Tensor
+
+
+class Student(nn.Module):
+    """A timm vision transformer with a class token and one logit a label.
+
+    Attributes:
+        vit: the timm model.
+        labels: names of the logits.
+        facts: what `load` needs to build it again.
+    """
+
+    def __init__(self, config: StudentConfig, size: int, labels: list[str]) -> None:
+        """Builds the model with weights drawn from torch's global generator; see `create` for a seeded one.
+
+        Raises:
+            ValueError: unknown to timm, or not a vision transformer with a class token.
+        """
+        super().__init__()
+        self.labels = list(labels)
+        self.facts = {"config": config.model_dump(mode="json"), "size": size, "labels": self.labels}
+        try:
+            self.vit = timm.create_model(
+                config.model, img_size=size, in_chans=1, num_classes=len(labels), **config.arguments
+            )
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"student.model {config.model!r}, student.arguments {config.arguments}: {error}") from error
+        if not getattr(self.vit, "has_class_token", False):
+            raise ValueError(
+                f"student.model {config.model!r} has no class token, whose attention is what is studied; "
+                "choose a vision transformer with one, such as vit_small_patch16_224"
+            )
+        self.mean, self.std = config.mean, config.std
+
+    def forward(self, images: torch.Tensor) -> StudentOutput:
+        """Images N x 1 x S x S, grey values 0 to 1."""
+        tokens = self.vit.forward_features(self.normalise(images))
+        embedding = self.vit.forward_head(tokens, pre_logits=True)
+        return StudentOutput(self.vit.head(embedding), embedding)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Grey values 0 to 1 as the transformer takes them."""
+        return (images - self.mean) / self.std
+
+
+def create(config: StudentConfig, size: int, labels: list[str], seed: int) -> Student:
+    """A student with random weights that `seed` alone decides."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Student(config, size, labels)
+
+
+def load_backbone(student: Student, path: str | Path) -> None:
+    """Copies all weights but the head's from a file that `save` wrote.
+
+    Raises:
+        CheckpointError: tensors are missing or of another shape.
+    """
+    state = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("head.")}
+    own = student.vit.state_dict()
+    wrong = [
+        f"{name} {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(own[name].shape)}"
+        for name in own
+        if not name.startswith("head.") and (name not in state or state[name].shape != own[name].shape)
+    ]
+    if state and wrong:
+        raise CheckpointError(f"{path}: does not fit the student: {'; '.join(wrong[:3])} ({len(wrong)} tensors)")
+    student.vit.load_state_dict(state, strict=False)
+
+
+def save(student: Student, path: str | Path) -> None:
+    """Writes weights, and in the metadata of the file all that is needed to build the model again."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in student.vit.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(state, temporary, metadata={"mmpkd": json.dumps(student.facts, sort_keys=True)})
+
+
+def load(path: str | Path) -> Student:
+    """Reads what `save` wrote.
+
+    Raises:
+        CheckpointError: not such a file.
+    """
+    with safe_open(path, framework="pt") as archive:
+        metadata = archive.metadata() or {}
+    if "mmpkd" not in metadata:
+        raise CheckpointError(f"{path}: not written by this project; make it again with the rule train_student")
+    facts = json.loads(metadata["mmpkd"])
+    student = create(StudentConfig.model_validate(facts["config"]), facts["size"], facts["labels"], seed=0)
+    try:
+        student.vit.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return student.eval()

@@ -1,0 +1,53 @@
+"""Phantom trees, and every data set as four tables."""
+
+
+rule phantom:
+    input:
+        code=code("phantom"),
+    output:
+        tree=directory(result("phantom/{cohort}/tree")),
+        truth=result("phantom/{cohort}/truth.parquet"),
+    log:
+        log_of("phantom/{cohort}"),
+    benchmark:
+        benchmark_of("phantom/{cohort}")
+    params:
+        adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
+        phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Phantom tree of {wildcards.cohort}"
+    script:
+        "../workflow_scripts/phantom.py"
+
+
+rule cohort:
+    input:
+        tree=lambda w: result(f"phantom/{w.cohort}/tree") if STUDY.cohorts[w.cohort].phantom else [],
+        code=code("cohort"),
+        adapter=lambda w: os.path.relpath(f"{workflow.basedir}/mmpkd/cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}.py"),
+    output:
+        images=result("cohorts/{cohort}/images.parquet"),
+        labels=result("cohorts/{cohort}/labels.parquet"),
+        rois=result("cohorts/{cohort}/rois.parquet"),
+        privileged=result("cohorts/{cohort}/privileged.parquet"),
+        rejected=result("cohorts/{cohort}/rejected.csv"),
+        facts=result("cohorts/{cohort}/cohort.json"),
+    log:
+        log_of("cohort/{cohort}"),
+    benchmark:
+        benchmark_of("cohort/{cohort}")
+    params:
+        cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
+        labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    message:
+        "Tables of {wildcards.cohort}"
+    script:
+        "../workflow_scripts/cohort.py"

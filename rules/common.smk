@@ -1,0 +1,88 @@
+"""The validated configuration and the names of files."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from mmpkd.config.study import ConfigError, load
+from mmpkd.dependencies import library_files
+
+try:
+    STUDY = load(config)
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+DOMAINS = list(STUDY.domains)
+COHORTS = list(STUDY.domain_of)
+PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
+TRAINED = [name for name in STUDY.arms]
+SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
+
+
+wildcard_constraints:
+    domain="|".join(DOMAINS),
+    cohort="|".join(COHORTS),
+    arm="|".join(STUDY.arms),
+    seed=r"\d+",
+    shard=r"\d+",
+
+
+def result(path):
+    """A file of this study."""
+    return f"results/{STUDY.study}/{path}"
+
+
+def log_of(path):
+    return result(f"logs/{path}.log")
+
+
+def benchmark_of(path):
+    return result(f"benchmarks/{path}.tsv")
+
+
+def code(rule_name):
+    """The library files that a rule's script uses: an edit of one re-runs the rule."""
+    files = library_files(SCRIPTS / f"{rule_name}.py")
+    return [os.path.relpath(path) for path in files]
+
+
+def plain(section):
+    """A section of the configuration as plain values, so that Snakemake sees when it changes."""
+    return section.model_dump(mode="json")
+
+
+def cohort_tables(cohort):
+    names = ("images.parquet", "labels.parquet", "rois.parquet", "privileged.parquet", "rejected.csv", "cohort.json")
+    return [result(f"cohorts/{cohort}/{name}") for name in names]
+
+
+def shard_folders(cohort):
+    if not STUDY.cohorts[cohort].images:
+        return []
+    return [result(f"images/{cohort}/shard{k}") for k in range(STUDY.cohorts[cohort].shards)]
+
+
+def shard_files(cohort):
+    names = ("pixels.npy", "geometry.parquet", "rois.npy", "rois.parquet", "rejected.csv")
+    return [f"{folder}/{name}" for folder in shard_folders(cohort) for name in names]
+
+
+def table_files(name):
+    return [result(f"tables/{name}.{kind}") for kind in ("csv", "md", "tex", "caption.txt")]
+
+
+def figure_files(name):
+    return [result(f"figures/{name}.{kind}") for kind in ("pdf", "png", "caption.txt")]
+
+
+def missing_roots():
+    """Folders that the configuration names and that are not there."""
+    for name in COHORTS:
+        cohort = STUDY.cohorts[name]
+        for key, folder in {"root": cohort.root, **{f"folders.{k}": v for k, v in cohort.folders.items()}}.items():
+            if folder is not None and not folder.is_dir():
+                yield f"cohorts.{name}.{key}: there is no folder {folder}; download the data set there or correct the path"
+
+
+if missing := list(missing_roots()):
+    raise WorkflowError("the configuration is wrong:\n  " + "\n  ".join(missing))

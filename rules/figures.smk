@@ -1,0 +1,202 @@
+"""The figures: each as PDF and PNG with its caption."""
+
+
+rule figure_method:
+    input:
+
+        code=code("figure_method"),
+    output:
+        pdf=result("figures/method.pdf"),
+        png=result("figures/method.png"),
+        caption=result("figures/method.caption.txt"),
+    log:
+        log_of("figure_method"),
+    benchmark:
+        benchmark_of("figure_method/all")
+    params:
+        study=plain_facts(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: method"
+    script:
+        "../workflow_scripts/figure_method.py"
+
+
+rule figure_cohorts:
+    input:
+        cohorts=[file for name in COHORTS for file in cohort_tables(name)],
+        images=[file for name in PICTURED for file in shard_files(name)],
+        code=code("figure_cohorts"),
+    output:
+        pdf=result("figures/cohorts.pdf"),
+        png=result("figures/cohorts.png"),
+        caption=result("figures/cohorts.caption.txt"),
+    log:
+        log_of("figure_cohorts"),
+    benchmark:
+        benchmark_of("figure_cohorts/all")
+    params:
+        folders={name: result(f"cohorts/{name}") for name in COHORTS},
+        shards={name: shard_folders(name) for name in COHORTS},
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: cohorts"
+    script:
+        "../workflow_scripts/figure_cohorts.py"
+
+
+rule figure_training:
+    input:
+        histories=[result(f"students/{d}/{a}/seed{k}/history.csv") for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
+        code=code("figure_training"),
+    output:
+        pdf=result("figures/training.pdf"),
+        png=result("figures/training.png"),
+        caption=result("figures/training.caption.txt"),
+    log:
+        log_of("figure_training"),
+    benchmark:
+        benchmark_of("figure_training/all")
+    params:
+        students=[(d, a, k) for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: training"
+    script:
+        "../workflow_scripts/figure_training.py"
+
+
+rule figure_classification:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("figure_classification"),
+    output:
+        pdf=result("figures/classification.pdf"),
+        png=result("figures/classification.png"),
+        caption=result("figures/classification.caption.txt"),
+    log:
+        log_of("figure_classification"),
+    benchmark:
+        benchmark_of("figure_classification/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: classification"
+    script:
+        "../workflow_scripts/figure_classification.py"
+
+
+rule figure_attention_examples:
+    input:
+        **evaluation_inputs(),
+        scores=result("evaluation/scores.parquet"),
+        maps=[result(f"attention/{d}/{a}/seed{k}/{STUDY.domains[d].training}.npz") for d in DOMAINS for a in ("baseline", "mmpkd") for k in STUDY.seeds],
+        code=code("figure_attention_examples"),
+    output:
+        pdf=result("figures/attention_examples.pdf"),
+        png=result("figures/attention_examples.png"),
+        caption=result("figures/attention_examples.caption.txt"),
+    log:
+        log_of("figure_attention_examples"),
+    benchmark:
+        benchmark_of("figure_attention_examples/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+        shards={name: shard_folders(name) for name in PICTURED},
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: examples of attention maps"
+    script:
+        "../workflow_scripts/figure_attention_examples.py"
+
+
+rule figure_localization:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("figure_localization"),
+    output:
+        pdf=result("figures/localization.pdf"),
+        png=result("figures/localization.png"),
+        caption=result("figures/localization.caption.txt"),
+    log:
+        log_of("figure_localization"),
+    benchmark:
+        benchmark_of("figure_localization/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: localisation in the domain of training"
+    script:
+        "../workflow_scripts/figure_localization.py"
+
+
+rule figure_cross_domain:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("figure_cross_domain"),
+    output:
+        pdf=result("figures/cross_domain.pdf"),
+        png=result("figures/cross_domain.png"),
+        caption=result("figures/cross_domain.caption.txt"),
+    log:
+        log_of("figure_cross_domain"),
+    benchmark:
+        benchmark_of("figure_cross_domain/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: gains across cohorts and domains"
+    script:
+        "../workflow_scripts/figure_cross_domain.py"
+
+
+rule figure_claims:
+    input:
+        table=result("tables/claims.csv"),
+        code=code("figure_claims"),
+    output:
+        pdf=result("figures/claims.pdf"),
+        png=result("figures/claims.png"),
+        caption=result("figures/claims.caption.txt"),
+    log:
+        log_of("figure_claims"),
+    benchmark:
+        benchmark_of("figure_claims/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Figure: claims"
+    script:
+        "../workflow_scripts/figure_claims.py"

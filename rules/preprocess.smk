@@ -1,0 +1,28 @@
+"""DICOM to the memory-mapped image store; regions of interest through the same geometry."""
+
+
+rule preprocess:
+    input:
+        cohort=lambda w: cohort_tables(w.cohort),
+        code=code("preprocess"),
+    output:
+        pixels=result("images/{cohort}/shard{shard}/pixels.npy"),
+        geometry=result("images/{cohort}/shard{shard}/geometry.parquet"),
+        rois=result("images/{cohort}/shard{shard}/rois.npy"),
+        roi_table=result("images/{cohort}/shard{shard}/rois.parquet"),
+        rejected=result("images/{cohort}/shard{shard}/rejected.csv"),
+    log:
+        log_of("preprocess/{cohort}-{shard}"),
+    benchmark:
+        benchmark_of("preprocess/{cohort}-{shard}")
+    params:
+        imaging=plain(STUDY.imaging),
+        shards=lambda w: STUDY.cohorts[w.cohort].shards,
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    message:
+        "Images of {wildcards.cohort}, shard {wildcards.shard}"
+    script:
+        "../workflow_scripts/preprocess.py"

@@ -1,0 +1,24 @@
+"""Report sections and case descriptions: one row a privileged record."""
+
+
+rule privileged:
+    input:
+        cohort=lambda w: cohort_tables(STUDY.domains[w.domain].training),
+        code=code("privileged"),
+    output:
+        records=result("privileged/{domain}/records.parquet"),
+    log:
+        log_of("privileged/{domain}"),
+    benchmark:
+        benchmark_of("privileged/{domain}")
+    params:
+        kind=lambda w: STUDY.domains[w.domain].teacher.kind,
+        labels=lambda w: STUDY.domains[w.domain].labels,
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=60,
+    message:
+        "Privileged records of {wildcards.domain}"
+    script:
+        "../workflow_scripts/privileged.py"

@@ -1,0 +1,184 @@
+"""The tables: each as CSV, Markdown and LaTeX with its caption."""
+
+
+rule table_cohorts:
+    input:
+        cohorts=[file for name in COHORTS for file in cohort_tables(name)],
+        images=[file for name in PICTURED for file in shard_files(name)],
+        code=code("table_cohorts"),
+    output:
+        csv=result("tables/cohorts.csv"),
+        md=result("tables/cohorts.md"),
+        tex=result("tables/cohorts.tex"),
+        caption=result("tables/cohorts.caption.txt"),
+    log:
+        log_of("table_cohorts"),
+    benchmark:
+        benchmark_of("table_cohorts/all")
+    params:
+        folders={name: result(f"cohorts/{name}") for name in COHORTS},
+        shards={name: shard_folders(name) for name in COHORTS},
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: cohorts"
+    script:
+        "../workflow_scripts/table_cohorts.py"
+
+
+rule table_teachers:
+    input:
+        predictions=[result(f"teachers/{name}/predictions.parquet") for name in DOMAINS],
+        code=code("table_teachers"),
+    output:
+        csv=result("tables/teachers.csv"),
+        md=result("tables/teachers.md"),
+        tex=result("tables/teachers.tex"),
+        caption=result("tables/teachers.caption.txt"),
+    log:
+        log_of("table_teachers"),
+    benchmark:
+        benchmark_of("table_teachers/all")
+    params:
+        domains=DOMAINS,
+        evaluation=plain(STUDY.evaluation),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: teachers"
+    script:
+        "../workflow_scripts/table_teachers.py"
+
+
+rule table_classification:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("table_classification"),
+    output:
+        csv=result("tables/classification.csv"),
+        md=result("tables/classification.md"),
+        tex=result("tables/classification.tex"),
+        caption=result("tables/classification.caption.txt"),
+    log:
+        log_of("table_classification"),
+    benchmark:
+        benchmark_of("table_classification/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: classification"
+    script:
+        "../workflow_scripts/table_classification.py"
+
+
+rule table_localization:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("table_localization"),
+    output:
+        csv=result("tables/localization.csv"),
+        md=result("tables/localization.md"),
+        tex=result("tables/localization.tex"),
+        caption=result("tables/localization.caption.txt"),
+    log:
+        log_of("table_localization"),
+    benchmark:
+        benchmark_of("table_localization/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: localisation in the domain of training"
+    script:
+        "../workflow_scripts/table_localization.py"
+
+
+rule table_cross_domain:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("table_cross_domain"),
+    output:
+        csv=result("tables/cross_domain.csv"),
+        md=result("tables/cross_domain.md"),
+        tex=result("tables/cross_domain.tex"),
+        caption=result("tables/cross_domain.caption.txt"),
+    log:
+        log_of("table_cross_domain"),
+    benchmark:
+        benchmark_of("table_cross_domain/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: localisation across cohorts and domains"
+    script:
+        "../workflow_scripts/table_cross_domain.py"
+
+
+rule table_claims:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("table_claims"),
+    output:
+        csv=result("tables/claims.csv"),
+        md=result("tables/claims.md"),
+        tex=result("tables/claims.tex"),
+        caption=result("tables/claims.caption.txt"),
+    log:
+        log_of("table_claims"),
+    benchmark:
+        benchmark_of("table_claims/all")
+    params:
+        evaluation=plain(STUDY.evaluation),
+        claims={name: plain(claim) for name, claim in STUDY.claims.items()},
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: claims"
+    script:
+        "../workflow_scripts/table_claims.py"
+
+
+rule table_runtime:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        teachers=[result(f"teachers/{name}/predictions.parquet") for name in DOMAINS],
+        code=code("table_runtime"),
+    output:
+        csv=result("tables/runtime.csv"),
+        md=result("tables/runtime.md"),
+        tex=result("tables/runtime.tex"),
+        caption=result("tables/runtime.caption.txt"),
+    log:
+        log_of("table_runtime"),
+    benchmark:
+        benchmark_of("table_runtime/all")
+    params:
+        benchmarks=result("benchmarks"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Table: run time"
+    script:
+        "../workflow_scripts/table_runtime.py"

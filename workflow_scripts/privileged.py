@@ -1,0 +1,12 @@
+"""Turns raw reports or case descriptions into one row a privileged record."""
+
+from pathlib import Path
+
+from mmpkd.cohorts.tables import read_tables
+from mmpkd.files import write_parquet
+from mmpkd.logs import log_to
+from mmpkd.privileged.records import build
+
+log_to(snakemake.log[0])
+tables = read_tables(Path(snakemake.input.cohort[0]).parent)
+write_parquet(build(tables, snakemake.params.kind, snakemake.params.labels), snakemake.output.records)
