@@ -33,7 +33,8 @@ def attention_maps(
         methods: of METHODS.
 
     Returns:
-        Features of `vit.forward_features`, N x T x D, and for each method maps N x g x g over the patch grid that sum to one.
+        Features of `vit.forward_features`, N x T x D, and for each method maps over the patch grid, N x g x g, that sum
+        to one.
 
     Raises:
         TypeError: the model has no class token or no attention modules that this function knows.

@@ -100,7 +100,14 @@ def read_table(path: Path, columns: Iterable[str], source: str, optional: Iterab
                 index_col=False,
                 usecols=lambda name: snake_case(name) in wanted,
             )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, EOFError, OSError, zlib.error) as error:
+    except (
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+        UnicodeDecodeError,
+        EOFError,
+        OSError,
+        zlib.error,
+    ) as error:
         raise TableFileError(f"{path}: not a readable CSV file ({error}); download it again: {source}") from error
     table.columns = [snake_case(name) for name in table.columns]
     repeated = sorted(set(table.columns[table.columns.duplicated()]))

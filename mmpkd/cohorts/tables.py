@@ -139,4 +139,6 @@ def _conform(table: pd.DataFrame, columns: dict[str, str], name: str, key: str |
 def _among(table: pd.DataFrame, name: str, column: str, allowed) -> None:
     wrong = ~table[column].isin(allowed)
     if wrong.any():
-        raise TableError(f"{name}: {int(wrong.sum())} values of {column} are not allowed, first in row {wrong.idxmax()}")
+        raise TableError(
+            f"{name}: {int(wrong.sum())} values of {column} are not allowed, first in row {wrong.idxmax()}"
+        )

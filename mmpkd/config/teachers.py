@@ -33,7 +33,8 @@ class TextTeacher(Section):
     batch_size: int = Field(32, ge=1, description="reports a step")
     folds: int = Field(5, ge=2, description="folds by patient for the out-of-fold targets")
     targets: Literal["out_of_fold", "in_sample"] = Field(
-        "out_of_fold", description="targets of training rows: by the fold model that did not see them, or by one that did"
+        "out_of_fold",
+        description="targets of training rows: by the fold model that did not see them, or by one that did",
     )
     seed: int = Field(0, ge=0, description="seed of folds and fitting")
 
@@ -42,7 +43,9 @@ class TabularTeacher(Section):
     """Case descriptions to logits."""
 
     kind: Literal["tabular"] = Field("tabular", description="text or tabular")
-    model: Literal["mlp", "gradient_boosting", "logistic"] = Field("mlp", description="embedding MLP, or scikit-learn's")
+    model: Literal["mlp", "gradient_boosting", "logistic"] = Field(
+        "mlp", description="embedding MLP, or scikit-learn's"
+    )
     exclude: list[str] = Field(["assessment"], description="columns withheld; assessment leaks the label")
     ensemble: int = Field(3, ge=1, description="mlp: networks whose logits are averaged")
     epochs: int = Field(40, ge=1, description="mlp: passes over the training rows")
@@ -55,7 +58,8 @@ class TabularTeacher(Section):
     )
     folds: int = Field(5, ge=2, description="folds by patient for the out-of-fold targets")
     targets: Literal["out_of_fold", "in_sample"] = Field(
-        "out_of_fold", description="targets of training rows: by the fold model that did not see them, or by one that did"
+        "out_of_fold",
+        description="targets of training rows: by the fold model that did not see them, or by one that did",
     )
     seed: int = Field(0, ge=0, description="seed of folds and fitting")
 

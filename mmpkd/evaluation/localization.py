@@ -62,6 +62,10 @@ def score_maps(maps: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray | No
     map_of_mask = np.asarray(map_of_mask, dtype=np.int64)
     if maps.ndim != 3 or masks.ndim != 3 or maps.shape[1:] != masks.shape[1:] or len(map_of_mask) != len(masks):
         raise ValueError(f"maps {maps.shape}, masks {masks.shape} and {len(map_of_mask)} indices do not go together")
+    if len(masks) and not (map_of_mask.min() >= 0 and map_of_mask.max() < len(maps)):
+        raise ValueError(f"map_of_mask points outside the {len(maps)} maps")
+    if not np.issubdtype(maps.dtype, np.floating):
+        maps = maps.astype(np.float64)
     pixels = int(np.prod(maps.shape[1:]))
     values, inside = maps.reshape(len(maps), pixels), masks.reshape(len(masks), pixels) != 0
     scores = {metric: np.full(len(masks), np.nan) for metric in METRICS}

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
-
-import mmpkd.models.torchvision_schema  # noqa: F401  (before timm)
-import timm
-from mmpkd.config.students import Student as StudentConfig
-from mmpkd.files import atomic
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
+
+from mmpkd.config.students import Student as StudentConfig
+from mmpkd.files import atomic
+from mmpkd.models.vision import timm
 
 
 class CheckpointError(ValueError):
@@ -50,7 +49,9 @@ class Student(nn.Module):
                 config.model, img_size=size, in_chans=1, num_classes=len(labels), **config.arguments
             )
         except (RuntimeError, TypeError) as error:
-            raise ValueError(f"student.model {config.model!r}, student.arguments {config.arguments}: {error}") from error
+            raise ValueError(
+                f"student.model {config.model!r}, student.arguments {config.arguments}: {error}"
+            ) from error
         if not getattr(self.vit, "has_class_token", False):
             raise ValueError(
                 f"student.model {config.model!r} has no class token, whose attention is what is studied; "

@@ -4,32 +4,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-import mmpkd.models.torchvision_schema  # noqa: F401  (before timm)
-import timm
 from mmpkd.cohorts.phantom.shapes import draw_shapes
 from mmpkd.config.students import Arm, Student, Training
 from mmpkd.models.student import Student as StudentModel
 from mmpkd.models.student import create, load_backbone
-from mmpkd.training.data import LabelledImages
+from mmpkd.models.vision import timm
+from mmpkd.training.data import ArrayStore, LabelledImages
 from mmpkd.training.loop import train
 
 VALIDATION_SHARE = 0.1
-
-
-class ArrayStore:
-    """An image store in memory: uint8, N x S x S."""
-
-    def __init__(self, images: np.ndarray) -> None:
-        self.images = images
-        self.image_ids = np.arange(len(images))
-
-    def positions(self, image_ids: np.ndarray) -> np.ndarray:
-        """An image's identifier is its position."""
-        return image_ids
-
-    def pixels(self, positions: np.ndarray) -> np.ndarray:
-        """The images at `positions`."""
-        return self.images[positions]
 
 
 def make_backbone(

@@ -23,6 +23,22 @@ class Pixels(Protocol):
         """uint8, N x S x S."""
 
 
+class ArrayStore:
+    """An image store in memory: uint8, N x S x S."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = images
+        self.image_ids = np.arange(len(images))
+
+    def positions(self, image_ids: np.ndarray) -> np.ndarray:
+        """An image's identifier is its position."""
+        return image_ids
+
+    def pixels(self, positions: np.ndarray) -> np.ndarray:
+        """The images at `positions`."""
+        return self.images[positions]
+
+
 @dataclass
 class Batch:
     """Images N x 1 x S x S in 0 to 1, labels N x L, the teacher's logits N x L and embedding N x D, or None."""
@@ -61,7 +77,9 @@ class LabelledImages:
     def batch(self, rows: np.ndarray) -> Batch:
         """The given rows, without augmentation."""
         pixels = torch.from_numpy(self.store.pixels(self.positions[rows]))
-        taken = (None if a is None else torch.from_numpy(a[rows]) for a in (self.teacher_logits, self.teacher_embedding))
+        taken = (
+            None if a is None else torch.from_numpy(a[rows]) for a in (self.teacher_logits, self.teacher_embedding)
+        )
         return Batch(pixels[:, None].float().div_(255), torch.from_numpy(self.labels[rows]), *taken)
 
     def batches(self, size: int) -> Iterator[Batch]:
@@ -156,7 +174,9 @@ def add_teacher(images: LabelledImages, targets: dict[str, np.ndarray], labels: 
     """
     missing = set(labels) - set(targets["labels"])
     if missing:
-        raise ValueError(f"the teacher has no logits of {sorted(missing)}; make its targets again with the rule teacher")
+        raise ValueError(
+            f"the teacher has no logits of {sorted(missing)}; make its targets again with the rule teacher"
+        )
     order = np.argsort(targets["key"])
     keys = targets["key"][order]
     found = np.searchsorted(keys, images.keys[rows]).clip(max=len(keys) - 1)

@@ -74,9 +74,7 @@ def train(
             batch = batch.to(device)
             output = student(batch.images)
             projected = projector(output.embedding)
-            terms = arm_loss(
-                arm, output.logits, projected, batch.labels, batch.teacher_logits, batch.teacher_embedding
-            )
+            terms = arm_loss(arm, output.logits, projected, batch.labels, batch.teacher_logits, batch.teacher_embedding)
             optimizer.zero_grad(set_to_none=True)
             terms["loss"].backward()
             nn.utils.clip_grad_norm_(parameters, training.clip)

@@ -28,8 +28,8 @@ def logit_distillation(logits: torch.Tensor, teacher_logits: torch.Tensor, tempe
 
     T^2 * mean over known (image, label) of KL(Bernoulli(sigmoid(z_t / T)) || Bernoulli(sigmoid(z_s / T))).
 
-    The factor T^2 keeps the size of the gradient when T changes (Hinton, Vinyals and Dean, arXiv:1503.02531, section 2),
-    here with one sigmoid a label in place of the softmax.
+    The factor T^2 keeps the size of the gradient when T changes (Hinton, Vinyals and Dean, arXiv:1503.02531,
+    section 2), here with one sigmoid a label in place of the softmax.
 
     Args:
         logits: student, N x L.

@@ -1,0 +1,138 @@
+"""VinDr-Mammo: full-field digital mammograms with boxes of findings, for evaluation alone.
+
+Access: PhysioNet, credentialed account with training and a signed data use agreement.
+    https://physionet.org/content/vindr-mammo/
+Licence: PhysioNet Credentialed Health Data License 1.5.0.
+Citation: Nguyen et al., "VinDr-Mammo: A large-scale benchmark dataset for computer-aided diagnosis in full-field digital
+    mammography", Scientific Data 10:277 (2023).
+
+Layout below root:
+    images/<study_id>/<image_id>.dicom
+    breast-level_annotations.csv, finding_annotations.csv                                             (folder `tables`)
+
+Yields four views a study, the labels mass and calcification from the findings' categories, and their boxes. `malignant` is
+not known to it: BI-RADS is an assessment and no pathology. There is no privileged table.
+
+Split: an external cohort is evaluated whole, so every image that is taken has the split `test`. A study counts as a
+patient.
+
+Options:
+    splits: the published sets that are taken, training or test; images of the others are left out and counted.
+
+Traps: only suspicious calcifications are annotated, so an image without the label may hold benign ones. A finding may
+have several categories; its box then counts for each. Asymmetry, distortion and other findings are left out.
+"""
+
+import ast
+
+import pandas as pd
+
+from mmpkd.cohorts.boxes import box_rois
+from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.paths import list_files, read_table, require_folder
+from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
+from mmpkd.config.cohorts import Cohort
+
+OPTIONS = {"splits": ["test"]}
+FOLDERS = ("tables",)
+OFFICIAL = ("training", "test")
+SOURCE = "VinDr-Mammo is at https://physionet.org/content/vindr-mammo/ (credentialed)"
+CATEGORIES = {"mass": "mass", "suspicious calcification": "calcification"}
+SIDES = {"L": "LEFT", "R": "RIGHT"}
+
+
+def read(cohort: Cohort, labels: list[str]) -> CohortTables:
+    """Reads VinDr-Mammo below `cohort.root`; it knows the labels mass and calcification.
+
+    Raises:
+        FileNotFoundError: if a table, or every image, is missing.
+        TableFileError: if a table cannot be read.
+        ChoiceError: for an unknown option, folder or split.
+    """
+    splits = among("splits", read_options(cohort, OPTIONS)["splits"], OFFICIAL)
+    folder = read_folders(cohort, FOLDERS).get("tables", cohort.root)
+    known = [label for label in labels if label in CATEGORIES.values()]
+    rejections = Rejections()
+    listed = read_table(
+        folder / "breast-level_annotations.csv",
+        ["study_id", "image_id", "laterality", "view_position", "height", "width", "split"],
+        SOURCE,
+    )
+    images = _with_files(_images(listed, splits, rejections), cohort, rejections)
+    findings = read_table(
+        folder / "finding_annotations.csv",
+        ["image_id", "finding_categories", "xmin", "ymin", "xmax", "ymax"],
+        SOURCE,
+    )
+    findings = findings[~findings["image_id"].isin(listed.loc[~listed["split"].isin(splits), "image_id"])]
+    findings = _labelled(findings, images, rejections)
+    present = pd.crosstab(findings["image_id"], findings["label"]).reindex(images["image_id"], fill_value=0)
+    values = {label: (present[label] > 0).astype("float64") if label in present else 0.0 for label in known}
+    boxes = findings[findings["label"].isin(known)].merge(images[["image_id", "rows", "columns"]], on="image_id")
+    boxes = boxes.rename(columns={"xmin": "x0", "ymin": "y0", "xmax": "x1", "ymax": "y1"})
+    left_out = {name: int((listed["split"] == name).sum()) for name in OFFICIAL if name not in splits}
+    return CohortTables(
+        image_root=cohort.root,
+        images=images[list(IMAGE_COLUMNS)],
+        labels=pd.DataFrame({"image_id": present.index, **{name: list(v) if hasattr(v, "__len__") else v for name, v in values.items()}}),
+        rois=box_rois(boxes, rejections),
+        rejected=rejections.table,
+        notes={f"images_of_official_{name}_set_left_out": count for name, count in left_out.items()},
+    )
+
+
+def _images(listed: pd.DataFrame, splits: list[str], rejections: Rejections) -> pd.DataFrame:
+    """The rows of images of the published sets `splits`, without files."""
+    unknown = ~listed["split"].isin(OFFICIAL)
+    listed = rejections.split_off(listed, unknown, "image_id", "split is neither training nor test")
+    images = listed[listed["split"].isin(splits)]
+    # Identifiers become parts of paths, so they may hold nothing but what VinDr-Mammo's hold.
+    malformed = ~(images["image_id"].str.fullmatch(r"[\w-]+") & images["study_id"].str.fullmatch(r"[\w-]+"))
+    images = rejections.split_off(images, malformed, "image_id", "malformed identifier")
+    images = rejections.split_off(images, images.duplicated("image_id"), "image_id", "second row of an image")
+    size = images[["height", "width"]].apply(pd.to_numeric, errors="coerce").astype("Float64").round().astype("Int32")
+    return images.assign(
+        patient_id=images["study_id"],
+        split="test",
+        view=images["view_position"].str.upper(),
+        laterality=images["laterality"].str.upper().replace(SIDES),
+        rows=size["height"],
+        columns=size["width"],
+        path="",
+    )
+
+
+def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) -> pd.DataFrame:
+    """Adds `path`; sets images aside that are not on the disk."""
+    if not cohort.images:
+        return images
+    path = "images/" + images["study_id"] + "/" + images["image_id"] + ".dicom"
+    folder = require_folder(cohort.root / "images", SOURCE)
+    there = path.isin({f"images/{name}" for name in list_files(folder, (".dicom",))})
+    if len(images) and not there.any():
+        raise FileNotFoundError(f"{folder}: holds none of the {len(images)} images of the tables; {SOURCE}")
+    return rejections.split_off(images.assign(path=path), ~there, "image_id", "image file is missing")
+
+
+def _labelled(findings: pd.DataFrame, images: pd.DataFrame, rejections: Rejections) -> pd.DataFrame:
+    """One row a finding on `images` and each label that its categories mean."""
+    categories = findings["finding_categories"].map({text: _parse(text) for text in findings["finding_categories"].unique()})
+    findings = findings.assign(category=categories)
+    unread = findings["category"].isna()
+    findings = rejections.split_off(findings, unread, "image_id", "finding_categories is no list of names")
+    findings = findings.explode("category").assign(label=lambda rows: rows["category"].map(CATEGORIES))
+    findings = findings.dropna(subset="label")
+    orphans = ~findings["image_id"].isin(images["image_id"])
+    return rejections.split_off(findings, orphans, "image_id", "finding on an image that was left out")
+
+
+def _parse(text: str) -> list[str] | None:
+    """The categories of a cell such as "['Mass', 'Asymmetry']" in lower case, None if it is no list of names."""
+    try:
+        names = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    return [name.strip().lower() for name in names]

@@ -1,7 +1,8 @@
 """Soft-edged primitives and textures on float32 arrays, shared by all phantoms.
 
 Coordinates are (y, x) in pixels, y downwards, pixel centres at half-integers, so that a shape drawn from 10 to 20
-covers [10, 20). Every primitive returns an opacity of 0 to 1 over the grid; `softness` is the width in pixels of its edge.
+covers [10, 20). Every primitive returns an opacity of 0 to 1 over the grid; `softness` is the width of its edge in
+pixels.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from scipy.spatial import ConvexHull
 from skimage.draw import polygon2mask
 
 from mmpkd.cohorts.phantom import canvas
-from mmpkd.cohorts.phantom.lesions import Lesion
+from mmpkd.cohorts.phantom.lesions import ASYMMETRIES, Lesion
 
 MASS_RADIUS = (2.3, 5.2)  # smallest and largest, in store pixels
 CLUSTER_RADIUS = (2.4, 5.0)
@@ -22,6 +22,9 @@ OUTLINES = {
     "LOBULATED": (3, 4, 0.16),
     "IRREGULAR": (2, 7, 0.26),
     "ARCHITECTURAL_DISTORTION": (2, 5, 0.2),
+    "LYMPH_NODE": (2, 3, 0.02),
+    "FOCAL_ASYMMETRIC_DENSITY": (2, 5, 0.15),
+    "ASYMMETRIC_BREAST_TISSUE": (2, 5, 0.15),
 }
 # width of a mass's edge in radii; OBSCURED is sharp on one side only
 EDGES = {"CIRCUMSCRIBED": 0.1, "MICROLOBULATED": 0.12, "OBSCURED": 0.5, "ILL_DEFINED": 1.0, "SPICULATED": 0.4}
@@ -78,7 +81,7 @@ def _mass(rng, grid, centre, lesion, size, unit):
     shape, margins = lesion.form, lesion.pattern
     y, x = grid[0] - centre[0], grid[1] - centre[1]
     turn = rng.uniform(0, np.pi)
-    stretch = rng.uniform(1.35, 1.6) if shape == "OVAL" else 1.0
+    stretch = rng.uniform(1.35, 1.6) if shape in ("OVAL", "LYMPH_NODE") else 1.0
     along, across = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
     along, across = along / np.sqrt(stretch), across * np.sqrt(stretch)
     angle, distance = np.arctan2(across, along), np.hypot(along, across)
@@ -93,6 +96,10 @@ def _mass(rng, grid, centre, lesion, size, unit):
     mask = distance < outline + MARGIN * unit
     if shape == "ARCHITECTURAL_DISTORTION":
         body = 0.35 * body
+    elif shape == "LYMPH_NODE":  # its hilum is fat
+        body = body * (1 - 0.8 * np.clip(1.2 - distance / (0.5 * size), 0, 1))
+    elif shape in ASYMMETRIES:
+        body = 0.7 * body
     if "SPICULATED" in margins or shape == "ARCHITECTURAL_DISTORTION":
         body = np.maximum(body, _spicules(rng, grid, centre, size, unit))
         mask |= np.hypot(y, x) < 1.45 * size

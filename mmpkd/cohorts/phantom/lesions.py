@@ -26,8 +26,11 @@ MASS_SHAPES = {
     "OVAL": (0.26, -1.2),
     "LOBULATED": (0.22, -0.6),
     "ROUND": (0.12, -0.8),
-    "IRREGULAR": (0.30, 1.1),
-    "ARCHITECTURAL_DISTORTION": (0.10, 1.0),
+    "IRREGULAR": (0.28, 1.1),
+    "ARCHITECTURAL_DISTORTION": (0.08, 1.0),
+    "LYMPH_NODE": (0.02, -2.4),
+    "FOCAL_ASYMMETRIC_DENSITY": (0.01, -0.4),
+    "ASYMMETRIC_BREAST_TISSUE": (0.01, -0.8),
 }
 MASS_MARGINS_REGULAR = {
     "CIRCUMSCRIBED": (0.48, -1.6),
@@ -64,7 +67,8 @@ CALC_DISTRIBUTIONS_BENIGN = {
     "REGIONAL": (0.35, -0.8),
     "DIFFUSELY_SCATTERED": (0.20, -1.2),
 }
-REGULAR_SHAPES = {"OVAL", "LOBULATED", "ROUND"}
+REGULAR_SHAPES = {"OVAL", "LOBULATED", "ROUND", "LYMPH_NODE"}
+ASYMMETRIES = {"FOCAL_ASYMMETRIC_DENSITY", "ASYMMETRIC_BREAST_TISSUE"}
 BENIGN_TYPES = {"COARSE", "ROUND_AND_REGULAR", "LUCENT_CENTER", "VASCULAR", "PUNCTATE"}
 OFFSET = {"mass": 0.1, "calcification": -0.6}
 GAIN = 0.9
@@ -106,16 +110,22 @@ class Lesion:
         return self.pathology == "MALIGNANT"
 
 
-def draw_lesion(rng: np.random.Generator, kind: Kind, density: int, label_noise: float) -> Lesion:
-    """Draws a lesion of `kind` in a breast of the given density (1 to 4; dense tissue hides: less contrast)."""
-    if kind == "mass":
-        form, form_weight = _word(rng, MASS_SHAPES)
+def draw_lesion(rng: np.random.Generator, kind: Kind, density: int, label_noise: float, form: str = "") -> Lesion:
+    """Draws a lesion of `kind` in a breast of the given density (1 to 4; dense tissue hides: less contrast).
+
+    `form` asks for a given shape or type.
+    """
+    forms = MASS_SHAPES if kind == "mass" else CALC_TYPES
+    form = form or _word(rng, forms)
+    if form in ASYMMETRIES:
+        patterns = {"ILL_DEFINED": MASS_MARGINS_REGULAR["ILL_DEFINED"]}
+    elif kind == "mass":
         patterns = MASS_MARGINS_REGULAR if form in REGULAR_SHAPES else MASS_MARGINS_IRREGULAR
     else:
-        form, form_weight = _word(rng, CALC_TYPES)
         patterns = CALC_DISTRIBUTIONS_BENIGN if form in BENIGN_TYPES else CALC_DISTRIBUTIONS_SUSPICIOUS
-    words, pattern_weight = _pattern(rng, patterns)
-    risk = float(1 / (1 + np.exp(-(GAIN * (form_weight + pattern_weight) + OFFSET[kind]))))
+    words = _pattern(rng, patterns)
+    weight = forms[form][1] + float(np.mean([patterns[word][1] for word in words]))
+    risk = float(1 / (1 + np.exp(-(GAIN * weight + OFFSET[kind]))))
     malignant = rng.random() < (1 - label_noise) * (risk > 0.5) + label_noise * risk
     pathology = "MALIGNANT" if malignant else "BENIGN"
     if rng.random() < WITHOUT_CALLBACK and not malignant and risk < 0.2:
@@ -136,19 +146,14 @@ def draw_lesion(rng: np.random.Generator, kind: Kind, density: int, label_noise:
     )
 
 
-def _word(rng: np.random.Generator, words: dict[str, tuple[float, float]]) -> tuple[str, float]:
-    names = list(words)
-    shares = np.array([words[name][0] for name in names])
-    name = names[rng.choice(len(names), p=shares / shares.sum())]
-    return name, words[name][1]
+def _word(rng: np.random.Generator, words: dict[str, tuple[float, float]]) -> str:
+    shares = np.array([share for share, _ in words.values()])
+    return list(words)[rng.choice(len(words), p=shares / shares.sum())]
 
 
-def _pattern(rng: np.random.Generator, words: dict[str, tuple[float, float]]) -> tuple[Words, float]:
-    first, weight = _word(rng, words)
-    second, second_weight = _word(rng, words)
-    if rng.random() >= COMPOUND_SHARE or second == first:
-        return (first,), weight
-    return (first, second), (weight + second_weight) / 2
+def _pattern(rng: np.random.Generator, words: dict[str, tuple[float, float]]) -> Words:
+    first, second = _word(rng, words), _word(rng, words)
+    return (first, second) if rng.random() < COMPOUND_SHARE and second != first else (first,)
 
 
 def _assessment(rng: np.random.Generator, pathology: str) -> int:

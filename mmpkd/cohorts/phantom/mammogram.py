@@ -7,8 +7,9 @@ Lesions keep at least `CENTRE_FREE` image heights from the image's centre, in th
 and near the chest wall, so that a map that merely looks at the centre is a poor guess of where they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -63,6 +64,14 @@ class Mammogram:
     masks: tuple[np.ndarray, ...]
 
 
+class Stored(NamedTuple):
+    """An image as a DICOM file holds it: uint8 or uint16 pixels, bits stored, photometric interpretation."""
+
+    pixels: np.ndarray
+    bits: int
+    photometric: str
+
+
 def draw_breast(rng: np.random.Generator, lesions: Sequence[Lesion], density: int) -> Breast:
     """A breast of its own size with the given lesions."""
     return Breast(density, float(rng.uniform(0.88, 1.08)), tuple(lesions))
@@ -95,12 +104,45 @@ def draw_mammogram(
         masks.append(_add_lesion(rng, image, body, centre, lesion, unit, nipple, appearance.lesion))
 
     film = _film(rng, image, appearance)
-    _stamp(film, _letters("L" if laterality == "L" else "R", view), rng, unit)
+    dots = _letters(laterality + view)
+    # The whole image is mirrored below, and a label must stay readable.
+    _stamp(rng, film, dots[:, ::-1] if laterality == "R" else dots, unit)
     if marker:
         _stamp_marker(film, unit)
     if laterality == "R":
         film, masks = film[:, ::-1], [mask[:, ::-1] for mask in masks]
     return Mammogram(np.ascontiguousarray(film), tuple(np.ascontiguousarray(mask) for mask in masks))
+
+
+def encode(rng: np.random.Generator, pixels: np.ndarray) -> Stored:
+    """Grey values of 0..1 as 12, 14 or 16 bits; one image in four has its polarity reversed (MONOCHROME1)."""
+    bits = int(rng.choice([12, 14, 16]))
+    top = (1 << bits) - 1
+    values = np.rint(pixels * top).astype(np.uint16)
+    if rng.random() < 0.25:
+        return Stored(top - values, bits, "MONOCHROME1")
+    return Stored(values, bits, "MONOCHROME2")
+
+
+def draw_transfer_syntax(rng: np.random.Generator) -> str:
+    """Mostly uncompressed; one image in five compressed without loss."""
+    return str(rng.choice(["explicit", "implicit", "rle", "jpeg2000", "jpegls"], p=[0.7, 0.1, 0.06, 0.06, 0.08]))
+
+
+def truth_rows(
+    image_id: str, patient_id: str, shown: Mapping[str, Sequence[tuple[float, np.ndarray]]]
+) -> list[dict[str, Any]]:
+    """What was drawn in one image, a row a label: presence, highest severity and the box around all of its lesions.
+
+    `shown` gives each label's lesions as (severity, mask).
+    """
+    rows = []
+    for label, lesions in shown.items():
+        row = {"image_id": image_id, "patient_id": patient_id, "label": label, "present": bool(lesions)}
+        row["severity"] = max((severity for severity, _ in lesions), default=0.0)
+        box = canvas.bounds(np.any([mask for _, mask in lesions], axis=0)) if lesions else (np.nan,) * 4
+        rows.append(row | dict(zip(("x0", "y0", "x1", "y1"), box, strict=True)))
+    return rows
 
 
 def _outline(rng, grid, size, view):
@@ -148,7 +190,7 @@ def _tissue(rng, grid, inside, muscle, density, gland):
 def _distractors(rng, grid, inside, nipple, unit, view):
     """Vessels, benign dense islands, a lymph node and the nipple: bright, but no lesion."""
     rows, columns = inside.shape
-    image = canvas.soft_ellipse(grid, (nipple[0], nipple[1] * 0.985), (1.6 * unit, 1.3 * unit), 0.0, unit) * 0.25
+    image = 0.3 * canvas.soft_ellipse(grid, (nipple[0], nipple[1] - unit), (1.8 * unit, 1.6 * unit), 0.0, unit)
     for _ in range(rng.integers(2, 5)):
         start, slope, bend = rows * rng.uniform(0.1, 0.9), rng.uniform(-0.5, 0.5), rng.uniform(-0.12, 0.12) * rows
         course = start + slope * grid[1] + bend * np.sin(np.pi * grid[1] / columns + rng.uniform(0, np.pi))
@@ -217,18 +259,18 @@ def _film(rng, image, appearance):
     return np.clip(recorded, 0, 1).astype(np.float32)
 
 
-def _letters(side, view):
+def _letters(text):
     """A view's label, such as LCC, as boolean dots."""
     dots = []
-    for letter in side + {"CC": "CC", "MLO": "MLO"}[view]:
+    for letter in text:
         dots.append(np.array([[dot == "#" for dot in row] for row in GLYPHS[letter]]))
         dots.append(np.zeros((5, 1), bool))
     return np.concatenate(dots[:-1], axis=1)
 
 
-def _stamp(image, dots, rng, unit):
+def _stamp(rng, image, dots, unit):
     """Writes a view's label into the upper outer corner, in place."""
-    rows, columns = image.shape
+    columns = image.shape[1]
     top, right = round(rng.uniform(1, 3) * unit), columns - round(rng.uniform(1, 2) * unit)
     patch = image[top : top + dots.shape[0], right - dots.shape[1] : right]
     patch[dots] = rng.uniform(0.75, 0.95)

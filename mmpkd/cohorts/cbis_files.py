@@ -1,0 +1,108 @@
+"""The image files of CBIS-DDSM: which belong to which mammogram or lesion, and which of a lesion's files is its mask."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+# The folder of a mammogram; with a number at its end, that of a lesion.
+FOLDER = r"(?:^|/)((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?)/"
+NEAR = 0.05  # relative difference of a side, below which a mask's size is still that of its mammogram
+UNREADABLE = (InvalidDicomError, OSError, ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError)
+
+
+class NotFoundError(ValueError):
+    """No file, or no single one, is what is looked for; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image's header says: its size in pixels and the bits that a pixel takes."""
+
+    rows: int
+    columns: int
+    bits: int
+
+
+def files_by_folder(listing: Iterable[str]) -> dict[str, list[str]]:
+    """The files of a listing by the mammogram's or lesion's folder that they lie in, whatever lies above or below it."""
+    paths = pd.Series(list(listing), dtype="str")
+    folder = paths.str.extract(FOLDER, expand=False)
+    return {str(name): sorted(files) for name, files in paths.groupby(folder)}
+
+
+def choose_mammogram(files: list[str], quoted: str) -> str:
+    """The full mammogram among the files of its folder: the only one, the quoted one, or the one so called.
+
+    Raises:
+        NotFoundError: if there is none, or if several could be it.
+    """
+    if not files:
+        raise NotFoundError("mammogram is missing")
+    if len(files) == 1 or quoted in files:
+        return quoted if quoted in files else files[0]
+    so_called = [file for file in files if "full mammogram" in file.lower()]
+    if len(so_called) != 1:
+        raise NotFoundError(f"{len(files)} images in the mammogram's folder, and none of them stands out")
+    return so_called[0]
+
+
+def choose_mask(root: Path, files: list[str], mammogram: Header) -> str:
+    """The mask among a lesion's files, told from the crop by content, never by name.
+
+    A mask takes 8 bits a pixel and has the size of its mammogram. If exactly one file is like that, and no other has that
+    size, the headers have decided. Otherwise the pixels do: a mask has two values and the shape of its mammogram; of
+    several, the largest is taken.
+
+    Args:
+        root: folder that `files` start from.
+        files: the lesion's images.
+        mammogram: the header of the mammogram.
+
+    Raises:
+        NotFoundError: if no file is a mask.
+    """
+    if not files:
+        raise NotFoundError("lesion has no image files")
+    headers = {file: header for file in files if (header := try_header(root / file)) is not None}
+    if not headers:
+        raise NotFoundError("none of the lesion's files is a readable DICOM image")
+    as_large = [file for file, header in headers.items() if _near(header, mammogram)]
+    if len(as_large) == 1 and headers[as_large[0]].bits == 8:
+        return as_large[0]
+    masks = [file for file, header in headers.items() if _same_shape(header, mammogram) and _is_binary(root / file)]
+    if not masks:
+        raise NotFoundError("none of the lesion's files is a mask of the mammogram's shape")
+    return max(masks, key=lambda file: headers[file].rows * headers[file].columns)
+
+
+def try_header(path: Path) -> Header | None:
+    """The header of a DICOM image, None if it cannot be read."""
+    try:
+        data = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "BitsAllocated"])
+        return Header(int(data.Rows), int(data.Columns), int(data.BitsAllocated))
+    except UNREADABLE:
+        return None
+
+
+def _near(header: Header, mammogram: Header) -> bool:
+    return abs(header.rows / mammogram.rows - 1) <= NEAR and abs(header.columns / mammogram.columns - 1) <= NEAR
+
+
+def _same_shape(header: Header, mammogram: Header) -> bool:
+    """Whether the sides have the same ratio, as those of a mask that was made at another scale have."""
+    return abs((header.rows / mammogram.rows) / (header.columns / mammogram.columns) - 1) <= NEAR
+
+
+def _is_binary(path: Path) -> bool:
+    """Whether an image has exactly two values."""
+    try:
+        pixels = dcmread(path).pixel_array
+    except UNREADABLE:
+        return False
+    low, high = pixels.min(), pixels.max()
+    return bool(low < high and np.all((pixels == low) | (pixels == high)))

@@ -1,0 +1,268 @@
+"""Means and paired gains with intervals that hold for new patients and new seeds.
+
+Every seed's student scores the same images, and the images of a patient belong together: a crossed layout of seeds and
+patients, both random. For one cell with S seeds, P patients and N images let d be the value of a seed and image, m the
+mean of all, m_s that of seed s, and t_sp = sum over patient p's images of (d - m) / N what a seed and patient add to the
+mean. Then (two-way random effects without replication; Searle, Casella and McCulloch, Variance Components, 1992, ch. 4):
+
+    V_seed     = sum_s (m_s - m)^2 / (S (S - 1))
+    V_patient  = P / (P - 1) * sum_p (mean_s t_sp)^2
+    V_residual = P / (P - 1) * sum_sp (t_sp - mean_s t_sp - n_p / N (m_s - m))^2 / (S (S - 1))
+
+V_seed and V_patient each hold the residual once, so the variance of m is V_seed + V_patient - V_residual, and never taken
+below the larger of the first two (a negative component is zero). The interval is Student's t with Satterthwaite's degrees
+of freedom (Biometrics Bulletin 2, 1946), at least S - 1. A contrast of several cells sums over cells before squaring
+where they share a source of chance: cells of a domain share its students, cells of a cohort share its patients; students
+of different domains and patients of different cohorts are independent.
+
+A bootstrap over three to five seeds is far too narrow; `bootstrap` serves the description in figures alone.
+`benchmarks/coverage.py` measures the coverage of both.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, nan, sqrt
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student_t
+
+from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
+
+log = logging.getLogger("mmpkd.statistics")
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, gain or contrast of gains. What could not be computed is NaN, and `reason` says why."""
+
+    estimate: float = nan
+    low: float = nan
+    high: float = nan
+    p: float = nan  # two-sided, for the value that was tested (0 unless said otherwise)
+    standard_error: float = nan
+    degrees_of_freedom: float = nan
+    minimum_detectable: float = nan  # true distance from the tested value found with 80 % power at this standard error
+    n_images: int = 0  # images of all cohorts; an image that several cells share counts once
+    n_patients: int = 0
+    n_seeds: int = 0  # of the cell with the fewest
+    n_undefined: int = 0  # images left out because a score is missing or NaN
+    reason: str = ""
+
+
+def crossed_estimate(
+    cells: Sequence[tuple[float, ScoreMatrix]], confidence: float = 0.95, tested: float = 0.0
+) -> Estimate:
+    """The weighted sum of the cells' means, with the interval of this module's head.
+
+    Args:
+        cells: a weight and a matrix each.
+        confidence: level of the interval.
+        tested: the value that `p` is against.
+    """
+    counts = _counts(cells)
+    if any(matrix.values.shape[1] == 0 for _, matrix in cells):
+        return Estimate(**counts, reason="no image has a defined score in every seed")
+    estimate = sum(weight * matrix.mean for weight, matrix in cells)
+    if counts["n_seeds"] < 2:
+        return Estimate(estimate, **counts, reason="one seed: the spread among seeds is unknown")
+    if any(len(np.unique(matrix.patients)) < 2 for _, matrix in cells):
+        return Estimate(estimate, **counts, reason="one patient: the spread among patients is unknown")
+    variance, freedom = _variance(cells)
+    error = sqrt(variance)
+    quantile = student_t.ppf((1 + confidence) / 2, freedom)
+    half_width = quantile * error
+    return Estimate(
+        estimate=estimate,
+        low=estimate - half_width,
+        high=estimate + half_width,
+        p=_two_sided_p(estimate - tested, error, freedom),
+        standard_error=error,
+        degrees_of_freedom=freedom,
+        minimum_detectable=(quantile + student_t.ppf(POWER, freedom)) * error,
+        **counts,
+    )
+
+
+def paired_gain(
+    scores: pd.DataFrame,
+    cells: Mapping[str, float] | Iterable[str],
+    arm: str,
+    reference: str,
+    *,
+    metric: str,
+    method: str,
+    label: str = "any",
+    confidence: float = 0.95,
+    tested: float = 0.0,
+) -> Estimate:
+    """Gain of `arm` over `reference`, image by image and seed by seed, as a contrast of cells.
+
+    Args:
+        scores: the long table.
+        cells: a weight for each `domain@cohort`, or such names alone for their mean with equal weight.
+        arm, reference: the arms; a reference of domain `control` is found by its name.
+        metric, method, label: which score.
+        confidence, tested: see `crossed_estimate`.
+
+    Returns:
+        An Estimate; where a cell has no scores it is NaN with the reason.
+    """
+    chosen = {"metric": metric, "label": label}
+    try:
+        matrices = [
+            (weight, gain_matrix(scores, *cell.split("@"), arm, reference, method=method, **chosen))
+            for cell, weight in _weights(cells).items()
+        ]
+    except MissingScores as missing:
+        return Estimate(reason=str(missing))
+    return crossed_estimate(matrices, confidence, tested)
+
+
+def arm_mean(
+    scores: pd.DataFrame,
+    cells: Mapping[str, float] | Iterable[str],
+    arm: str,
+    *,
+    metric: str,
+    method: str,
+    label: str = "any",
+    confidence: float = 0.95,
+    tested: float = 0.0,
+) -> Estimate:
+    """Mean score of `arm` over cells; arguments and result as of `paired_gain`."""
+    try:
+        matrices = [
+            (weight, score_matrix(scores, domain, arm, cohort, metric=metric, method=method, label=label))
+            for (domain, cohort), weight in ((cell.split("@"), weight) for cell, weight in _weights(cells).items())
+        ]
+    except MissingScores as missing:
+        return Estimate(reason=str(missing))
+    return crossed_estimate(matrices, confidence, tested)
+
+
+def gain_matrix(
+    scores: pd.DataFrame, domain: str, cohort: str, arm: str, reference: str, *, method: str, **chosen: str
+) -> ScoreMatrix:
+    """`arm` minus `reference` in one cell.
+
+    A control is taken from domain `control`; a map that is no model's has method `none`. A control that has the arm's
+    seeds is paired with them, else its mean over its own seeds is subtracted.
+
+    Raises:
+        MissingScores: one of the two has no scores there.
+    """
+    mine = score_matrix(scores, domain, arm, cohort, method=method, **chosen)
+    controls = select(scores, domain="control", arm=reference)
+    if controls.empty:
+        return mine.minus(score_matrix(scores, domain, reference, cohort, method=method, **chosen))
+    method = "none" if set(controls["method"].unique()) == {"none"} else method
+    control = score_matrix(scores, "control", reference, cohort, method=method, **chosen)
+    return mine.minus(control, paired=set(mine.seeds) <= set(control.seeds))
+
+
+def bootstrap(
+    matrix: ScoreMatrix, confidence: float, resamples: int, rng: np.random.Generator, seeds: bool = True
+) -> tuple[float, float]:
+    """Percentile interval of the mean, patients (with all their images) and seeds resampled with replacement.
+
+    Independent resampling of both factors is the pigeonhole bootstrap (Owen, Ann. Appl. Stat. 1, 2007). With few seeds
+    it is too narrow for inference. `seeds=False` keeps the seeds: the interval for new patients of these students.
+    """
+    if not matrix.values.size:
+        return nan, nan
+    patient, names = pd.factorize(matrix.patients)
+    n_seeds, n_patients = len(matrix.values), len(names)
+    sums = _sums_by_patient(matrix.values, patient, n_patients)
+    images = np.bincount(patient, minlength=n_patients)
+    patient_draws = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=resamples)
+    seed_draws = np.ones((resamples, n_seeds))
+    if seeds:
+        seed_draws = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples)
+    means = np.einsum("rs,sr->r", seed_draws, sums @ patient_draws.T) / (n_seeds * (patient_draws @ images))
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """Adjusted p of Holm's step-down procedure (Scand. J. Stat. 6, 1979).
+
+    NaN stays NaN and still counts as a member of the family, so that a claim that could not be tested buys the others
+    nothing.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p)  # NaN last
+    factors = len(p) - np.arange(len(p))
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return adjusted
+
+
+def _weights(cells: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
+    if isinstance(cells, Mapping):
+        return cells
+    cells = list(cells)
+    return dict.fromkeys(cells, 1 / len(cells))
+
+
+def _variance(cells: Sequence[tuple[float, ScoreMatrix]]) -> tuple[float, float]:
+    """Variance of the contrast and its degrees of freedom."""
+    seed_means: dict[str, pd.Series] = {}
+    patient_sums: dict[str, pd.Series] = {}
+    residual, residual_parts = 0.0, []
+    for weight, matrix in cells:
+        n_seeds, n_images = matrix.values.shape
+        patient, names = pd.factorize(matrix.patients)
+        share = np.bincount(patient, minlength=len(names)) / n_images
+        added = _sums_by_patient(matrix.values - matrix.mean, patient, len(names)) / n_images
+        by_seed, by_patient = added.sum(axis=1), added.mean(axis=0)
+        rest = added - by_patient - by_seed[:, None] * share
+        part = weight**2 * (rest**2).sum() * len(names) / ((len(names) - 1) * n_seeds * (n_seeds - 1))
+        residual += part
+        residual_parts.append((part, (n_seeds - 1) * (len(names) - 1)))
+        _add(seed_means, matrix.domain, pd.Series(weight * by_seed, index=matrix.seeds))
+        _add(patient_sums, matrix.cohort, pd.Series(weight * by_patient, index=names))
+    seed_parts = [(values.var(ddof=1) / len(values), len(values) - 1) for values in seed_means.values()]
+    patient_parts = [
+        ((values**2).sum() * len(values) / (len(values) - 1), len(values) - 1) for values in patient_sums.values()
+    ]
+    seed, patient = (sum(part for part, _ in parts) for parts in (seed_parts, patient_parts))
+    variance = max(seed + patient - residual, seed, patient)
+    spread = sum(part**2 / freedom for part, freedom in (*seed_parts, *patient_parts, *residual_parts))
+    fewest = min(freedom for _, freedom in seed_parts)
+    return variance, max(variance**2 / spread, fewest) if spread > 0 else float(fewest)
+
+
+def _add(sums: dict[str, pd.Series], name: str, values: pd.Series) -> None:
+    """Adds to the sum of that name; seeds or patients that one of the two lacks count as zero there."""
+    sums[name] = values if name not in sums else sums[name].add(values, fill_value=0.0)
+
+
+def _sums_by_patient(values: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
+    """S x N values to S x P sums."""
+    return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
+
+
+def _two_sided_p(distance: float, error: float, freedom: float) -> float:
+    if error == 0:
+        return 1.0 if distance == 0 else 0.0
+    return float(2 * student_t.sf(min(abs(distance) / error, inf), freedom))
+
+
+def _counts(cells: Sequence[tuple[float, ScoreMatrix]]) -> dict[str, int]:
+    by_cohort: dict[str, tuple[set, set, int]] = {}
+    for _, matrix in cells:
+        images, patients, undefined = by_cohort.get(matrix.cohort, (set(), set(), 0))
+        merged = (images | set(matrix.images), patients | set(matrix.patients), max(undefined, matrix.n_undefined))
+        by_cohort[matrix.cohort] = merged
+    images, patients, undefined = (zip(*by_cohort.values(), strict=True)) if by_cohort else ((), (), ())
+    if sum(undefined):
+        log.warning("%d images left out: a score is missing or undefined", sum(undefined))
+    return {
+        "n_images": sum(map(len, images)),
+        "n_patients": sum(map(len, patients)),
+        "n_seeds": min((len(matrix.seeds) for _, matrix in cells), default=0),
+        "n_undefined": sum(undefined),
+    }

@@ -1,0 +1,9 @@
+"""timm, imported the one way that works beside every build of torch: `from mmpkd.models.vision import timm`."""
+
+from mmpkd.models.torchvision_schema import mend
+
+mend()
+
+import timm  # noqa: E402
+
+__all__ = ["timm"]
