@@ -1,13 +1,11 @@
 """Multimodal privileged knowledge distillation, from DICOM to the last figure. See README.md."""
 
-import os
 import sys
 
 from snakemake.utils import min_version
 
 min_version("9.0")
 sys.path.insert(0, workflow.basedir)
-os.environ["PYTHONPATH"] = os.pathsep.join([workflow.basedir, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
 
 configfile: f"{workflow.basedir}/config.yaml"

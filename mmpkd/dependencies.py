@@ -1,13 +1,21 @@
-"""Which library files a script imports, so that an edit of one re-runs the stages that use it.
+"""How the workflow's scripts find the library, and which of its files each of them imports.
 
-Snakemake watches a rule's script, not the modules that it imports. The files found here are inputs of the rules.
+Snakemake watches a rule's script, not the modules that it imports. The files found here are inputs of the rules, so
+that an edit of one re-runs the stages that use it.
 """
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
 
 LIBRARY = Path(__file__).parent
+
+
+def make_importable() -> None:
+    """Lets the processes that are started from here import the library, installed or not."""
+    paths = [str(LIBRARY.parent), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(paths))
 
 
 def library_files(script: Path) -> list[Path]:

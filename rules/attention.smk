@@ -1,14 +1,5 @@
 """Attention maps and logits of every student on every cohort's test images, and of the untrained controls."""
 
-
-def evaluation_inputs():
-    """Tables and image stores of all cohorts."""
-    return {
-        "cohorts": [file for name in PICTURED for file in cohort_tables(name)],
-        "images": [file for name in PICTURED for file in shard_files(name)],
-    }
-
-
 CONTROL_MAPS = [
     result(f"attention/control/{control}/seed{seed}/{cohort}.npz")
     for control, seeds in (("untrained", STUDY.seeds), ("pretrained", STUDY.seeds[:1]))
@@ -28,16 +19,18 @@ rule attention:
         log_of("attention/{domain}-{arm}-{seed}"),
     benchmark:
         benchmark_of("attention/{domain}-{arm}-{seed}")
-    params:
-        methods=STUDY.evaluation.methods,
-        batch_size=STUDY.training.batch_size,
-        shards={name: shard_folders(name) for name in PICTURED},
-        device=STUDY.device,
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=STUDY.gpus,
+    params:
+        methods=STUDY.evaluation.methods,
+        batch_size=STUDY.training.batch_size,
+        shards={name: shard_folders(name) for name in PICTURED},
+        device=STUDY.device,
     message:
         "Attention of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
     script:
@@ -55,6 +48,13 @@ rule attention_controls:
         log_of("attention_controls"),
     benchmark:
         benchmark_of("attention_controls/all")
+    conda:
+        "../envs/mmpkd.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=STUDY.gpus,
     params:
         student=plain(STUDY.student),
         size=STUDY.imaging.size,
@@ -62,11 +62,6 @@ rule attention_controls:
         batch_size=STUDY.training.batch_size,
         shards={name: shard_folders(name) for name in PICTURED},
         device=STUDY.device,
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=STUDY.gpus,
     message:
         "Attention of the untrained and the pretrained student"
     script:

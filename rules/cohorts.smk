@@ -11,13 +11,15 @@ rule phantom:
         log_of("phantom/{cohort}"),
     benchmark:
         benchmark_of("phantom/{cohort}")
-    params:
-        adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
-        phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
+        phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
     message:
         "Phantom tree of {wildcards.cohort}"
     script:
@@ -28,7 +30,9 @@ rule cohort:
     input:
         tree=lambda w: result(f"phantom/{w.cohort}/tree") if STUDY.cohorts[w.cohort].phantom else [],
         code=code("cohort"),
-        adapter=lambda w: os.path.relpath(f"{workflow.basedir}/mmpkd/cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}.py"),
+        adapter=lambda w: os.path.relpath(
+            f"{workflow.basedir}/mmpkd/cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}.py"
+        ),
     output:
         images=result("cohorts/{cohort}/images.parquet"),
         labels=result("cohorts/{cohort}/labels.parquet"),
@@ -40,13 +44,15 @@ rule cohort:
         log_of("cohort/{cohort}"),
     benchmark:
         benchmark_of("cohort/{cohort}")
-    params:
-        cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
-        labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
+        labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
     message:
         "Tables of {wildcards.cohort}"
     script:

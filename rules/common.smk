@@ -1,21 +1,23 @@
 """The validated configuration and the names of files."""
 
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from mmpkd.config.study import ConfigError, load
-from mmpkd.dependencies import library_files
+from mmpkd.dependencies import library_files, make_importable
 
+make_importable()
 try:
     STUDY = load(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 DOMAINS = list(STUDY.domains)
+HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
-TRAINED = [name for name in STUDY.arms]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 
@@ -51,6 +53,14 @@ def plain(section):
     return section.model_dump(mode="json")
 
 
+def plain_domains():
+    """For each domain its training cohort, its further cohorts and its labels."""
+    return {
+        name: {"training": domain.training, "cohorts": domain.cohorts, "labels": domain.labels}
+        for name, domain in STUDY.domains.items()
+    }
+
+
 def cohort_tables(cohort):
     names = ("images.parquet", "labels.parquet", "rois.parquet", "privileged.parquet", "rejected.csv", "cohort.json")
     return [result(f"cohorts/{cohort}/{name}") for name in names]
@@ -73,6 +83,26 @@ def table_files(name):
 
 def figure_files(name):
     return [result(f"figures/{name}.{kind}") for kind in ("pdf", "png", "caption.txt")]
+
+
+def training_inputs(wildcards):
+    """Images, labels and first weights; the teacher's targets where the arm has a teacher."""
+    cohort = STUDY.domains[wildcards.domain].training
+    arm = STUDY.arms[wildcards.arm]
+    return {
+        "cohort": cohort_tables(cohort),
+        "images": shard_files(cohort),
+        "backbone": result("students/backbone/model.safetensors"),
+        "targets": [] if arm.teacher == "none" else result(f"teachers/{wildcards.domain}/targets.npz"),
+    }
+
+
+def evaluation_inputs():
+    """Tables and image stores of all cohorts."""
+    return {
+        "cohorts": [file for name in PICTURED for file in cohort_tables(name)],
+        "images": [file for name in PICTURED for file in shard_files(name)],
+    }
 
 
 def missing_roots():

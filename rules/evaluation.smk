@@ -19,13 +19,15 @@ rule evaluate:
         log_of("evaluate/{domain}-{arm}-{seed}"),
     benchmark:
         benchmark_of("evaluate/{domain}-{arm}-{seed}")
-    params:
-        methods=STUDY.evaluation.methods,
-        shards={name: shard_folders(name) for name in PICTURED},
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        methods=STUDY.evaluation.methods,
+        shards={name: shard_folders(name) for name in PICTURED},
     message:
         "Scores of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
     script:
@@ -43,14 +45,16 @@ rule evaluate_controls:
         log_of("evaluate_controls"),
     benchmark:
         benchmark_of("evaluate_controls/all")
-    params:
-        methods=STUDY.evaluation.methods,
-        centre_sigma=STUDY.evaluation.centre_sigma,
-        shards={name: shard_folders(name) for name in PICTURED},
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        methods=STUDY.evaluation.methods,
+        centre_sigma=STUDY.evaluation.centre_sigma,
+        shards={name: shard_folders(name) for name in PICTURED},
     message:
         "Scores of the controls"
     script:
@@ -67,6 +71,8 @@ rule scores:
         log_of("scores"),
     benchmark:
         benchmark_of("scores/all")
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=8000,

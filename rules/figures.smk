@@ -3,7 +3,6 @@
 
 rule figure_method:
     input:
-
         code=code("figure_method"),
     output:
         pdf=result("figures/method.pdf"),
@@ -13,12 +12,15 @@ rule figure_method:
         log_of("figure_method"),
     benchmark:
         benchmark_of("figure_method/all")
-    params:
-        study=plain_facts(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        domains={name: plain(domain) for name, domain in STUDY.domains.items()},
+        student=plain(STUDY.student),
     message:
         "Figure: method"
     script:
@@ -38,13 +40,15 @@ rule figure_cohorts:
         log_of("figure_cohorts"),
     benchmark:
         benchmark_of("figure_cohorts/all")
-    params:
-        folders={name: result(f"cohorts/{name}") for name in COHORTS},
-        shards={name: shard_folders(name) for name in COHORTS},
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        folders={name: result(f"cohorts/{name}") for name in COHORTS},
+        shards={name: shard_folders(name) for name in COHORTS},
     message:
         "Figure: cohorts"
     script:
@@ -53,7 +57,9 @@ rule figure_cohorts:
 
 rule figure_training:
     input:
-        histories=[result(f"students/{d}/{a}/seed{k}/history.csv") for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
+        histories=[
+            result(f"students/{d}/{a}/seed{k}/history.csv") for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds
+        ],
         code=code("figure_training"),
     output:
         pdf=result("figures/training.pdf"),
@@ -63,12 +69,14 @@ rule figure_training:
         log_of("figure_training"),
     benchmark:
         benchmark_of("figure_training/all")
-    params:
-        students=[(d, a, k) for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        students=[(d, a, k) for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
     message:
         "Figure: training"
     script:
@@ -87,13 +95,15 @@ rule figure_classification:
         log_of("figure_classification"),
     benchmark:
         benchmark_of("figure_classification/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
     message:
         "Figure: classification"
     script:
@@ -104,7 +114,12 @@ rule figure_attention_examples:
     input:
         **evaluation_inputs(),
         scores=result("evaluation/scores.parquet"),
-        maps=[result(f"attention/{d}/{a}/seed{k}/{STUDY.domains[d].training}.npz") for d in DOMAINS for a in ("baseline", "mmpkd") for k in STUDY.seeds],
+        maps=[
+            result(f"attention/{d}/{a}/seed{k}/{STUDY.domains[d].training}.npz")
+            for d in DOMAINS
+            for a in ("baseline", "mmpkd")
+            for k in STUDY.seeds
+        ],
         code=code("figure_attention_examples"),
     output:
         pdf=result("figures/attention_examples.pdf"),
@@ -114,14 +129,16 @@ rule figure_attention_examples:
         log_of("figure_attention_examples"),
     benchmark:
         benchmark_of("figure_attention_examples/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
-        shards={name: shard_folders(name) for name in PICTURED},
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
+        shards={name: shard_folders(name) for name in PICTURED},
     message:
         "Figure: examples of attention maps"
     script:
@@ -140,13 +157,15 @@ rule figure_localization:
         log_of("figure_localization"),
     benchmark:
         benchmark_of("figure_localization/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
     message:
         "Figure: localisation in the domain of training"
     script:
@@ -165,13 +184,15 @@ rule figure_cross_domain:
         log_of("figure_cross_domain"),
     benchmark:
         benchmark_of("figure_cross_domain/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        domains=plain_domains(),
     message:
         "Figure: gains across cohorts and domains"
     script:
@@ -190,12 +211,14 @@ rule figure_claims:
         log_of("figure_claims"),
     benchmark:
         benchmark_of("figure_claims/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
     message:
         "Figure: claims"
     script:

@@ -15,13 +15,15 @@ rule preprocess:
         log_of("preprocess/{cohort}-{shard}"),
     benchmark:
         benchmark_of("preprocess/{cohort}-{shard}")
-    params:
-        imaging=plain(STUDY.imaging),
-        shards=lambda w: STUDY.cohorts[w.cohort].shards,
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=240,
+    params:
+        imaging=plain(STUDY.imaging),
+        shards=lambda w: STUDY.cohorts[w.cohort].shards,
     message:
         "Images of {wildcards.cohort}, shard {wildcards.shard}"
     script:

@@ -11,13 +11,15 @@ rule privileged:
         log_of("privileged/{domain}"),
     benchmark:
         benchmark_of("privileged/{domain}")
-    params:
-        kind=lambda w: STUDY.domains[w.domain].teacher.kind,
-        labels=lambda w: STUDY.domains[w.domain].labels,
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=60,
+    params:
+        kind=lambda w: STUDY.domains[w.domain].teacher.kind,
+        labels=lambda w: STUDY.domains[w.domain].labels,
     message:
         "Privileged records of {wildcards.domain}"
     script:

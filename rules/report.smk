@@ -15,13 +15,14 @@ rule report:
         log_of("report"),
     benchmark:
         benchmark_of("report/all")
-    params:
-        study=plain(STUDY),
-        folder=result(""),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        study=plain(STUDY),
     message:
         "Report"
     script:

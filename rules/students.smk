@@ -1,18 +1,6 @@
 """The backbone, and one student a domain, arm and seed."""
 
 
-def training_inputs(wildcards):
-    """Images, labels and first weights; the teacher's targets where the arm has a teacher."""
-    cohort = STUDY.domains[wildcards.domain].training
-    arm = STUDY.arms[wildcards.arm]
-    return {
-        "cohort": cohort_tables(cohort),
-        "images": shard_files(cohort),
-        "backbone": result("students/backbone/model.safetensors"),
-        "targets": [] if arm.teacher == "none" else result(f"teachers/{wildcards.domain}/targets.npz"),
-    }
-
-
 rule backbone:
     input:
         code=code("backbone"),
@@ -23,16 +11,18 @@ rule backbone:
         log_of("backbone"),
     benchmark:
         benchmark_of("backbone/shared")
-    params:
-        student=plain(STUDY.student),
-        training=plain(STUDY.training),
-        size=STUDY.imaging.size,
-        device=STUDY.device,
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=120,
         gpu=STUDY.gpus,
+    params:
+        student=plain(STUDY.student),
+        training=plain(STUDY.training),
+        size=STUDY.imaging.size,
+        device=STUDY.device,
     message:
         "First weights of the students"
     script:
@@ -50,6 +40,13 @@ rule train_student:
         log_of("train_student/{domain}-{arm}-{seed}"),
     benchmark:
         benchmark_of("train_student/{domain}-{arm}-{seed}")
+    conda:
+        "../envs/mmpkd.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=720,
+        gpu=STUDY.gpus,
     params:
         arm=lambda w: plain(STUDY.arms[w.arm]),
         student=plain(STUDY.student),
@@ -58,11 +55,6 @@ rule train_student:
         size=STUDY.imaging.size,
         device=STUDY.device,
         shards=lambda w: shard_folders(STUDY.domains[w.domain].training),
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=720,
-        gpu=STUDY.gpus,
     message:
         "Student of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
     script:

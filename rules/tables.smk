@@ -15,13 +15,15 @@ rule table_cohorts:
         log_of("table_cohorts"),
     benchmark:
         benchmark_of("table_cohorts/all")
-    params:
-        folders={name: result(f"cohorts/{name}") for name in COHORTS},
-        shards={name: shard_folders(name) for name in COHORTS},
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        folders={name: result(f"cohorts/{name}") for name in COHORTS},
+        shards={name: shard_folders(name) for name in COHORTS},
     message:
         "Table: cohorts"
     script:
@@ -41,13 +43,15 @@ rule table_teachers:
         log_of("table_teachers"),
     benchmark:
         benchmark_of("table_teachers/all")
-    params:
-        domains=DOMAINS,
-        evaluation=plain(STUDY.evaluation),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        domains=DOMAINS,
+        evaluation=plain(STUDY.evaluation),
     message:
         "Table: teachers"
     script:
@@ -67,13 +71,14 @@ rule table_classification:
         log_of("table_classification"),
     benchmark:
         benchmark_of("table_classification/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
     message:
         "Table: classification"
     script:
@@ -93,13 +98,15 @@ rule table_localization:
         log_of("table_localization"),
     benchmark:
         benchmark_of("table_localization/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        homes=HOMES,
     message:
         "Table: localisation in the domain of training"
     script:
@@ -119,13 +126,16 @@ rule table_cross_domain:
         log_of("table_cross_domain"),
     benchmark:
         benchmark_of("table_cross_domain/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        domains=plain_domains(),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        homes=HOMES,
+        domain_of=STUDY.domain_of,
     message:
         "Table: localisation across cohorts and domains"
     script:
@@ -145,13 +155,15 @@ rule table_claims:
         log_of("table_claims"),
     benchmark:
         benchmark_of("table_claims/all")
-    params:
-        evaluation=plain(STUDY.evaluation),
-        claims={name: plain(claim) for name, claim in STUDY.claims.items()},
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation),
+        claims={name: plain(claim) for name, claim in STUDY.claims.items()},
     message:
         "Table: claims"
     script:
@@ -172,12 +184,14 @@ rule table_runtime:
         log_of("table_runtime"),
     benchmark:
         benchmark_of("table_runtime/all")
-    params:
-        benchmarks=result("benchmarks"),
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
+    params:
+        benchmarks=result("benchmarks"),
     message:
         "Table: run time"
     script:

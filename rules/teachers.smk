@@ -13,15 +13,17 @@ rule teacher:
         log_of("teacher/{domain}"),
     benchmark:
         benchmark_of("teacher/{domain}")
-    params:
-        teacher=lambda w: plain(STUDY.domains[w.domain].teacher),
-        labels=lambda w: STUDY.domains[w.domain].labels,
-        device=STUDY.device,
+    conda:
+        "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=8000,
         runtime=480,
         gpu=STUDY.gpus,
+    params:
+        teacher=lambda w: plain(STUDY.domains[w.domain].teacher),
+        labels=lambda w: STUDY.domains[w.domain].labels,
+        device=STUDY.device,
     message:
         "Teacher of {wildcards.domain}"
     script:

@@ -48,7 +48,7 @@ def synthetic_scores(
         gain_elsewhere: gain of `mmpkd` in every other cell.
         shuffled_gain: gain of `shuffled` in every cell.
         auroc_gain: how much further apart, in standard deviations, `mmpkd` holds the classes' logits.
-        seed_sd, patient_sd, residual_sd: standard deviations of an arm's scores among seeds, among patients, and of the rest.
+        seed_sd, patient_sd, residual_sd: standard deviations of an arm's scores among seeds, patients, and the rest.
         controls: whether the control rows are added.
     """
     cohorts = {name: _images(name, 2 * images, rng) for name in DOMAIN_OF}

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from mmpkd.evaluation.scores import concatenate
 from mmpkd.files import write_parquet
 from mmpkd.logs import log_to
 
 log_to(snakemake.log[0])
-write_parquet(pd.concat(map(pd.read_parquet, snakemake.input.scores), ignore_index=True), snakemake.output[0])
+write_parquet(concatenate([pd.read_parquet(file) for file in snakemake.input.scores]), snakemake.output[0])

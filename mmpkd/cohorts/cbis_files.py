@@ -1,4 +1,4 @@
-"""The image files of CBIS-DDSM: which belong to which mammogram or lesion, and which of a lesion's files is its mask."""
+"""The files of CBIS-DDSM: which belong to which mammogram or lesion, and which of a lesion's files is its mask."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Header:
 
 
 def files_by_folder(listing: Iterable[str]) -> dict[str, list[str]]:
-    """The files of a listing by the mammogram's or lesion's folder that they lie in, whatever lies above or below it."""
+    """The files of a listing by the mammogram's or lesion's folder that they lie in, whatever is above or below it."""
     paths = pd.Series(list(listing), dtype="str")
     folder = paths.str.extract(FOLDER, expand=False)
     return {str(name): sorted(files) for name, files in paths.groupby(folder)}
@@ -54,9 +54,9 @@ def choose_mammogram(files: list[str], quoted: str) -> str:
 def choose_mask(root: Path, files: list[str], mammogram: Header) -> str:
     """The mask among a lesion's files, told from the crop by content, never by name.
 
-    A mask takes 8 bits a pixel and has the size of its mammogram. If exactly one file is like that, and no other has that
-    size, the headers have decided. Otherwise the pixels do: a mask has two values and the shape of its mammogram; of
-    several, the largest is taken.
+    A mask takes 8 bits a pixel and has the size of its mammogram. If exactly one file is like that, and no other has
+    that size, the headers have decided. Otherwise the pixels do: a mask has two values and the shape of its mammogram;
+    of several, the largest is taken.
 
     Args:
         root: folder that `files` start from.

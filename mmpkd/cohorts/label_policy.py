@@ -3,8 +3,8 @@
 The policies are those of Irvin et al., "CheXpert: A Large Chest Radiograph Dataset with Uncertainty Labels and Expert
 Comparison", AAAI 2019 (arXiv:1901.07031): U-Ones (`ones`), U-Zeros (`zeros`) and U-Ignore (`ignore`: the label is
 masked). They found that different labels want different policies. The defaults here are U-Ones for labels whose
-uncertain mention mostly stands for a finding that is there (atelectasis, edema, pleural effusion) and U-Zeros elsewhere;
-a blank, a finding that the report does not mention, counts as absent, as it does there.
+uncertain mention mostly stands for a finding that is there (atelectasis, edema, pleural effusion) and U-Zeros
+elsewhere; a blank, a finding that the report does not mention, counts as absent, as it does there.
 """
 
 from collections.abc import Mapping

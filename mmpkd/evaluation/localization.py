@@ -1,4 +1,4 @@
-"""How well an attention map points at a region of interest (ROI): five scores of one image, from one sort of its pixels.
+"""How well an attention map points at a region of interest (ROI): five scores, from one sort of the map's pixels.
 
 No score has a threshold to choose. What is undefined is NaN, never a hit and never zero:
 
@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-METRICS = ("pixel_auroc", "average_precision", "pointing_game", "mass_in_roi", "iou_equal_area")
+TITLES = {
+    "pixel_auroc": "pixel AUROC",
+    "average_precision": "average precision",
+    "pointing_game": "pointing game",
+    "mass_in_roi": "mass in ROI",
+    "iou_equal_area": "IoU at equal area",
+}
+METRICS = tuple(TITLES)
 CHUNK_PIXELS = 1 << 20  # pixels sorted at once: bounds memory, and stays in the processor's cache
 
 

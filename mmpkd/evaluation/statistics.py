@@ -2,18 +2,18 @@
 
 Every seed's student scores the same images, and the images of a patient belong together: a crossed layout of seeds and
 patients, both random. For one cell with S seeds, P patients and N images let d be the value of a seed and image, m the
-mean of all, m_s that of seed s, and t_sp = sum over patient p's images of (d - m) / N what a seed and patient add to the
-mean. Then (two-way random effects without replication; Searle, Casella and McCulloch, Variance Components, 1992, ch. 4):
+mean of all, m_s that of seed s, and t_sp = sum over patient p's images of (d - m) / N what a seed and patient add to m.
+Then (two-way random effects without replication; Searle, Casella and McCulloch, Variance Components, 1992, chapter 4):
 
     V_seed     = sum_s (m_s - m)^2 / (S (S - 1))
     V_patient  = P / (P - 1) * sum_p (mean_s t_sp)^2
     V_residual = P / (P - 1) * sum_sp (t_sp - mean_s t_sp - n_p / N (m_s - m))^2 / (S (S - 1))
 
-V_seed and V_patient each hold the residual once, so the variance of m is V_seed + V_patient - V_residual, and never taken
-below the larger of the first two (a negative component is zero). The interval is Student's t with Satterthwaite's degrees
-of freedom (Biometrics Bulletin 2, 1946), at least S - 1. A contrast of several cells sums over cells before squaring
-where they share a source of chance: cells of a domain share its students, cells of a cohort share its patients; students
-of different domains and patients of different cohorts are independent.
+V_seed and V_patient each hold the residual once, so the variance of m is V_seed + V_patient - V_residual, and is never
+taken below the larger of the first two (a negative component counts as zero). The interval is Student's t with
+Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946), at least S - 1. A contrast of several cells sums over
+cells before squaring where they share a source of chance: cells of a domain share its students, cells of a cohort share
+its patients; students of different domains and patients of different cohorts are independent.
 
 A bootstrap over three to five seeds is far too narrow; `bootstrap` serves the description in figures alone.
 `benchmarks/coverage.py` measures the coverage of both.
@@ -53,7 +53,10 @@ class Estimate:
 
 
 def crossed_estimate(
-    cells: Sequence[tuple[float, ScoreMatrix]], confidence: float = 0.95, tested: float = 0.0
+    cells: Sequence[tuple[float, ScoreMatrix]],
+    confidence: float = 0.95,
+    tested: float = 0.0,
+    random_seeds: bool = True,
 ) -> Estimate:
     """The weighted sum of the cells' means, with the interval of this module's head.
 
@@ -61,18 +64,19 @@ def crossed_estimate(
         cells: a weight and a matrix each.
         confidence: level of the interval.
         tested: the value that `p` is against.
+        random_seeds: false for what has no seed (a control): the interval then holds for new patients alone.
     """
     counts = _counts(cells)
     if any(matrix.values.shape[1] == 0 for _, matrix in cells):
         return Estimate(**counts, reason="no image has a defined score in every seed")
     estimate = sum(weight * matrix.mean for weight, matrix in cells)
-    if counts["n_seeds"] < 2:
+    if random_seeds and counts["n_seeds"] < 2:
         return Estimate(estimate, **counts, reason="one seed: the spread among seeds is unknown")
     if any(len(np.unique(matrix.patients)) < 2 for _, matrix in cells):
         return Estimate(estimate, **counts, reason="one patient: the spread among patients is unknown")
-    variance, freedom = _variance(cells)
+    variance, freedom = _variance(cells, random_seeds)
     error = sqrt(variance)
-    quantile = student_t.ppf((1 + confidence) / 2, freedom)
+    quantile = float(student_t.ppf((1 + confidence) / 2, freedom))
     half_width = quantile * error
     return Estimate(
         estimate=estimate,
@@ -81,7 +85,7 @@ def crossed_estimate(
         p=_two_sided_p(estimate - tested, error, freedom),
         standard_error=error,
         degrees_of_freedom=freedom,
-        minimum_detectable=(quantile + student_t.ppf(POWER, freedom)) * error,
+        minimum_detectable=(quantile + float(student_t.ppf(POWER, freedom))) * error,
         **counts,
     )
 
@@ -207,32 +211,32 @@ def _weights(cells: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
     return dict.fromkeys(cells, 1 / len(cells))
 
 
-def _variance(cells: Sequence[tuple[float, ScoreMatrix]]) -> tuple[float, float]:
-    """Variance of the contrast and its degrees of freedom."""
+def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) -> tuple[float, float]:
+    """Variance of the contrast and its degrees of freedom, by the formulas at this module's head."""
     seed_means: dict[str, pd.Series] = {}
     patient_sums: dict[str, pd.Series] = {}
-    residual, residual_parts = 0.0, []
+    residual_parts = []
     for weight, matrix in cells:
         n_seeds, n_images = matrix.values.shape
         patient, names = pd.factorize(matrix.patients)
         share = np.bincount(patient, minlength=len(names)) / n_images
         added = _sums_by_patient(matrix.values - matrix.mean, patient, len(names)) / n_images
         by_seed, by_patient = added.sum(axis=1), added.mean(axis=0)
-        rest = added - by_patient - by_seed[:, None] * share
-        part = weight**2 * (rest**2).sum() * len(names) / ((len(names) - 1) * n_seeds * (n_seeds - 1))
-        residual += part
-        residual_parts.append((part, (n_seeds - 1) * (len(names) - 1)))
-        _add(seed_means, matrix.domain, pd.Series(weight * by_seed, index=matrix.seeds))
         _add(patient_sums, matrix.cohort, pd.Series(weight * by_patient, index=names))
+        if random_seeds:
+            rest = added - by_patient - by_seed[:, None] * share
+            part = weight**2 * (rest**2).sum() * len(names) / ((len(names) - 1) * n_seeds * (n_seeds - 1))
+            residual_parts.append((part, (n_seeds - 1) * (len(names) - 1)))
+            _add(seed_means, matrix.domain, pd.Series(weight * by_seed, index=matrix.seeds))
     seed_parts = [(values.var(ddof=1) / len(values), len(values) - 1) for values in seed_means.values()]
     patient_parts = [
         ((values**2).sum() * len(values) / (len(values) - 1), len(values) - 1) for values in patient_sums.values()
     ]
-    seed, patient = (sum(part for part, _ in parts) for parts in (seed_parts, patient_parts))
-    variance = max(seed + patient - residual, seed, patient)
+    seed, patient, residual = (sum(part for part, _ in parts) for parts in (seed_parts, patient_parts, residual_parts))
+    variance = float(max(seed + patient - residual, seed, patient))
     spread = sum(part**2 / freedom for part, freedom in (*seed_parts, *patient_parts, *residual_parts))
-    fewest = min(freedom for _, freedom in seed_parts)
-    return variance, max(variance**2 / spread, fewest) if spread > 0 else float(fewest)
+    fewest = float(min(freedom for _, freedom in seed_parts or patient_parts))
+    return variance, max(float(variance**2 / spread), fewest) if spread > 0 else fewest
 
 
 def _add(sums: dict[str, pd.Series], name: str, values: pd.Series) -> None:

@@ -13,10 +13,10 @@ Files are found by the name of the mammogram's or lesion's folder, at any depth,
 downloader makes and the older ones that the tables quote (<study UID>/<series UID>/000000.dcm) both do.
 
 Yields a row an image: `P_00001_LEFT_CC`, the folder's name without Mass- or Calc- and the set. 71 of the 3,103 folders
-repeat a mammogram of the other kind; it is one image here, its file that of the mass folder where there are two. A study
-is a patient's breast. Labels: malignant (any lesion of the image is), mass, calcification. A mask a lesion, labelled with
-its kind, and once more with `malignant` if it is. A privileged record a lesion (3,568 rows), its columns named alike for
-both kinds, with its own targets and `official_set`, the set of its table (train or test).
+repeat a mammogram of the other kind; it is one image here, its file that of the mass folder where there are two: 3,032
+images. A study is a patient's breast. Labels: malignant (any lesion of the image is), mass, calcification. A mask a
+lesion, labelled with its kind, and once more with `malignant` if it is. A privileged record a lesion (3,568 rows), its
+columns named alike for both kinds, with its own targets and `official_set`, the set of its table (train or test).
 
 Mask or crop is told by the header (the mask has 8 bits and the mammogram's size), and where that leaves a doubt by the
 pixels (a mask has two values).

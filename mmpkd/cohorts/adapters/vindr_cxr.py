@@ -8,11 +8,11 @@ Citation: Nguyen et al., "VinDr-CXR: An open dataset of chest X-rays with radiol
 
 Layout below root:
     {train,test}/<image_id>.dicom
-    annotations/image_labels_{train,test}.csv, annotations/annotations_{train,test}.csv         (folder `annotations`)
+    annotations/image_labels_{train,test}.csv, annotations/annotations_{train,test}.csv   (folder `annotations`)
 
 Yields PA radiographs, image labels and boxes under CheXpert's names (`SOURCES` tells which). The test set's are a
-consensus of five radiologists. Each training image was read by three: a label is that of the majority, and the boxes are
-those of the radiologists who agree with it. There are no reports, so there is no privileged table.
+consensus of five radiologists. Each training image was read by three: a label is that of the majority, and the boxes
+are those of the radiologists who agree with it. There are no reports, so there is no privileged table.
 
 Split: an external cohort is evaluated whole, so every image that is taken has the split `test`.
 
@@ -20,8 +20,8 @@ Options:
     splits: the published sets that are taken, train or test; images of the others are left out and counted.
 
 Traps: no patient identifier is published, so each image counts as a patient of its own, and intervals by patient are
-intervals by image. The tables do not tell the size of an image. Infiltration, ILD and the like have no CheXpert name and are
-left out, their boxes too.
+intervals by image. The tables do not tell the size of an image. Infiltration, ILD and the like have no CheXpert name
+and are left out, their boxes too.
 """
 
 from pathlib import Path

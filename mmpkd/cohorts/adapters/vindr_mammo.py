@@ -3,15 +3,15 @@
 Access: PhysioNet, credentialed account with training and a signed data use agreement.
     https://physionet.org/content/vindr-mammo/
 Licence: PhysioNet Credentialed Health Data License 1.5.0.
-Citation: Nguyen et al., "VinDr-Mammo: A large-scale benchmark dataset for computer-aided diagnosis in full-field digital
-    mammography", Scientific Data 10:277 (2023).
+Citation: Nguyen et al., "VinDr-Mammo: A large-scale benchmark dataset for computer-aided diagnosis in full-field
+    digital mammography", Scientific Data 10:277 (2023).
 
 Layout below root:
     images/<study_id>/<image_id>.dicom
     breast-level_annotations.csv, finding_annotations.csv                                             (folder `tables`)
 
-Yields four views a study, the labels mass and calcification from the findings' categories, and their boxes. `malignant` is
-not known to it: BI-RADS is an assessment and no pathology. There is no privileged table.
+Yields four views a study, the labels mass and calcification from the findings' categories, and their boxes.
+`malignant` is not known to it: BI-RADS is an assessment and no pathology. There is no privileged table.
 
 Split: an external cohort is evaluated whole, so every image that is taken has the split `test`. A study counts as a
 patient.
@@ -66,16 +66,14 @@ def read(cohort: Cohort, labels: list[str]) -> CohortTables:
         SOURCE,
     )
     findings = findings[~findings["image_id"].isin(listed.loc[~listed["split"].isin(splits), "image_id"])]
-    findings = _labelled(findings, images, rejections)
-    present = pd.crosstab(findings["image_id"], findings["label"]).reindex(images["image_id"], fill_value=0)
-    values = {label: (present[label] > 0).astype("float64") if label in present else 0.0 for label in known}
+    findings, unread = _labelled(findings, images, rejections)
     boxes = findings[findings["label"].isin(known)].merge(images[["image_id", "rows", "columns"]], on="image_id")
     boxes = boxes.rename(columns={"xmin": "x0", "ymin": "y0", "xmax": "x1", "ymax": "y1"})
     left_out = {name: int((listed["split"] == name).sum()) for name in OFFICIAL if name not in splits}
     return CohortTables(
         image_root=cohort.root,
         images=images[list(IMAGE_COLUMNS)],
-        labels=pd.DataFrame({"image_id": present.index, **{name: list(v) if hasattr(v, "__len__") else v for name, v in values.items()}}),
+        labels=_labels(images, findings, unread, known),
         rois=box_rois(boxes, rejections),
         rejected=rejections.table,
         notes={f"images_of_official_{name}_set_left_out": count for name, count in left_out.items()},
@@ -115,16 +113,26 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) ->
     return rejections.split_off(images.assign(path=path), ~there, "image_id", "image file is missing")
 
 
-def _labelled(findings: pd.DataFrame, images: pd.DataFrame, rejections: Rejections) -> pd.DataFrame:
-    """One row a finding on `images` and each label that its categories mean."""
-    categories = findings["finding_categories"].map({text: _parse(text) for text in findings["finding_categories"].unique()})
-    findings = findings.assign(category=categories)
-    unread = findings["category"].isna()
-    findings = rejections.split_off(findings, unread, "image_id", "finding_categories is no list of names")
+def _labelled(findings: pd.DataFrame, images: pd.DataFrame, rejections: Rejections) -> tuple[pd.DataFrame, set[str]]:
+    """One row a finding on `images` and label that its categories mean; and the images with unreadable findings."""
+    cells = findings["finding_categories"]
+    findings = findings.assign(category=cells.map({cell: _parse(cell) for cell in cells.unique()}))
+    broken = findings["category"].isna()
+    unread = set(findings.loc[broken, "image_id"])
+    findings = rejections.split_off(findings, broken, "image_id", "finding_categories is no list of names")
     findings = findings.explode("category").assign(label=lambda rows: rows["category"].map(CATEGORIES))
     findings = findings.dropna(subset="label")
     orphans = ~findings["image_id"].isin(images["image_id"])
-    return rejections.split_off(findings, orphans, "image_id", "finding on an image that was left out")
+    return rejections.split_off(findings, orphans, "image_id", "finding on an image that was left out"), unread
+
+
+def _labels(images: pd.DataFrame, findings: pd.DataFrame, unread: set[str], known: list[str]) -> pd.DataFrame:
+    """1 where an image has a finding of the label, 0 where not, masked where one of its findings could not be read."""
+    labels = images[["image_id"]].copy()
+    for label in known:
+        present = labels["image_id"].isin(findings.loc[findings["label"] == label, "image_id"])
+        labels[label] = present.astype("float64").mask(~present & labels["image_id"].isin(unread))
+    return labels
 
 
 def _parse(text: str) -> list[str] | None:

@@ -36,10 +36,10 @@ class Hospital:
 
 
 MIMIC = Hospital(
-    {"Atelectasis": 0.22, "Cardiomegaly": 0.16, "Consolidation": 0.21, "Pleural Effusion": 0.22, "Pneumothorax": 0.17}
+    {"Atelectasis": 0.22, "Cardiomegaly": 0.12, "Consolidation": 0.21, "Pleural Effusion": 0.22, "Pneumothorax": 0.17}
 )
 VINDR = Hospital(
-    {"Atelectasis": 0.16, "Cardiomegaly": 0.20, "Consolidation": 0.18, "Pleural Effusion": 0.18, "Pneumothorax": 0.15},
+    {"Atelectasis": 0.16, "Cardiomegaly": 0.14, "Consolidation": 0.18, "Pleural Effusion": 0.18, "Pneumothorax": 0.15},
     rows=(176, 224),
     aspect=(0.78, 0.98),
     lung_height=(0.60, 0.72),
@@ -168,6 +168,17 @@ def draw_frontal(
             image = DISTRACTORS[name](rng, frame, normal, image, study.distractors[name])
     image = _expose(rng, image, hospital)
     return (draw_marker(frame, image) if marker else image), {label: box for label, box in boxes.items() if box}
+
+
+def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str, Box]) -> list[dict]:
+    """What was drawn in one image, one row a label: the columns of `write.TRUTH_COLUMNS`."""
+    rows = []
+    for label in LABELS:
+        finding = study.findings.get(label)
+        known = {"present": finding is not None, "severity": finding.severity if finding is not None else 0.0}
+        corners = dict(zip(("x0", "y0", "x1", "y1"), boxes.get(label, (np.nan,) * 4), strict=True))
+        rows.append({"image_id": image_id, "patient_id": patient_id, "label": label} | known | corners)
+    return rows
 
 
 def draw_lateral(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy) -> np.ndarray:

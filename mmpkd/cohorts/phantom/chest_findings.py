@@ -112,7 +112,8 @@ def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding:
     along = np.float32(SIGN[finding.side]) * frame.u
     height = 0.18 + 0.32 * finding.severity
     climb = np.clip(along, 0, 1) ** 3
-    surface = 1.02 - height * (0.5 + 0.5 * climb)  # a low level hides behind the dome, so that mild fluid is a wedge
+    level = 0.3 + 0.25 * finding.severity  # a low level hides behind the dome, so that mild fluid is a wedge
+    surface = 1.02 - height * (level + (1 - level) * climb)
     hollow = np.minimum(normal.lungs[finding.side] * 3, 1)  # fluid blurs the diaphragm's outline
     fluid = canvas.ramp((frame.v - surface) * frame.height, 4 + 6 * (1 - finding.severity)) * hollow
     return normal.dense(image, fluid, 0.45 + 0.5 * finding.severity), fluid

@@ -1,4 +1,4 @@
-"""The generative model of the phantom's breast lesions: what a radiologist would write of one, and what the biopsy says.
+"""The generative model of the phantom's breast lesions: what a radiologist would write, and what the biopsy says.
 
 A lesion is drawn in three steps:
 

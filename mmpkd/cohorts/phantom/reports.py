@@ -161,9 +161,8 @@ def write_report(rng: np.random.Generator, anatomy: Anatomy, study: Study, later
     """
     absent = [label for label in LABELS if label not in study.findings]
     negated = frozenset(label for label in absent if rng.random() < 0.75)
-    hedged = frozenset(
-        label for label, finding in study.findings.items() if rng.random() < 0.8 * noise * (1 - finding.severity)
-    )
+    doubts = {label: rng.random() / max(1 - finding.severity, 1e-6) for label, finding in study.findings.items()}
+    hedged = frozenset(label for label, doubt in doubts.items() if doubt < 0.8 * noise)
     devices = [name for name in ("leads", "tube") if name in study.distractors]
     findings = _findings_section(rng, study, hedged, negated, noise)
     impression = _impression_section(rng, study, hedged, negated, noise)

@@ -1,0 +1,177 @@
+"""One look for all figures: sizes, type, colours, names, and how a figure is saved."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mmpkd.files import atomic, write_text
+
+SINGLE_COLUMN, DOUBLE_COLUMN = 3.5, 7.2  # inches
+PNG_DOTS_PER_INCH = 200
+INK, GREY, PALE = "#222222", "#6f6f6f", "#d9d9d9"
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "axes.grid": False,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "pdf.fonttype": 42,  # text stays text, and can be edited
+    "savefig.facecolor": "white",
+    "figure.facecolor": "white",
+}
+styled = mpl.rc_context(STYLE)  # decorates every `draw`, and leaves matplotlib's global state as it was
+
+# Okabe and Ito, Color Universal Design, 2008: told apart with any colour vision; markers differ too.
+_ARMS = {"baseline": ("#0072B2", "o"), "mmpkd": ("#D55E00", "s"), "shuffled": ("#009E73", "^")}
+_FURTHER_ARMS = (("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"), ("#000000", "X"))
+_COHORTS = (("#7b5ea7", "o"), ("#E69F00", "s"), ("#56B4E9", "^"), ("#444444", "D"), ("#CC79A7", "v"), ("#8c6d31", "P"))
+CONTROL_LINES = {"uniform": "-", "centre": (0, (5, 2)), "untrained": (0, (1, 1.4)), "pretrained": (0, (5, 1.5, 1, 1.5))}
+CONTROL_NAMES = {
+    "uniform": "uniform map",
+    "centre": "centred Gaussian",
+    "untrained": "untrained student",
+    "pretrained": "pretrained, not fine-tuned",
+}
+METHOD_NAMES = {"rollout": "attention rollout", "last_layer": "last-layer attention"}
+METRIC_NAMES = {
+    "pixel_auroc": "pixel AUROC",
+    "average_precision": "average precision",
+    "pointing_game": "pointing game accuracy",
+    "mass_in_roi": "attention mass in ROI",
+    "iou_equal_area": "IoU at equal area",
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a series is drawn, wherever it appears."""
+
+    colour: str
+    marker: str
+
+
+def order_arms(arms: Iterable[str]) -> list[str]:
+    """baseline, mmpkd, shuffled, then others by name."""
+    arms = set(arms)
+    return [arm for arm in _ARMS if arm in arms] + sorted(arms - set(_ARMS))
+
+
+def arm_marks(arms: Iterable[str]) -> dict[str, Mark]:
+    """Colour and marker of each arm in order; those of the three known arms never change."""
+    arms = order_arms(arms)
+    others = [arm for arm in arms if arm not in _ARMS]
+    further = {arm: _FURTHER_ARMS[k % len(_FURTHER_ARMS)] for k, arm in enumerate(others)}
+    return {arm: Mark(*{**_ARMS, **further}[arm]) for arm in arms}
+
+
+def cohort_marks(cohorts: Sequence[str]) -> dict[str, Mark]:
+    """Colour and marker of each cohort, by its place."""
+    return {cohort: Mark(*_COHORTS[k % len(_COHORTS)]) for k, cohort in enumerate(cohorts)}
+
+
+def arm_name(arm: str) -> str:
+    """How an arm is called in a figure."""
+    return {"mmpkd": "MMPKD", "shuffled": "shuffled teacher"}.get(arm, arm.replace("_", " "))
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that size in inches, laid out so that nothing overlaps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    return figure
+
+
+def draw_estimate(axes: Axes, x, y, low, high, mark: Mark, horizontal: bool = True, **kwargs) -> None:
+    """A marker with its interval; without one (NaN) the marker stands alone. `kwargs` go to the marker."""
+    line = ([low, high], [y, y]) if horizontal else ([x, x], [low, high])
+    axes.plot(*line, color=mark.colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
+    axes.plot(
+        x,
+        y,
+        mark.marker,
+        **{"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 4} | kwargs,
+    )
+
+
+def arm_handles(arms: Iterable[str], interval: bool = True) -> list[Line2D]:
+    """Legend entries of arms."""
+    return [
+        Line2D([], [], color=mark.colour, marker=mark.marker, linestyle="-" if interval else "", label=arm_name(arm))
+        for arm, mark in arm_marks(arms).items()
+    ]
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:
+    """One legend for all panels, below them."""
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(handles), columnspacing=1.6)
+
+
+def wrap(text: str, width: int) -> str:
+    """Breaks `text` into lines of at most `width` characters, between words."""
+    return fill(text, width, break_long_words=False)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 image`, `2,000 images`."""
+    plural = noun if number == 1 else noun + "s"
+    return f"{number:,} {plural}"
+
+
+def count_range(numbers: Collection[int], noun: str) -> str:
+    """`80 images` where all agree, else `60 to 80 images`."""
+    low, high = min(numbers), max(numbers)
+    return count(high, noun) if low == high else f"{low:,} to {count(high, noun)}"
+
+
+def percent(confidence: float) -> str:
+    """`95 %`."""
+    return f"{100 * confidence:g} %"
+
+
+def interval_words(confidence: float) -> str:
+    """What the intervals of all figures are, for captions."""
+    return (
+        f"{percent(confidence)} intervals for new patients and new seeds (crossed variance components of seeds and "
+        "patients, Student's t); they are not adjusted for the number of comparisons"
+    )
+
+
+@styled
+def save(figure: Figure, caption: str, pdf: str | Path, png: str | Path, caption_path: str | Path) -> None:
+    """Writes the figure as PDF and PNG and its caption as text. The same figure gives the same bytes each time."""
+    with atomic(pdf) as temporary:
+        figure.savefig(temporary, metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
+    with atomic(png) as temporary:
+        figure.savefig(temporary, dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
+    write_text(caption.strip() + "\n", caption_path)

@@ -1,0 +1,73 @@
+"""What the study is made of: images, patients, ROI and labels of each cohort, and what was set aside."""
+
+import re
+from collections.abc import Mapping
+
+import pandas as pd
+
+from mmpkd.cohorts.tables import SPLITS, CohortTables
+
+COLUMNS = ["cohort", "quantity", "item", *SPLITS, "total"]
+
+
+def table(
+    cohorts: Mapping[str, CohortTables], stores: Mapping[str, pd.DataFrame] | None = None
+) -> tuple[pd.DataFrame, str]:
+    """One row a cohort, quantity and item.
+
+    Args:
+        cohorts: the four tables of each cohort.
+        stores: for each cohort the records that preprocessing set aside (record, reason); none for tables alone.
+
+    Returns:
+        cohort, quantity, item (a label, reason or decision), train, validate, test, total: counts, <NA> where a
+        quantity knows no split; and the caption.
+    """
+    rows = []
+    for name, tables in cohorts.items():
+        stored = (stores or {}).get(name)
+        for quantity, item, counts in [*_sizes(tables), *_labels(tables), *_set_aside(tables, stored)]:
+            rows.append({"cohort": name, "quantity": quantity, "item": item, **counts})
+    result = pd.DataFrame(rows, columns=COLUMNS).astype({column: "Int64" for column in (*SPLITS, "total")})
+    caption = (
+        f"The {len(cohorts)} cohorts of the study by split. Images, studies, patients, regions of interest (ROI) and "
+        "labels are what the adapters returned; an image may have several ROI. Positive and unknown count images. "
+        "Rejected: records set aside, with the reason, when the data set was read or when its images were stored "
+        "(numbers in a reason are written #). Decision: what the adapter resolved and how often."
+    )
+    return result, caption
+
+
+def _sizes(tables: CohortTables):
+    images = tables.images
+    with_roi = images[images["image_id"].isin(tables.rois["image_id"])]
+    rois = tables.rois.merge(images[["image_id", "split"]], on="image_id")
+    yield "images", "", _by_split(images["split"])
+    yield "studies", "", _by_split(images.drop_duplicates("study_id")["split"])
+    yield "patients", "", _by_split(images.drop_duplicates("patient_id")["split"])
+    yield "privileged records", "", _by_split(tables.privileged["split"])
+    yield "images with ROI", "", _by_split(with_roi["split"])
+    for label, of_label in rois.groupby("label"):
+        yield "ROI", label, _by_split(of_label["split"])
+
+
+def _labels(tables: CohortTables):
+    for label in tables.label_names:
+        values, split = tables.labels[label], tables.images["split"]
+        yield "positive", label, _by_split(split[(values == 1).to_numpy()])
+        if values.isna().any():
+            yield "unknown", label, _by_split(split[values.isna().to_numpy()])
+
+
+def _set_aside(tables: CohortTables, stored: pd.DataFrame | None):
+    for quantity, rejected in (("rejected when read", tables.rejected), ("rejected when stored", stored)):
+        if rejected is not None and len(rejected):
+            reasons = rejected["reason"].map(lambda reason: re.sub(r"\d+", "#", reason))
+            for reason, count in reasons.value_counts().items():
+                yield quantity, reason, {"total": count}
+    for decision, count in sorted(tables.notes.items()):
+        yield "decision", decision.replace("_", " "), {"total": count}
+
+
+def _by_split(splits: pd.Series) -> dict[str, int]:
+    return {split: int((splits == split).sum()) for split in SPLITS} | {"total": len(splits)}

@@ -1,0 +1,78 @@
+"""Does the gain hold beyond the cohort that the students were trained on?"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.evaluation.localization import TITLES
+from mmpkd.evaluation.matrices import select
+from mmpkd.evaluation.scores import ANY
+from mmpkd.evaluation.statistics import arm_mean, paired_gain
+
+IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = "in-domain", "other data set", "other modality"
+
+
+def table(
+    scores: pd.DataFrame,
+    evaluation: Evaluation,
+    homes: Mapping[str, str],
+    domain_of: Mapping[str, str],
+    reference: str = "baseline",
+) -> tuple[pd.DataFrame, str]:
+    """One row a cell: training domain x evaluation cohort.
+
+    Args:
+        scores: the long table.
+        evaluation: primary metric, first method and level.
+        homes: for each training domain the cohort that it was trained on.
+        domain_of: for each cohort its domain.
+        reference: the arm that gains are against.
+
+    Returns:
+        domain, cohort, relation; `<arm>`, `<arm>_low`, `<arm>_high`: each arm's mean of the primary score; for each arm
+        but the reference `<arm>_gain`, `_gain_low`, `_gain_high`, `_gain_p`; `centre` and `untrained`: means of the
+        controls; n_images, n_patients, n_seeds; and the caption.
+    """
+    chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "confidence": evaluation.confidence}
+    relevant = select(scores, metric=evaluation.metric, label=ANY)
+    relevant = relevant[relevant["method"].isin([evaluation.methods[0], "none"]).to_numpy()]
+    rows = []
+    for domain in homes:
+        of_domain = select(relevant, domain=domain)
+        arms = list(of_domain["arm"].unique())
+        for cohort in of_domain["cohort"].unique():
+            cell = f"{domain}@{cohort}"
+            row = {"domain": domain, "cohort": cohort, "relation": relation(domain, cohort, homes, domain_of)}
+            for arm in arms:
+                mean = arm_mean(relevant, [cell], arm, **chosen)
+                row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
+            for arm in arms:
+                if arm != reference and reference in arms:
+                    gain = paired_gain(relevant, [cell], arm, reference, **chosen)
+                    row |= {f"{arm}_gain": gain.estimate, f"{arm}_gain_low": gain.low}
+                    row |= {f"{arm}_gain_high": gain.high, f"{arm}_gain_p": gain.p}
+            row |= _control_means(relevant, cohort)
+            row |= {"n_images": mean.n_images, "n_patients": mean.n_patients, "n_seeds": mean.n_seeds}
+            rows.append(row)
+    caption = (
+        f"Localisation in every cell, training domain x evaluation cohort: {TITLES[evaluation.metric]} of the "
+        f"{evaluation.methods[0]} map, mean over seeds and images with ROI, and gains against {reference} paired by "
+        f"image and seed, with {100 * evaluation.confidence:g} % intervals for new patients and new seeds; p is "
+        f"two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; {OTHER_DATA_SET}: of the same modality; "
+        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre and untrained, its map points "
+        "at nothing, and a gain there means little."
+    )
+    return pd.DataFrame(rows), caption
+
+
+def relation(domain: str, cohort: str, homes: Mapping[str, str], domain_of: Mapping[str, str]) -> str:
+    """How a cohort stands to a training domain: in-domain, other data set or other modality."""
+    if homes[domain] == cohort:
+        return IN_DOMAIN
+    return OTHER_DATA_SET if domain_of[cohort] == domain else OTHER_MODALITY
+
+
+def _control_means(relevant: pd.DataFrame, cohort: str) -> dict[str, float]:
+    controls = select(relevant, domain="control", cohort=cohort)
+    return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in ("centre", "untrained")}

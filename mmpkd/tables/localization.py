@@ -1,0 +1,99 @@
+"""How well the attention maps localise in the cohort that the students were trained on."""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.evaluation.localization import METRICS
+from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
+from mmpkd.evaluation.scores import ANY
+from mmpkd.evaluation.statistics import Estimate, crossed_estimate
+
+CONTROL = "control"
+COLUMNS = ["domain", "cohort", "label", "method", "metric", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
+COLUMNS += ["gain_high", "gain_p", "n_images", "n_patients", "n_seeds", "reason"]
+
+
+def table(
+    scores: pd.DataFrame, evaluation: Evaluation, homes: Mapping[str, str], reference: str = "baseline"
+) -> tuple[pd.DataFrame, str]:
+    """One row a domain, label, method, metric and arm or control.
+
+    Args:
+        scores: the long table.
+        evaluation: methods, primary metric and level.
+        homes: for each training domain the cohort that it was trained on.
+        reference: the arm that gains are against.
+
+    Returns:
+        domain, cohort, label (`any` for every metric; single labels for the primary metric and first method), method,
+        metric, arm, mean, mean_low, mean_high, gain, gain_low, gain_high, gain_p (NaN for reference and controls),
+        n_images, n_patients, n_seeds, reason; and the caption.
+    """
+    rows = [
+        row for domain, cohort in homes.items() for row in _cell_rows(scores, evaluation, domain, cohort, reference)
+    ]
+    lead = f"{evaluation.metric} of the {evaluation.methods[0]} map"
+    caption = (
+        "Localisation on the test images with regions of interest (ROI) of the cohort that the students were trained on: "
+        f"means over seeds and images with {evaluation.confidence:.0%} intervals for new patients and new seeds (for "
+        "controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
+        f"{reference}, paired by image and seed; p is two-sided and not adjusted. Label any: the union of an image's "
+        f"ROI; single labels are given for the primary score, {lead}. The uniform map is chance; centre, untrained and "
+        "pretrained are what attention has to beat."
+    )
+    return pd.DataFrame(rows, columns=COLUMNS), caption
+
+
+def _cell_rows(
+    scores: pd.DataFrame, evaluation: Evaluation, domain: str, cohort: str, reference: str
+) -> Iterator[dict]:
+    here = select(scores, cohort=cohort)
+    here = here[here["domain"].isin([domain, CONTROL]).to_numpy() & here["metric"].isin(METRICS).to_numpy()]
+    labels = sorted(set(here["label"].unique()) - {ANY})
+    first = [(label, evaluation.methods[0], evaluation.metric) for label in labels]
+    for label, method, metric in [*product([ANY], evaluation.methods, METRICS), *first]:
+        part = select(here, label=label, metric=metric)
+        names = {"domain": domain, "cohort": cohort, "label": label, "method": method, "metric": metric}
+        matrices = _matrices(select(part, domain=domain, method=method), domain, cohort)
+        for arm, matrix in matrices.items():
+            gain = Estimate()
+            if arm != reference and reference in matrices:
+                gain = _gain(matrix, matrices[reference], evaluation.confidence)
+            yield names | _columns(arm, crossed_estimate([(1.0, matrix)], evaluation.confidence), gain)
+        controls = select(part, domain=CONTROL)
+        controls = controls[controls["method"].isin([method, "none"]).to_numpy()]
+        for arm, matrix in _matrices(controls, CONTROL, cohort).items():
+            seeds = len(matrix.seeds) > 1
+            mean = crossed_estimate([(1.0, matrix)], evaluation.confidence, random_seeds=seeds)
+            yield names | _columns(arm, mean, Estimate())
+
+
+def _matrices(part: pd.DataFrame, domain: str, cohort: str) -> dict[str, ScoreMatrix]:
+    return {arm: score_matrix(part, domain, arm, cohort) for arm in part["arm"].unique()}
+
+
+def _gain(matrix: ScoreMatrix, reference: ScoreMatrix, confidence: float) -> Estimate:
+    try:
+        return crossed_estimate([(1.0, matrix.minus(reference))], confidence)
+    except MissingScores as missing:
+        return Estimate(reason=str(missing))
+
+
+def _columns(arm: str, mean: Estimate, gain: Estimate) -> dict:
+    return {
+        "arm": arm,
+        "mean": mean.estimate,
+        "mean_low": mean.low,
+        "mean_high": mean.high,
+        "gain": gain.estimate,
+        "gain_low": gain.low,
+        "gain_high": gain.high,
+        "gain_p": gain.p,
+        "n_images": mean.n_images,
+        "n_patients": mean.n_patients,
+        "n_seeds": mean.n_seeds,
+        "reason": mean.reason or gain.reason,
+    }

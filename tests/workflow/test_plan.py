@@ -1,0 +1,46 @@
+"""What would run: the default study, the paper's, and mistaken configurations."""
+
+import yaml
+
+from mmpkd.config.study import Study
+
+
+def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
+    jobs, study = checkout.planned("all"), Study()
+    students = len(study.domains) * len(study.arms) * len(study.seeds)
+    assert jobs["train_student"] == jobs["attention"] == jobs["evaluate"] == students
+    assert jobs["phantom"] == jobs["cohort"] == jobs["preprocess"] == len(study.cohorts)
+    assert {f"figure_{name}" for name in study.figures} <= set(jobs)
+    assert {f"table_{name}" for name in study.tables} <= set(jobs)
+
+
+def test_a_figure_by_rule_and_by_file_is_the_same_plan(checkout):
+    assert checkout.planned("figure_localization") == checkout.planned("results/demo/figures/localization.pdf")
+
+
+def test_the_paper_study_plans_on_the_folders_that_it_names(checkout):
+    overlay = yaml.safe_load((checkout.folder / "studies/paper.yaml").read_text())
+    for cohort in overlay["cohorts"].values():
+        for folder in (cohort["root"], *cohort.get("folders", {}).values()):
+            (checkout.folder / folder).mkdir(parents=True)
+    jobs = checkout.planned("--configfile", "studies/paper.yaml", "all")
+    assert "phantom" not in jobs
+    assert jobs["train_student"] == 2 * 3 * 5
+    assert jobs["preprocess"] == sum(cohort["shards"] for cohort in overlay["cohorts"].values())
+    assert sum(jobs.values()) < 600
+
+
+def test_absent_data_are_named_before_anything_runs(checkout):
+    process = checkout.run("--dry-run", "--configfile", "studies/paper.yaml", "all")
+    assert process.returncode != 0
+    assert "cohorts.mimic_cxr.root: there is no folder data/mimic-cxr" in process.stdout
+    assert "Building DAG" not in process.stdout
+
+
+def test_a_mistake_in_the_configuration_is_one_clear_message(checkout):
+    process = checkout.run("--dry-run", "--config", "seeeds=[1]", "training={epochs: none}", "all")
+    assert process.returncode != 0
+    assert "seeeds: unknown key" in process.stdout
+    assert "training.epochs: Input should be a valid integer" in process.stdout
+    assert "Building DAG" not in process.stdout
+    assert "Traceback" not in process.stdout

@@ -1,0 +1,125 @@
+"""The whole study at its smallest: what comes out, and what a change re-runs."""
+
+import re
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mmpkd.config.study import FIGURES, TABLES
+
+from .conftest import SMOKE
+
+RESULTS = "results/smoke"
+
+
+@contextmanager
+def edited(path: Path, addition: str):
+    """`path` with a line more, and as it was afterwards, time stamp included."""
+    import os
+
+    before, times = path.read_text(), path.stat()
+    path.write_text(before + addition)
+    try:
+        yield
+    finally:
+        path.write_text(before)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_every_table_figure_and_the_report_are_there(smoke):
+    results = smoke.folder / RESULTS
+    for name in TABLES:
+        assert not pd.read_csv(results / f"tables/{name}.csv").empty
+        for kind in ("md", "tex", "caption.txt"):
+            assert (results / f"tables/{name}.{kind}").stat().st_size > 0
+    for name in FIGURES:
+        assert (results / f"figures/{name}.pdf").read_bytes().startswith(b"%PDF")
+        assert (results / f"figures/{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (results / f"figures/{name}.caption.txt").stat().st_size > 40
+    assert "</html>" in (results / "report.html").read_text()
+
+
+def test_the_report_is_self_contained(smoke):
+    html = (smoke.folder / RESULTS / "report.html").read_text()
+    fetched = re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)([^"']+)""", html)
+    assert [address for address in fetched if not address.startswith("https://arxiv.org")] == []
+    assert "url(http" not in html and "@import" not in html
+
+
+def test_a_second_run_does_nothing(smoke):
+    process = smoke.run(*SMOKE, "all")
+    assert process.returncode == 0
+    assert "Nothing to be done" in process.stdout
+
+
+def test_one_deleted_figure_is_one_job(smoke):
+    figure = smoke.folder / RESULTS / "figures/localization.pdf"
+    figure.unlink()
+    assert smoke.planned(*SMOKE, "figure_localization") == {"figure_localization": 1}
+    process = smoke.run(*SMOKE, "all")
+    assert process.returncode == 0 and figure.exists()
+
+
+STUDENTS = {"train_student", "attention", "evaluate"}
+
+
+@pytest.mark.parametrize(
+    ("change", "runs", "rests"),
+    [
+        ("training={epochs: 3}", STUDENTS | {"backbone", "scores"}, {"phantom", "cohort", "preprocess", "teacher"}),
+        ("evaluation={centre_sigma: 0.3}", {"evaluate_controls", "scores"}, STUDENTS | {"attention_controls", "teacher"}),
+        ("evaluation={resamples: 300}", {"table_teachers"}, STUDENTS | {"scores", "teacher"}),
+        ("imaging={window: minmax}", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher", "backbone"}),
+        ("claims={interaction: {title: Another title}}", {"table_claims", "figure_claims", "report"}, {"scores"}),
+    ],
+)
+def test_a_changed_value_reruns_what_depends_on_it(smoke, change, runs, rests):
+    jobs = set(smoke.planned(*SMOKE, "--config", change, "--", "all"))
+    assert runs <= jobs
+    assert not rests & jobs
+
+
+def test_a_changed_teacher_leaves_the_baseline_alone(smoke):
+    change = "domains={cxr: {teacher: {penalty: 0.5}}}"
+    jobs = smoke.planned(*SMOKE, "--config", change, "--", "all")
+    assert jobs["teacher"] == 1
+    assert jobs["train_student"] == 2 * 2, "two seeds of the arms mmpkd and shuffled in one domain"
+    assert "backbone" not in jobs
+
+
+def test_a_changed_arm_and_a_further_seed_rerun_no_other(smoke):
+    change = "arms={shuffled: {temperature: 2.0}}"
+    assert smoke.planned(*SMOKE, "--config", change, "--", "all")["train_student"] == 2 * 2
+    assert smoke.planned(*SMOKE, "--config", "seeds=[0, 1, 2]", "--", "all")["train_student"] == 2 * 3
+
+
+@pytest.mark.parametrize(
+    ("module", "runs", "rests"),
+    [
+        ("plotting/localization.py", {"figure_localization", "report"}, {"figure_claims", "scores", "table_claims"}),
+        ("training/losses.py", STUDENTS | {"backbone"}, {"phantom", "cohort", "preprocess", "privileged"}),
+        ("imaging/geometry.py", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher"}),
+        ("privileged/sections.py", {"privileged", "teacher", "train_student"}, {"cohort", "preprocess", "backbone"}),
+        ("cohorts/adapters/vindr_cxr.py", {"cohort", "preprocess"}, {"phantom", "train_student", "teacher"}),
+    ],
+)
+def test_an_edited_module_reruns_the_stages_that_use_it(smoke, module, runs, rests):
+    with edited(smoke.folder / "mmpkd" / module, "\n# edited\n"):
+        jobs = set(smoke.planned(*SMOKE, "all"))
+    assert runs <= jobs
+    assert not rests & jobs
+
+
+def test_an_edited_script_reruns_its_rule_and_the_report_alone(smoke):
+    with edited(smoke.folder / "workflow_scripts/figure_claims.py", "\n# edited\n"):
+        jobs = set(smoke.planned(*SMOKE, "all"))
+    assert jobs == {"figure_claims", "report", "all"}
+
+
+def test_logs_name_no_patient(smoke):
+    images = pd.read_parquet(smoke.folder / RESULTS / "cohorts/mimic_cxr/images.parquet")
+    text = "".join(path.read_text() for path in (smoke.folder / RESULTS / "logs").rglob("*.log"))
+    assert text
+    assert not [name for name in {*images["patient_id"], *images["study_id"], *images["image_id"]} if name in text]

@@ -1,0 +1,16 @@
+"""Writes the table of teachers."""
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.logs import log_to
+from mmpkd.tables.teachers import table
+from mmpkd.tables.write import write
+
+log_to(snakemake.log[0])
+evaluation = Evaluation.model_validate(snakemake.params.evaluation)
+predictions = {
+    domain: pd.read_parquet(file)
+    for domain, file in zip(snakemake.params.domains, snakemake.input.predictions, strict=True)
+}
+write(*table(predictions, evaluation.confidence, evaluation.resamples, evaluation.seed), *snakemake.output)
