@@ -4,8 +4,8 @@ Run from the repository's root: python -m benchmarks.coverage [repetitions]
 
 Draws gains from a two-way random-effects model (seed, patient, and residual of seed and image; one to three images a
 patient) with a known mean, and counts the intervals that hold it: the crossed interval that the study reports, and the
-percentile bootstrap over patients and seeds that it does not. `interaction` is the contrast of the study's claim of that
-name: four cells of two domains and two cohorts.
+percentile bootstrap over patients and seeds that it does not. `interaction` is the contrast of the study's claim of
+that name: four cells of two domains and two cohorts.
 """
 
 import sys
@@ -24,6 +24,8 @@ SCENARIOS = {  # standard deviations of the gain among seeds and among patients
     "large": (0.02, 0.04),
     "very large": (0.05, 0.04),
 }
+# domain, cohort, weight, and which of the two effects of its students and patients: both differ between own and other
+CELLS = (("A", "a", 0.5, 0), ("B", "b", 0.5, 0), ("A", "b", -0.5, 1), ("B", "a", -0.5, 1))
 TRUTH = 0.02
 CONFIDENCE = 0.95
 
@@ -46,13 +48,8 @@ def coverage(seeds: int, seed_sd: float, patient_sd: float, repetitions: int, rn
         students = {domain: rng.normal(0, seed_sd, (2, seeds)) for domain in "AB"}
         patients = {cohort: rng.normal(0, patient_sd, (2, PATIENTS)) for cohort in "ab"}
         cells = [
-            (weight, draw(domain, cohort, students[domain][other], patients[cohort][other], images, rng))
-            for domain, cohort, weight, other in (
-                ("A", "a", 0.5, 0),
-                ("B", "b", 0.5, 0),
-                ("A", "b", -0.5, 1),
-                ("B", "a", -0.5, 1),
-            )
+            (weight, draw(domain, cohort, students[domain][own], patients[cohort][own], images, rng))
+            for domain, cohort, weight, own in CELLS
         ]
         matrix = cells[0][1]
         single = crossed_estimate([(1.0, matrix)], CONFIDENCE)
@@ -70,15 +67,14 @@ def main(repetitions: int = 400) -> None:
     rng = np.random.default_rng(0)
     error = (CONFIDENCE * (1 - CONFIDENCE) / repetitions) ** 0.5
     print(f"{repetitions} repetitions, {PATIENTS} patients; a coverage of 0.95 is measured to +-{2 * error:.3f}")
-    print(
-        f"{'seeds':5s} {'spread among seeds':32s} {'crossed':>8s} {'interaction':>12s} {'bootstrap':>10s} {'half-width':>11s}"
-    )
+    heads = ("seeds", "spread among seeds", "crossed", "interaction", "bootstrap", "half-width")
+    print("{:5s} {:32s} {:>8s} {:>12s} {:>10s} {:>11s}".format(*heads))
     for seeds in (3, 4, 5):
         for name, (seed_sd, patient_sd) in SCENARIOS.items():
             row = coverage(seeds, seed_sd, patient_sd, repetitions, rng)
             print(
-                f"{seeds:5d} {name:32s} {row['crossed']:8.3f} {row['interaction']:12.3f} {row['bootstrap']:10.3f} "
-                f"{row['half_width']:11.4f}"
+                f"{seeds:5d} {name:32s} {row['crossed']:8.3f} {row['interaction']:12.3f} "
+                f"{row['bootstrap']:10.3f} {row['half_width']:11.4f}"
             )
 
 

@@ -11,9 +11,11 @@ Then (two-way random effects without replication; Searle, Casella and McCulloch,
 
 V_seed and V_patient each hold the residual once, so the variance of m is V_seed + V_patient - V_residual, and is never
 taken below the larger of the first two (a negative component counts as zero). The interval is Student's t with
-Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946), at least S - 1. A contrast of several cells sums over
-cells before squaring where they share a source of chance: cells of a domain share its students, cells of a cohort share
-its patients; students of different domains and patients of different cohorts are independent.
+Satterthwaite's degrees of freedom (Biometrics Bulletin 2, 1946), rounded down and at least S - 1.
+
+A contrast of several cells sums over cells before squaring where they share a source of chance: cells of a domain share
+its students, cells of a cohort its patients; students of different domains and patients of different cohorts are
+independent.
 
 A bootstrap over three to five seeds is far too narrow; `bootstrap` serves the description in figures alone.
 `benchmarks/coverage.py` measures the coverage of both.
@@ -236,7 +238,7 @@ def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) ->
     variance = float(max(seed + patient - residual, seed, patient))
     spread = sum(part**2 / freedom for part, freedom in (*seed_parts, *patient_parts, *residual_parts))
     fewest = float(min(freedom for _, freedom in seed_parts or patient_parts))
-    return variance, max(float(variance**2 / spread), fewest) if spread > 0 else fewest
+    return variance, max(float(np.floor(variance**2 / spread)), fewest) if spread > 0 else fewest
 
 
 def _add(sums: dict[str, pd.Series], name: str, values: pd.Series) -> None:

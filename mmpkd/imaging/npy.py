@@ -41,9 +41,3 @@ class NpyStream:
         header = np.lib.format.header_data_from_array_1_0(np.empty((0, *self._shape), dtype=self._dtype))
         np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (self.count, *self._shape)})
         return self._file.tell()
-
-
-def map_npy(path: str | Path) -> np.ndarray:
-    """Opens a .npy file read-only without reading it; an empty array, which cannot be mapped, is read."""
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array

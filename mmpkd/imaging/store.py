@@ -20,7 +20,7 @@ from mmpkd.config.imaging import Imaging
 from mmpkd.files import atomic, write_csv, write_parquet
 from mmpkd.imaging.dicom import UnreadableImage, read_image, read_mask
 from mmpkd.imaging.geometry import Geometry
-from mmpkd.imaging.npy import NpyStream, map_npy
+from mmpkd.imaging.npy import NpyStream
 from mmpkd.logs import progress
 
 SAME_ASPECT = 0.01  # relative difference up to which two sizes are taken for two samplings of one picture
@@ -39,7 +39,7 @@ class StoreError(ValueError):
 def write_shard(tables: CohortTables, imaging: Imaging, shard: int, shards: int, folder: str | Path) -> None:
     """Reads, resizes and stores one of `shards` equal runs of the cohort's images, with their ROI, in `folder`.
 
-    Writes pixels.npy, geometry.parquet, rois.npy, rois.parquet and rejected.csv, as docs/architecture.md has them. Images
+    Writes pixels.npy, geometry.parquet, rois.npy, rois.parquet and rejected.csv (see docs/architecture.md). Images
     keep the order of the table. An image that cannot be read is set aside, and its ROI with it; so is an ROI that
     cannot be read, lies outside its image, or was drawn on a picture of another shape. An ROI drawn on another
     sampling of its image (a mask of other size, a box where the table's rows and columns are not the file's) is scaled.
@@ -213,7 +213,8 @@ def _open(folder: str | Path, table_name: str, array_name: str) -> tuple[pd.Data
     for name in (table_name, array_name):
         if not (folder / name).is_file():
             raise StoreError(f"{folder / name} is missing; run the rule preprocess")
-    table, array = pd.read_parquet(folder / table_name), map_npy(folder / array_name)
+    table = pd.read_parquet(folder / table_name)
+    array = np.load(folder / array_name, mmap_mode="r", allow_pickle=False)
     if len(table) != len(array):
         raise StoreError(f"{folder}: {table_name} has {len(table)} rows, {array_name} {len(array)}; make it anew")
     return table, array

@@ -110,7 +110,7 @@ def _draw_arms(axes: Axes, arms: Mapping[str, Any], box: Box) -> None:
         x = left + start + number * step
         axes.plot(x, bottom + height - 0.1, mark.marker, color=mark.colour)
         axes.text(x + 0.1, bottom + height - 0.1, arm_name(arm), weight="bold", va="center")
-        for row, line in enumerate(_arm_lines(arms[arm])):
+        for row, line in enumerate(_arm_lines(arms[arm], int(step * 17))):
             axes.text(x + 0.1, bottom + height - 0.26 - 0.13 * row, line, fontsize=6.5, va="center")
 
 
@@ -179,15 +179,15 @@ def _lines(domains: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], s
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
-def _arm_lines(arm: Mapping[str, Any]) -> list[str]:
-    """How an arm is taught, in up to three short lines."""
-    lines = ["labels" if arm["label_weight"] else "no labels"]
+def _arm_lines(arm: Mapping[str, Any], letters: int) -> list[str]:
+    """How an arm is taught, in a few short lines."""
+    sentences = ["labels" if arm["label_weight"] else "no labels"]
     terms = [name for name in ("logits", "embedding") if arm[f"{name}_weight"]]
     if terms:
-        lines.append(f"+ teacher's {' and '.join(terms)}")
+        sentences.append(f"+ teacher's {' and '.join(terms)}")
     if arm["teacher"] == "shuffled":
-        lines.append("of other patients")
-    return lines
+        sentences.append("of other patients")
+    return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
 def _caption(domains: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
@@ -201,8 +201,8 @@ def _caption(domains: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
     return (
         "Multimodal privileged knowledge distillation as run here. In training a teacher reads the privileged data "
         f"({sources}) and never an image; its logits and embedding are computed once and cached.{folds} The student is "
-        "an image-only vision transformer; distillation moves its output towards the teacher's, and regions of interest "
-        "(ROI) play no part. At test time the image alone is given: the student's attention map is compared with the "
-        f"ROI, and its logits with the labels. Arms: {', '.join(arm_name(arm) for arm in arm_marks(arms))}. "
+        "an image-only vision transformer; distillation moves its output towards the teacher's, and regions of "
+        "interest (ROI) play no part. At test time the image alone is given: the student's attention map is compared with "
+        f"the ROI, and its logits with the labels. Arms: {', '.join(arm_name(arm) for arm in arm_marks(arms))}. "
         "A schematic; it shows no data."
     )

@@ -33,9 +33,9 @@ def table(scores: pd.DataFrame, evaluation: Evaluation, reference: str = "baseli
     result = result[[column for column in result.columns if column not in last] + last]
     caption = (
         "Classification on the test images of every cohort that shares labels with the training domain: area under the "
-        "ROC curve and average precision, mean over seeds, with "
-        f"{100 * evaluation.confidence:g} % intervals for new patients and new seeds. Gain: against {reference}, paired by "
-        f"image and seed; p is two-sided and not adjusted. {MACRO}: mean over the labels with both classes (n positive "
-        "sums over labels). Chance is 0.5 for the area and the share of positives for average precision."
+        "ROC curve (AUROC) and average precision, mean over seeds, with intervals of "
+        f"{100 * evaluation.confidence:g} % for new patients and new seeds. Gain: against {reference}, paired by image "
+        f"and seed; p is two-sided and not adjusted. {MACRO}: mean over the labels with both classes (n positive sums "
+        "over labels). Chance is an AUROC of 0.5, and an average precision of the share of positives."
     )
     return result, caption

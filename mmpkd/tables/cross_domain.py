@@ -60,8 +60,8 @@ def table(
         f"{evaluation.methods[0]} map, mean over seeds and images with ROI, and gains against {reference} paired by "
         f"image and seed, with {100 * evaluation.confidence:g} % intervals for new patients and new seeds; p is "
         f"two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; {OTHER_DATA_SET}: of the same modality; "
-        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre and untrained, its map points "
-        "at nothing, and a gain there means little."
+        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre and untrained, its map "
+        "points at nothing, and a gain there means little."
     )
     return pd.DataFrame(rows), caption
 

@@ -6,14 +6,14 @@ from itertools import product
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.evaluation.localization import METRICS
+from mmpkd.evaluation.localization import METRICS, TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.scores import ANY
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 
 CONTROL = "control"
 COLUMNS = ["domain", "cohort", "label", "method", "metric", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
-COLUMNS += ["gain_high", "gain_p", "n_images", "n_patients", "n_seeds", "reason"]
+COLUMNS += ["gain_high", "gain_p", "n_images", "n_patients", "n_seeds", "n_undefined", "reason"]
 
 
 def table(
@@ -30,19 +30,19 @@ def table(
     Returns:
         domain, cohort, label (`any` for every metric; single labels for the primary metric and first method), method,
         metric, arm, mean, mean_low, mean_high, gain, gain_low, gain_high, gain_p (NaN for reference and controls),
-        n_images, n_patients, n_seeds, reason; and the caption.
+        n_images, n_patients, n_seeds, n_undefined, reason; and the caption.
     """
-    rows = [
-        row for domain, cohort in homes.items() for row in _cell_rows(scores, evaluation, domain, cohort, reference)
-    ]
-    lead = f"{evaluation.metric} of the {evaluation.methods[0]} map"
+    rows = []
+    for domain, cohort in homes.items():
+        rows += _cell_rows(scores, evaluation, domain, cohort, reference)
+    lead = f"{TITLES[evaluation.metric]} of the {evaluation.methods[0]} map"
     caption = (
-        "Localisation on the test images with regions of interest (ROI) of the cohort that the students were trained on: "
-        f"means over seeds and images with {evaluation.confidence:.0%} intervals for new patients and new seeds (for "
-        "controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
+        "Localisation on the test images with regions of interest (ROI) of the cohort that the students were trained "
+        f"on: means over seeds and images with {100 * evaluation.confidence:g} % intervals for new patients and new "
+        "seeds (for controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
         f"{reference}, paired by image and seed; p is two-sided and not adjusted. Label any: the union of an image's "
         f"ROI; single labels are given for the primary score, {lead}. The uniform map is chance; centre, untrained and "
-        "pretrained are what attention has to beat."
+        "pretrained are what attention has to beat. Undefined: images left out because a seed has no score there."
     )
     return pd.DataFrame(rows, columns=COLUMNS), caption
 
@@ -95,5 +95,6 @@ def _columns(arm: str, mean: Estimate, gain: Estimate) -> dict:
         "n_images": mean.n_images,
         "n_patients": mean.n_patients,
         "n_seeds": mean.n_seeds,
+        "n_undefined": mean.n_undefined,
         "reason": mean.reason or gain.reason,
     }

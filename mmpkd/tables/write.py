@@ -45,7 +45,10 @@ def write(
 
 
 def rounded(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
-    """Every cell as text; `x`, `x_low`, `x_high` (or `estimate`, `low`, `high`) become one column "x [low, high]"."""
+    """Every cell as text; `x`, `x_low`, `x_high` (or `estimate`, `low`, `high`) become one column "x [low, high]".
+
+    Columns without any value are left out.
+    """
     columns = {}
     bounds = {bound for name in table.columns for bound in _bounds(name, table)}
     for name in table.columns:
@@ -55,10 +58,11 @@ def rounded(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
         for low, high in [_bounds(name, table)] if _bounds(name, table) else []:
             limits = zip(table[low], table[high], strict=True)
             values = [
-                value if pd.isna(low) or pd.isna(high) else f"{value} [{low:.{digits}f}, {high:.{digits}f}]"
+                value if pd.isna(low) or pd.isna(high) else f"{value} [{_number(low, digits)}, {_number(high, digits)}]"
                 for value, (low, high) in zip(values, limits, strict=True)
             ]
-        columns[str(name).replace("_", " ")] = values
+        if any(value != ABSENT for value in values):
+            columns[str(name).replace("_", " ")] = values
     return pd.DataFrame(columns)
 
 
@@ -116,8 +120,12 @@ def _text(name: str, value, digits: int) -> str:
     if isinstance(value, (float, np.floating)):
         if re.search(r"(^|_)p(_|$)", name) and value < 10**-digits:
             return f"<{10**-digits:.{digits}f}"
-        return f"{value:.{digits}f}"
+        return _number(value, digits)
     return str(value)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"  # adding zero turns -0.000 into 0.000
 
 
 def _numeric(text: pd.DataFrame) -> list[bool]:

@@ -9,6 +9,7 @@ import pytest
 
 from mmpkd.cohorts.adapters.mimic_cxr import read
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.paths import TableFileError
 from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.cohorts import Cohort, Phantom
@@ -193,6 +194,19 @@ def test_mistakes_in_the_configuration_are_named(tree):
         read(cohort(tree), LABELS)
     (tree / "mimic-cxr-2.0.0-split.csv.gz").unlink()
     with pytest.raises(FileNotFoundError, match="split.csv.gz: no such file; MIMIC-CXR's tables are at https"):
+        read(cohort(tree), LABELS)
+
+
+def test_a_label_that_a_table_lacks(tree):
+    labels = read(cohort(tree, options={"expert_test_labels": False}), ["Atelectasis"]).labels
+    assert labels.columns.tolist() == ["image_id", "Atelectasis"]
+    path = tree / "mimic-cxr-2.0.0-chexpert.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    write_gz(path, text.replace("Atelectasis,Pleural Effusion,", "Lung Opacity,No Finding,"))
+    labels = read(cohort(tree), ["Lung Opacity", "No Finding"]).labels.set_index("image_id")
+    assert labels.loc["d1", "Lung Opacity"] == 1  # Airspace Opacity of the radiologists' table
+    assert np.isnan(labels.loc["d1", "No Finding"]) and labels.loc["c1", "No Finding"] == 1
+    with pytest.raises(TableFileError, match=r"chexpert\.csv\.gz: column.s. atelectasis, pleural_effusion missing"):
         read(cohort(tree), LABELS)
 
 

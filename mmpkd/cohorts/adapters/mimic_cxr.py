@@ -170,11 +170,12 @@ def _study_path(patients: pd.Series, studies: pd.Series) -> pd.Series:
     return "files/p" + patients.str[:2] + "/p" + patients + "/s" + studies
 
 
-def _study_labels(path: Path, labels: list[str], rejections: Rejections) -> pd.DataFrame:
-    """Labels a study (index study_id): 1, 0, -1 (uncertain), NaN (blank); a label that the table lacks is all NaN."""
+def _study_labels(path: Path, labels: list[str], rejections: Rejections, partial: bool = False) -> pd.DataFrame:
+    """Labels a study (index study_id): 1, 0, -1 (uncertain), NaN (blank). `partial`: the table may lack some."""
     names = {snake_case(label): label for label in labels}
-    further = [given for given, name in EXPERT_NAMES.items() if name in names]
-    table = read_table(path, ["study_id"], SOURCE, optional=[*names, *further]).rename(columns=EXPERT_NAMES)
+    required, optional = (["study_id"], [*names, *EXPERT_NAMES]) if partial else (["study_id", *names], [])
+    table = read_table(path, required, SOURCE, optional=optional).rename(columns=EXPERT_NAMES)
+    table = table[["study_id", *(name for name in names if name in table)]]
     table = rejections.split_off(
         table, table.duplicated("study_id"), "study_id", f"second row of a study in {path.name}"
     )
@@ -196,7 +197,7 @@ def _expert_labels(tables: Path, labels: list[str], rejections: Rejections) -> p
     path = tables / "mimic-cxr-2.1.0-test-set-labeled.csv"
     if not path.is_file():
         return None
-    given = _study_labels(path, labels, rejections)
+    given = _study_labels(path, labels, rejections, partial=True)
     return apply_policy(given, dict.fromkeys(labels, "ignore"), dict.fromkeys(labels, "zeros")).reindex(columns=labels)
 
 

@@ -11,33 +11,39 @@ from skimage.draw import polygon2mask
 from mmpkd.cohorts.phantom import canvas
 from mmpkd.cohorts.phantom.lesions import ASYMMETRIES, Lesion
 
-MASS_RADIUS = (2.3, 5.2)  # smallest and largest, in store pixels
-CLUSTER_RADIUS = (2.4, 5.0)
+MASS_RADIUS = (4.0, 7.0)  # smallest and largest, in store pixels
+CLUSTER_RADIUS = (4.0, 7.0)
 MARGIN = 0.6  # store pixels that a reader's outline leaves around a lesion
 
 # outline of a mass: (lowest harmonic, highest harmonic, amplitude)
 OUTLINES = {
     "ROUND": (2, 3, 0.02),
     "OVAL": (2, 3, 0.02),
-    "LOBULATED": (3, 4, 0.16),
-    "IRREGULAR": (2, 7, 0.26),
+    "LOBULATED": (3, 4, 0.14),
+    "IRREGULAR": (2, 7, 0.30),
     "ARCHITECTURAL_DISTORTION": (2, 5, 0.2),
     "LYMPH_NODE": (2, 3, 0.02),
     "FOCAL_ASYMMETRIC_DENSITY": (2, 5, 0.15),
     "ASYMMETRIC_BREAST_TISSUE": (2, 5, 0.15),
 }
-# width of a mass's edge in radii; OBSCURED is sharp on one side only
-EDGES = {"CIRCUMSCRIBED": 0.1, "MICROLOBULATED": 0.12, "OBSCURED": 0.5, "ILL_DEFINED": 1.0, "SPICULATED": 0.4}
+# margins of a mass: (width of the edge in radii, brightness of the core); OBSCURED is sharp on one side only
+MARGINS = {
+    "CIRCUMSCRIBED": (0.1, 0.60),
+    "OBSCURED": (0.5, 0.55),
+    "ILL_DEFINED": (1.0, 0.90),
+    "MICROLOBULATED": (0.12, 0.95),
+    "SPICULATED": (0.6, 1.15),
+}
 # a type's particles: number, width (store pixels) and brightness, each as (least, most)
 PARTICLES = {
-    "PUNCTATE": ((8, 14), (0.34, 0.38), (0.7, 0.8)),
-    "AMORPHOUS": ((10, 16), (0.75, 0.95), (0.22, 0.32)),
-    "PLEOMORPHIC": ((10, 18), (0.30, 0.62), (0.5, 1.2)),
-    "FINE_LINEAR_BRANCHING": ((4, 7), (0.30, 0.36), (0.6, 0.9)),
-    "COARSE": ((2, 3), (0.95, 1.3), (0.9, 1.1)),
-    "ROUND_AND_REGULAR": ((4, 6), (0.58, 0.66), (0.8, 0.9)),
-    "LUCENT_CENTER": ((2, 3), (0.34, 0.40), (0.6, 0.8)),
-    "VASCULAR": ((1, 1), (0.40, 0.45), (0.5, 0.7)),
+    "PUNCTATE": ((5, 8), (0.45, 0.50), (0.45, 0.55)),
+    "AMORPHOUS": ((12, 16), (1.0, 1.3), (0.22, 0.30)),
+    "PLEOMORPHIC": ((16, 26), (0.40, 0.85), (0.6, 1.3)),
+    "FINE_LINEAR_BRANCHING": ((8, 12), (0.40, 0.48), (0.9, 1.2)),
+    "COARSE": ((2, 3), (1.4, 1.8), (0.6, 0.7)),
+    "ROUND_AND_REGULAR": ((3, 4), (0.85, 1.0), (0.55, 0.65)),
+    "LUCENT_CENTER": ((2, 3), (0.45, 0.50), (0.5, 0.6)),
+    "VASCULAR": ((1, 1), (0.50, 0.55), (0.45, 0.55)),
 }
 
 
@@ -89,10 +95,10 @@ def _mass(rng, grid, centre, lesion, size, unit):
     outline = size * (1 + _wave(rng, angle, *OUTLINES[shape]))
     if "MICROLOBULATED" in margins:
         outline = outline * (1 + _wave(rng, angle, 9, 11, 0.13))
-    edge = float(np.mean([EDGES[word] for word in margins]))
+    edge, brightness = np.mean([MARGINS[word] for word in margins], axis=0)
     if "OBSCURED" in margins:  # overlying tissue hides about half of the edge
         edge = np.where(np.cos(angle - rng.uniform(-np.pi, np.pi)) > 0, 0.15, 1.4)
-    body = np.clip((outline - distance) / (edge * size) + 0.5, 0, 1)
+    body = brightness * np.clip((outline - distance) / (edge * size) + 0.5, 0, 1)
     mask = distance < outline + MARGIN * unit
     if shape == "ARCHITECTURAL_DISTORTION":
         body = 0.35 * body
@@ -121,12 +127,12 @@ def _spicules(rng, grid, centre, size, unit):
     """Fine lines that radiate from the centre and fade outwards."""
     count = int(rng.integers(8, 13))
     turns = 2 * np.pi * (np.arange(count) + rng.uniform(-0.3, 0.3, count)) / count
-    lengths = size * rng.uniform(1.5, 2.2, count)
-    steps = np.linspace(0.3, 1.0, 14)
+    lengths = size * rng.uniform(1.5, 2.1, count)
+    steps = np.linspace(0.3, 1.0, 20)
     directions = np.stack([np.sin(turns), np.cos(turns)], axis=1)
     points = centre + (lengths[:, None, None] * steps[None, :, None] * directions[:, None, :]).reshape(-1, 2)
-    fade = np.tile(0.75 * (1.15 - steps), count)
-    return np.minimum(specks(grid, points, np.full(len(points), 0.28 * unit), fade), 1.0)
+    fade = np.tile(0.9 * (1.15 - steps), count)
+    return np.minimum(specks(grid, points, np.full(len(points), 0.4 * unit), fade), 1.0)
 
 
 def _particles(rng, lesion, size, unit, nipple):

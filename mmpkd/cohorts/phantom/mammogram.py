@@ -43,8 +43,8 @@ class Appearance:
     lesion: float  # brightness of lesions
 
 
-FILM = Appearance((176, 224), (0.64, 0.72), (0.85, 1.2), (0.02, 0.10), (0.020, 0.035), gland=0.26, lesion=0.42)
-DIGITAL = Appearance((208, 256), (0.76, 0.82), (0.65, 0.85), (0.0, 0.0), (0.006, 0.012), gland=0.20, lesion=0.36)
+FILM = Appearance((176, 224), (0.64, 0.72), (0.85, 1.2), (0.02, 0.10), (0.020, 0.035), gland=0.17, lesion=0.45)
+DIGITAL = Appearance((208, 256), (0.76, 0.82), (0.65, 0.85), (0.0, 0.0), (0.006, 0.012), gland=0.14, lesion=0.40)
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _add_lesion(rng, image, body, centre, lesion, unit, nipple, brightness):
     towards = float(np.arctan2(nipple[0] - centre[0], nipple[1] - centre[1]))
     opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, unit, towards)
     # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk.
-    strength = brightness * (1.6 if lesion.kind == "calcification" else 1.0) * (0.3 + 0.7 * lesion.contrast)
+    strength = brightness * (1.6 if lesion.kind == "calcification" else 1.0) * (0.5 + 0.5 * lesion.contrast)
     image[window] += strength * opacity * body[window]
     mask = np.zeros(image.shape, bool)
     mask[window] = outline & (body[window] > 0)

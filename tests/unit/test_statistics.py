@@ -1,0 +1,272 @@
+from math import isnan, sqrt
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from mmpkd.evaluation.classification import (
+    MACRO,
+    auroc_pseudo_values,
+    average_precision_pseudo_values,
+    classification_by_seed,
+    classification_table,
+)
+from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix
+from mmpkd.evaluation.statistics import arm_mean, bootstrap, crossed_estimate, holm, paired_gain
+from tests.synthetic import synthetic_scores
+
+CHOSEN = {"metric": "pixel_auroc", "method": "rollout"}
+
+
+def matrix(values, patients=None, domain="cxr", cohort="mimic_cxr"):
+    values = np.asarray(values, dtype=float)
+    patients = np.arange(values.shape[1]) if patients is None else patients
+    names = np.array([f"p{patient}" for patient in patients], dtype=object)
+    return ScoreMatrix(values, np.arange(len(values)), pd.Index(np.arange(values.shape[1])), names, domain, cohort)
+
+
+def two_way(rng, seeds=4, patients=60, seed_sd=0.02, patient_sd=0.05, residual_sd=0.05):
+    return (
+        rng.normal(0, seed_sd, (seeds, 1))
+        + rng.normal(0, patient_sd, patients)
+        + rng.normal(0, residual_sd, (seeds, patients))
+    )
+
+
+def test_variance_is_that_of_the_crossed_analysis_of_variance():
+    values = two_way(np.random.default_rng(0))
+    seeds, patients = values.shape
+    residual = values - values.mean(0) - values.mean(1, keepdims=True) + values.mean()
+    ms_seed = patients * values.mean(1).var(ddof=1)
+    ms_patient = seeds * values.mean(0).var(ddof=1)
+    ms_residual = (residual**2).sum() / ((seeds - 1) * (patients - 1))
+    expected = (ms_seed + ms_patient - ms_residual) / (seeds * patients)
+    estimate = crossed_estimate([(1.0, matrix(values))])
+    assert estimate.estimate == pytest.approx(values.mean())
+    assert estimate.standard_error == pytest.approx(sqrt(expected))
+    parts = ((ms_seed, seeds - 1), (ms_patient, patients - 1), (ms_residual, (seeds - 1) * (patients - 1)))
+    freedom = (ms_seed + ms_patient - ms_residual) ** 2 / sum(ms**2 / df for ms, df in parts)
+    assert estimate.degrees_of_freedom == np.floor(freedom)
+    half_width = stats.t.ppf(0.975, np.floor(freedom)) * sqrt(expected)
+    assert (estimate.low, estimate.high) == pytest.approx((values.mean() - half_width, values.mean() + half_width))
+
+
+def test_with_seeds_alone_it_is_the_t_interval_of_the_seed_means():
+    means = np.array([0.03, 0.05, 0.01, 0.04])
+    values = means[:, None] + np.zeros((4, 30))
+    estimate = crossed_estimate([(1.0, matrix(values))])
+    expected = stats.ttest_1samp(means, 0)
+    interval = expected.confidence_interval(0.95)
+    assert (estimate.p, estimate.degrees_of_freedom) == (pytest.approx(expected.pvalue), 3)
+    assert (estimate.low, estimate.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+
+
+def test_with_patients_alone_it_is_the_t_interval_of_the_patients():
+    gains = np.random.default_rng(1).normal(0.02, 0.1, 50)
+    estimate = crossed_estimate([(1.0, matrix(np.tile(gains, (4, 1))))])
+    assert estimate.p == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
+    fixed = crossed_estimate([(1.0, matrix(gains[None]))], random_seeds=False)
+    assert (fixed.low, fixed.high) == (pytest.approx(estimate.low), pytest.approx(estimate.high))
+
+
+def test_images_of_a_patient_are_one_observation():
+    gains = np.random.default_rng(2).normal(0.02, 0.1, (4, 40))
+    once = crossed_estimate([(1.0, matrix(gains))])
+    tripled = crossed_estimate([(1.0, matrix(np.repeat(gains, 3, axis=1), np.repeat(np.arange(40), 3)))])
+    assert tripled.standard_error == pytest.approx(once.standard_error)
+    assert (tripled.n_images, tripled.n_patients) == (120, 40)
+
+
+def test_minimum_detectable_is_found_with_80_percent_power():
+    estimate = crossed_estimate([(1.0, matrix(two_way(np.random.default_rng(3))))])
+    error, freedom = estimate.standard_error, estimate.degrees_of_freedom
+    found = stats.t.sf(stats.t.ppf(0.975, freedom) - estimate.minimum_detectable / error, freedom)
+    assert found == pytest.approx(0.8)
+
+
+def test_cells_of_one_cohort_share_patients_and_of_one_domain_share_students():
+    rng = np.random.default_rng(4)
+    values = two_way(rng, patient_sd=0.2, seed_sd=0.0, residual_sd=0.01)
+    other = values + rng.normal(0, 0.01, values.shape)
+    difference = [(1.0, matrix(values, domain="cxr")), (-1.0, matrix(other, domain="mammography"))]
+    apart = [difference[0], (-1.0, matrix(other, domain="mammography", cohort="cbis_ddsm"))]
+    assert crossed_estimate(difference).standard_error < 0.1 * crossed_estimate(apart).standard_error
+
+    values = two_way(rng, patient_sd=0.0, seed_sd=0.2, residual_sd=0.01)
+    same_students = [(1.0, matrix(values)), (-1.0, matrix(values + 0.1, cohort="vindr_cxr"))]
+    other_students = [(1.0, matrix(values)), (-1.0, matrix(values, domain="mammography", cohort="vindr_cxr"))]
+    assert crossed_estimate(same_students).standard_error < 0.1 * crossed_estimate(other_students).standard_error
+
+
+def test_a_contrast_of_a_cell_with_itself_is_nothing():
+    values = two_way(np.random.default_rng(5))
+    estimate = crossed_estimate([(1.0, matrix(values)), (-1.0, matrix(values))])
+    assert estimate.estimate == pytest.approx(0) and estimate.n_images == values.shape[1]
+
+
+@pytest.mark.parametrize("seeds", [3, 4, 5])
+def test_coverage_with_few_seeds(seeds):
+    rng = np.random.default_rng(seeds)
+    truth, held, held_by_bootstrap = 0.02, 0, 0
+    for _ in range(300):
+        cell = matrix(truth + two_way(rng, seeds, 100, seed_sd=0.03))
+        estimate = crossed_estimate([(1.0, cell)])
+        low, high = bootstrap(cell, 0.95, 200, rng)
+        held += estimate.low <= truth <= estimate.high
+        held_by_bootstrap += low <= truth <= high
+    assert 0.91 <= held / 300 <= 0.985  # 0.95 give or take three standard errors
+    assert held_by_bootstrap < held - 15
+
+
+def test_undecidable_is_nan_with_a_reason():
+    one_seed = crossed_estimate([(1.0, matrix(np.ones((1, 20))))])
+    assert one_seed.estimate == 1 and isnan(one_seed.low) and isnan(one_seed.p) and "one seed" in one_seed.reason
+    one_patient = crossed_estimate([(1.0, matrix(np.ones((4, 20)), np.zeros(20)))])
+    assert isnan(one_patient.low) and "one patient" in one_patient.reason
+    nothing = crossed_estimate([(1.0, matrix(np.ones((4, 0))))])
+    assert isnan(nothing.estimate) and nothing.reason
+
+
+def test_planted_gain_is_found_and_planted_null_is_not():
+    scores = synthetic_scores(np.random.default_rng(6), gain=0.06, images=150)
+    planted = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN)
+    null = paired_gain(scores, ["cxr@vindr_cxr"], "mmpkd", "baseline", **CHOSEN)
+    assert planted.low > 0 and planted.low <= 0.06 <= planted.high
+    assert null.low <= 0 <= null.high
+    weights = {"cxr@mimic_cxr": 1.0, "cxr@vindr_cxr": -1.0}
+    contrast = paired_gain(scores, weights, "mmpkd", "baseline", **CHOSEN)
+    assert contrast.estimate == pytest.approx(planted.estimate - null.estimate)
+    mean = paired_gain(scores, ["cxr@mimic_cxr", "cxr@vindr_cxr"], "mmpkd", "baseline", **CHOSEN)
+    assert mean.estimate == pytest.approx((planted.estimate + null.estimate) / 2)
+
+
+def test_gain_is_the_difference_of_means_and_ignores_the_order_of_rows():
+    scores = synthetic_scores(np.random.default_rng(7), images=30)
+    gain = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN)
+    means = [arm_mean(scores, ["cxr@mimic_cxr"], arm, **CHOSEN).estimate for arm in ("mmpkd", "baseline")]
+    assert gain.estimate == pytest.approx(means[0] - means[1])
+    shuffled = scores.sample(frac=1, random_state=0)
+    again = paired_gain(shuffled, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN)
+    assert (again.low, again.high, again.p) == pytest.approx((gain.low, gain.high, gain.p))
+
+
+def test_an_image_without_a_score_in_one_seed_is_left_out_and_counted():
+    scores = synthetic_scores(np.random.default_rng(8), images=30)
+    row = scores.query("arm == 'mmpkd' and cohort == 'mimic_cxr' and metric == 'pixel_auroc' and label == 'any'").index[
+        0
+    ]
+    scores.loc[row, "value"] = np.nan
+    gain = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN)
+    assert (gain.n_images, gain.n_undefined) == (29, 1) and np.isfinite(gain.low)
+
+
+def test_arms_are_paired_on_the_seeds_that_both_have():
+    scores = synthetic_scores(np.random.default_rng(9), images=30)
+    scores = scores[~((scores["arm"] == "baseline") & (scores["seed"] == 0))]
+    assert paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN).n_seeds == 3
+    without = scores[~((scores["arm"] == "mmpkd") & (scores["seed"] > 0))]
+    assert "no seed" in paired_gain(without, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN).reason
+
+
+def test_controls_are_subtracted_image_by_image():
+    scores = synthetic_scores(np.random.default_rng(10), images=30)
+    mean = arm_mean(scores, ["cxr@mimic_cxr"], "mmpkd", **CHOSEN).estimate
+    over = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "uniform", **CHOSEN)
+    assert over.estimate == pytest.approx(mean - 0.5, abs=1e-6)
+    untrained = score_matrix(scores, "control", "untrained", "mimic_cxr", label="any", **CHOSEN)
+    over = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "untrained", **CHOSEN)
+    assert over.estimate == pytest.approx(mean - untrained.mean)
+    assert over.n_seeds == 4
+
+
+def test_missing_and_double_scores():
+    scores = synthetic_scores(np.random.default_rng(11), images=10)
+    with pytest.raises(MissingScores, match="arm absent"):
+        score_matrix(scores, "cxr", "absent", "mimic_cxr")
+    with pytest.raises(ValueError, match="several scores"):
+        score_matrix(scores, "cxr", "mmpkd", "mimic_cxr")
+    assert "absent" in paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "absent", **CHOSEN).reason
+
+
+def test_holm_by_hand():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.01, np.nan, 0.6]), [0.03, np.nan, 1.0])
+    assert len(holm([])) == 0
+
+
+def test_bootstrap_is_repeatable_and_fixed_seeds_make_it_narrower():
+    cell = matrix(two_way(np.random.default_rng(12), seed_sd=0.1))
+    intervals = [bootstrap(cell, 0.95, 500, np.random.default_rng(0)) for _ in range(2)]
+    assert intervals[0] == intervals[1]
+    low, high = bootstrap(cell, 0.95, 500, np.random.default_rng(0), seeds=False)
+    assert intervals[0][0] < low < cell.mean < high < intervals[0][1]
+
+
+@pytest.fixture
+def classified():
+    rng = np.random.default_rng(13)
+    targets = (rng.random(80) < 0.3).astype(float)
+    return np.round(rng.normal(size=(3, 80)) + targets, 1), targets
+
+
+def test_pseudo_values_average_to_the_score(classified):
+    logits, targets = classified
+    auroc = [roc_auc_score(targets, row) for row in logits]
+    precision = [average_precision_score(targets, row) for row in logits]
+    np.testing.assert_allclose(auroc_pseudo_values(logits, targets).mean(axis=1), auroc)
+    np.testing.assert_allclose(average_precision_pseudo_values(logits, targets).mean(axis=1), precision)
+
+
+@pytest.mark.parametrize(
+    ("pseudo_values", "score"),
+    [(auroc_pseudo_values, roc_auc_score), (average_precision_pseudo_values, average_precision_score)],
+)
+def test_pseudo_values_are_the_influence_of_each_image(classified, pseudo_values, score):
+    logits, targets = classified
+    weight = np.ones(80)
+    whole = score(targets, logits[0])
+    values = pseudo_values(logits, targets)[0]
+    for image in (np.argmax(targets), np.argmin(targets), 40):
+        weight[image] = 1 + 1e-5
+        slope = (score(targets, logits[0], sample_weight=weight) - whole) / 1e-5
+        weight[image] = 1
+        assert values[image] - whole == pytest.approx(80 * slope, abs=2e-3)
+
+
+def test_one_class_alone_is_undefined():
+    logits = np.random.default_rng(0).random((2, 5))
+    assert np.isnan(auroc_pseudo_values(logits, np.zeros(5))).all()
+    assert np.isnan(auroc_pseudo_values(logits, np.ones(5))).all()
+    assert np.isnan(average_precision_pseudo_values(logits, np.zeros(5))).all()
+
+
+def test_classification_table_agrees_with_scikit_learn_and_macro_is_the_mean():
+    scores = synthetic_scores(np.random.default_rng(14), images=60)
+    table = classification_table(scores)
+    cell = table.query("domain == 'cxr' and cohort == 'mimic_cxr' and arm == 'mmpkd' and metric == 'auroc'")
+    rows = scores.query("domain == 'cxr' and cohort == 'mimic_cxr' and arm == 'mmpkd' and label == 'Atelectasis'")
+    wide = rows[rows["method"] == "none"].pivot_table(index=["seed", "image_id"], columns="metric", observed=True)
+    wide = wide["value"]
+    expected = np.mean([roc_auc_score(part["target"], part["logit"]) for _, part in wide.groupby("seed")])
+    by_label = cell.set_index("label")["estimate"]
+    assert by_label["Atelectasis"] == pytest.approx(expected)
+    assert by_label[MACRO] == pytest.approx(by_label.drop(MACRO).mean())
+    assert ((table["low"] < table["estimate"]) & (table["estimate"] < table["high"])).all()
+    assert table["low"].min() > 0 and table["high"].max() < 1
+    assert table.query("arm == 'baseline'")["gain"].isna().all()
+    by_seed = classification_by_seed(scores)
+    names = ["domain", "cohort", "label", "metric", "arm"]
+    means = by_seed.groupby(names)["value"].mean()
+    np.testing.assert_allclose(table.set_index(names)["estimate"].sort_index(), means.sort_index())
+
+
+def test_a_label_of_one_class_has_a_reason_and_stays_out_of_the_macro_mean():
+    scores = synthetic_scores(np.random.default_rng(15), images=40)
+    rare = (scores["label"] == "Pneumothorax") & (scores["metric"] == "target")
+    scores.loc[rare, "value"] = 0.0
+    table = classification_table(scores).query("domain == 'cxr' and metric == 'auroc' and arm == 'baseline'")
+    rows = table[table["label"] == "Pneumothorax"]
+    assert rows["estimate"].isna().all() and (rows["reason"] == "one class alone").all()
+    assert table[table["label"] == MACRO]["estimate"].notna().all()
