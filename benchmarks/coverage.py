@@ -62,7 +62,7 @@ def coverage(seeds: int, seed_sd: float, patient_sd: float, repetitions: int, rn
     return {name: count / repetitions for name, count in held.items()} | {"half_width": float(np.median(widths))}
 
 
-def main(repetitions: int = 400) -> None:
+def main(repetitions: int = 300) -> None:
     """Prints the table."""
     rng = np.random.default_rng(0)
     error = (CONFIDENCE * (1 - CONFIDENCE) / repetitions) ** 0.5

@@ -4,11 +4,11 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.logs import log_to
-from mmpkd.tables.claims import table
+from mmpkd.tables.claims import SHOWN, table
 from mmpkd.tables.write import write
 
 log_to(snakemake.log[0])
 scores = pd.read_parquet(snakemake.input.scores)
 evaluation = Evaluation.model_validate(snakemake.params.evaluation)
 claims = {name: Claim.model_validate(claim) for name, claim in snakemake.params.claims.items()}
-write(*table(scores, claims, evaluation), *snakemake.output)
+write(*table(scores, claims, evaluation), *snakemake.output, shown=SHOWN)

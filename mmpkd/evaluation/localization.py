@@ -61,18 +61,7 @@ def score_maps(maps: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray | No
     Raises:
         ValueError: shapes do not go together.
     """
-    maps, masks = np.asarray(maps), np.asarray(masks)
-    if map_of_mask is None:
-        map_of_mask = np.arange(len(maps))
-        if len(masks) != len(maps):
-            raise ValueError(f"{len(maps)} maps and {len(masks)} masks; say which map goes with which mask")
-    map_of_mask = np.asarray(map_of_mask, dtype=np.int64)
-    if maps.ndim != 3 or masks.ndim != 3 or maps.shape[1:] != masks.shape[1:] or len(map_of_mask) != len(masks):
-        raise ValueError(f"maps {maps.shape}, masks {masks.shape} and {len(map_of_mask)} indices do not go together")
-    if len(masks) and not (map_of_mask.min() >= 0 and map_of_mask.max() < len(maps)):
-        raise ValueError(f"map_of_mask points outside the {len(maps)} maps")
-    if not np.issubdtype(maps.dtype, np.floating):
-        maps = maps.astype(np.float64)
+    maps, masks, map_of_mask = _checked(maps, masks, map_of_mask)
     pixels = int(np.prod(maps.shape[1:]))
     values, inside = maps.reshape(len(maps), pixels), masks.reshape(len(masks), pixels) != 0
     scores = {metric: np.full(len(masks), np.nan) for metric in METRICS}
@@ -98,6 +87,23 @@ def upsample(maps: np.ndarray, size: int) -> np.ndarray:
     maps = np.asarray(maps, dtype=np.float64)
     down, across = (_interpolation(length, size) for length in maps.shape[1:])
     return np.matmul(np.matmul(down, maps), across.T).astype(np.float32)
+
+
+def _checked(maps, masks, map_of_mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The arguments of `score_maps` as arrays that go together; raises ValueError."""
+    maps, masks = np.asarray(maps), np.asarray(masks)
+    if map_of_mask is None:
+        map_of_mask = np.arange(len(maps))
+        if len(masks) != len(maps):
+            raise ValueError(f"{len(maps)} maps and {len(masks)} masks; say which map goes with which mask")
+    map_of_mask = np.asarray(map_of_mask, dtype=np.int64)
+    if maps.ndim != 3 or masks.ndim != 3 or maps.shape[1:] != masks.shape[1:] or len(map_of_mask) != len(masks):
+        raise ValueError(f"maps {maps.shape}, masks {masks.shape} and {len(map_of_mask)} indices do not go together")
+    if len(masks) and not (map_of_mask.min() >= 0 and map_of_mask.max() < len(maps)):
+        raise ValueError(f"map_of_mask points outside the {len(maps)} maps")
+    if not np.issubdtype(maps.dtype, np.floating):
+        maps = maps.astype(np.float64)
+    return maps, masks, map_of_mask
 
 
 def _interpolation(length: int, size: int) -> np.ndarray:

@@ -179,7 +179,7 @@ def _patient_of(images: pd.DataFrame) -> pd.Series:
 def _patients(image_ids: pd.Series, patient_of: pd.Series, names) -> np.ndarray:
     patients = patient_of.reindex(image_ids)
     if patients.isna().any():
-        missing = int(patients.isna().sum())
+        missing = patients.index[patients.isna()].nunique()
         raise KeyError(f"{missing} scored images are not in the tables of cohort {names['cohort']}; rerun attention")
     return patients.to_numpy()
 

@@ -17,7 +17,7 @@ A contrast of several cells sums over cells before squaring where they share a s
 its students, cells of a cohort its patients; students of different domains and patients of different cohorts are
 independent.
 
-A bootstrap over three to five seeds is far too narrow; `bootstrap` serves the description in figures alone.
+A bootstrap over three to five seeds is far too narrow; `bootstrap` serves description alone.
 `benchmarks/coverage.py` measures the coverage of both.
 """
 

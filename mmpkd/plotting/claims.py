@@ -5,7 +5,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.transforms import blended_transform_factory
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.plotting.style import (
@@ -40,7 +39,7 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation) -> tuple[Figure, str]:
         evaluation: primary metric, method and confidence.
     """
     figure = new_figure(DOUBLE_COLUMN, ROW_HEIGHT * len(claims) + 1.0)
-    axes = figure.subplots()
+    axes, columns = figure.subplots(1, 2, sharey=True, width_ratios=[1.45, 1])
     marks = arm_marks({*claims["arm"], "shuffled"})
     for row, claim in enumerate(claims.itertuples()):
         _draw_claim(axes, row, claim, marks[claim.arm])
@@ -50,7 +49,7 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation) -> tuple[Figure, str]:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     axes.set_xlabel(f"contrast in {METRIC_NAMES[evaluation.metric]} ({METHOD_NAMES[evaluation.methods[0]]})")
-    _write_columns(axes, claims, evaluation)
+    _write_columns(columns, claims, evaluation)
     figure.legend(handles=_handles(claims, marks), loc="outside lower center", ncols=2, columnspacing=1.6)
     return figure, _caption(claims, evaluation)
 
@@ -79,15 +78,15 @@ def _draw_claim(axes: Axes, row: int, claim, mark: Mark) -> None:
 
 def _write_columns(axes: Axes, claims: pd.DataFrame, evaluation: Evaluation) -> None:
     """Numbers and verdict at the right of each row."""
-    place = blended_transform_factory(axes.transAxes, axes.transData)
-    columns = {1.03: f"estimate\n[{percent(evaluation.confidence)} interval]", 1.40: "adjusted\np", 1.56: "verdict"}
+    axes.set_axis_off()
+    columns = {0.0: f"estimate\n[{percent(evaluation.confidence)} interval]", 0.47: "p\n(Holm)", 0.7: "verdict"}
     for x, title in columns.items():
         axes.text(x, 1.02, title, transform=axes.transAxes, va="bottom", weight="bold")
     for row, claim in enumerate(claims.itertuples()):
-        axes.text(1.03, row, interval_text(claim.estimate, claim.low, claim.high), transform=place, va="center")
-        axes.text(1.40, row, p_text(claim.p_holm), transform=place, va="center")
-        style = {"color": VERDICTS[claim.verdict], "weight": "bold", "va": "center", "transform": place}
-        axes.text(1.56, row, claim.verdict + credit_text(claim), **style)
+        axes.text(0.0, row, interval_text(claim.estimate, claim.low, claim.high), va="center")
+        axes.text(0.47, row, p_text(claim.p_holm), va="center")
+        verdict = claim.verdict + credit_text(claim)
+        axes.text(0.7, row, verdict, va="center", weight="bold", color=VERDICTS[claim.verdict])
 
 
 def interval_text(estimate: float, low: float, high: float) -> str:

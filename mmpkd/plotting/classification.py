@@ -58,8 +58,7 @@ def draw(
                 continue
             cell = {"domain": domain, "cohort": cohorts[row]}
             _draw_panel(axes, _of(table, cell), _of(seeds, cell), labels[domain], arms)
-            relation = "cohort of training" if cohorts[row] == domains[domain]["training"] else "other data set"
-            axes.set_title(f"{domain}: {cohorts[row]} ({relation})")
+            axes.set_title(f"{domain} on {cohorts[row]}")
         last = panels[max(len(cohorts) - 1, 0), column]
         last.set_xlabel("AUROC (dashed line: chance)")
         last.tick_params(axis="x", labelbottom=True)
@@ -114,9 +113,10 @@ def _caption(table: pd.DataFrame, evaluation: Evaluation, reference: str) -> str
     arms = ", ".join(arm_name(arm) for arm in order_arms(table["arm"].unique()))
     return (
         f"Classification of test images by label: area under the receiver operating characteristic curve (AUROC) of "
-        f"students of each arm ({arms}), on the cohort of training and on other data sets that share labels. Markers: "
-        f"mean over {count_range(table['n_seeds'], 'seed')} with {interval_words(evaluation.confidence)}. Ticks: single "
-        f"seeds. Dashed line: chance, 0.5; the axis does not start at zero. Test images: {counted}; images whose label "
-        f"is unknown are left out of that label. Arms are drawn side by side, not paired: whether an arm differs from "
-        f"{arm_name(reference)} is read from the paired gains in the table of classification, not from overlap here."
+        f"students of each arm ({arms}); top: on the cohort of training; below: on other data sets that share labels. "
+        f"Markers: mean over {count_range(table['n_seeds'], 'seed')} with {interval_words(evaluation.confidence)}. "
+        f"Ticks: single seeds. Dashed line: chance, 0.5; the axis does not start at zero. Test images: {counted}; "
+        f"images whose label is unknown are left out of that label. Arms are drawn side by side, not paired: whether "
+        f"one differs from {arm_name(reference)} is read from the paired gains in the table of classification, not "
+        "from overlap here."
     )

@@ -33,7 +33,7 @@ def draw(study: Mapping[str, Any]) -> tuple[Figure, str]:
     """The schematic and its caption.
 
     Args:
-        study: the configuration as plain values; `domains`, `arms`, `student` and `imaging` are used.
+        study: the configuration as plain values: `domains` and `arms`, and `imaging` for the size of an image.
     """
     domains, arms = study["domains"], study["arms"]
     facts = {
@@ -58,12 +58,12 @@ def _draw_training(axes: Axes, study: Mapping[str, Any], facts: dict[str, list[s
     arms_bottom = band[1] + 0.08
     lower = arms_bottom + 0.84
     upper = lower + 0.86
-    size = study["imaging"]["size"]
+    size = [f"{study['imaging']['size']} x {study['imaging']['size']} pixels"] if "imaging" in study else []
     privileged = _box(axes, "source", upper, height, "Privileged data", facts["source"], "privileged")
     teacher = _box(axes, "model", upper, height, "Teacher", facts["model"], "privileged")
     targets = _box(axes, "output", upper, height, "Cached targets", ["logits, embedding"], "privileged")
     distillation = _box(axes, "end", upper, height, "Distillation loss", ["student's output", "to targets"], "loss")
-    image = _box(axes, "source", lower, 0.6, "Image", [f"{size} x {size} pixels, grey"], "data")
+    image = _box(axes, "source", lower, 0.6, "Image", size, "data")
     student = _box(axes, "model", lower, 0.6, "Student", ["vision transformer"], "model")
     output = _box(axes, "output", lower, 0.6, "Student's output", ["logits, embedding"], "model")
     labels = _box(axes, "end", lower, 0.6, "Label loss", ["student's logits", "to labels"], "loss")
@@ -202,7 +202,7 @@ def _caption(domains: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
         "Multimodal privileged knowledge distillation as run here. In training a teacher reads the privileged data "
         f"({sources}) and never an image; its logits and embedding are computed once and cached.{folds} The student is "
         "an image-only vision transformer; distillation moves its output towards the teacher's, and regions of "
-        "interest (ROI) play no part. At test time the image alone is given: the student's attention map is compared with "
-        f"the ROI, and its logits with the labels. Arms: {', '.join(arm_name(arm) for arm in arm_marks(arms))}. "
-        "A schematic; it shows no data."
+        "interest (ROI) play no part. At test time the image alone is given: the student's attention map is compared "
+        "with the ROI, and its logits with the labels. Arms: "
+        f"{', '.join(map(arm_name, arm_marks(arms)))}. A schematic; it shows no data."
     )

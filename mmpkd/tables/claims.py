@@ -41,9 +41,9 @@ def table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluat
         f"The {len(result)} claims, tested on the {score}. Estimate: the mean gain over the claim's cells (training "
         "domain @ evaluation cohort), paired by image and seed, less the mean over the cells that it subtracts, with a "
         f"{100 * evaluation.confidence:g} % interval for new patients and new seeds. p is two-sided (against the "
-        "margin where no gain is expected) and Holm-adjusted over all claims. Minimum detectable: the effect that a run of "
-        "this precision finds with 80 % power. Inconclusive means neither shown nor refuted. Credited: the arm also "
-        "gains over the shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. Over "
-        "centre and over untrained: the arm's mean score less the control's."
+        "margin where no gain is expected) and Holm-adjusted over all claims. Minimum detectable: the effect that a "
+        "run of this precision finds with 80 % power. Inconclusive means neither shown nor refuted. Credited: the arm "
+        "also gains over the shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. "
+        "Over centre and over untrained: the arm's mean score less the control's."
     )
     return result, caption

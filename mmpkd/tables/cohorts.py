@@ -30,7 +30,7 @@ def table(
             rows.append({"cohort": name, "quantity": quantity, "item": item, **counts})
     result = pd.DataFrame(rows, columns=COLUMNS).astype({column: "Int64" for column in (*SPLITS, "total")})
     caption = (
-        f"The {len(cohorts)} cohorts of the study by split. Images, studies, patients, regions of interest (ROI) and "
+        "The cohorts of the study by split. Images, studies, patients, regions of interest (ROI) and "
         "labels are what the adapters returned; an image may have several ROI. Positive and unknown count images. "
         "Rejected: records set aside, with the reason, when the data set was read or when its images were stored "
         "(numbers in a reason are written #). Decision: what the adapter resolved and how often."

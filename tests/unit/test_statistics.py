@@ -247,8 +247,8 @@ def test_classification_table_agrees_with_scikit_learn_and_macro_is_the_mean():
     table = classification_table(scores)
     cell = table.query("domain == 'cxr' and cohort == 'mimic_cxr' and arm == 'mmpkd' and metric == 'auroc'")
     rows = scores.query("domain == 'cxr' and cohort == 'mimic_cxr' and arm == 'mmpkd' and label == 'Atelectasis'")
-    wide = rows[rows["method"] == "none"].pivot_table(index=["seed", "image_id"], columns="metric", observed=True)
-    wide = wide["value"]
+    rows = rows[rows["method"] == "none"]
+    wide = rows.pivot(index=["seed", "image_id"], columns="metric", values="value")
     expected = np.mean([roc_auc_score(part["target"], part["logit"]) for _, part in wide.groupby("seed")])
     by_label = cell.set_index("label")["estimate"]
     assert by_label["Atelectasis"] == pytest.approx(expected)

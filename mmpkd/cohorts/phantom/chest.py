@@ -32,7 +32,7 @@ class Hospital:
     noise: tuple[float, float] = (0.010, 0.025)
     tissue: float = 0.62  # grey value of soft tissue before the exposure; the lungs are darker by `air`
     air: float = 0.40
-    devices: float = 0.25  # share of studies with each of the tube and the ECG leads
+    devices: float = 0.15  # share of studies with each of the tube and the ECG leads
 
 
 MIMIC = Hospital(
@@ -112,7 +112,7 @@ def draw_study(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy, b
         elif known is None and present:
             findings[label] = fresh
     devices = dict.fromkeys(("tube", "leads"), hospital.devices)
-    rates = {"nipples": 0.2, "skin fold": 0.15, "granuloma": 0.12, "gastric bubble": 0.5, "clothing": 0.12} | devices
+    rates = {"nipples": 0.15, "skin fold": 0.12, "granuloma": 0.12, "gastric bubble": 0.5, "clothing": 0.12} | devices
     rates["breasts"] = 0.8 if anatomy.sex == "F" else 0.05
     drawn = {name: (rng.random() < rate, rng.random() < 0.5) for name, rate in rates.items()}
     distractors = {name: "left" if left else "right" for name, (present, left) in drawn.items() if present}
@@ -213,7 +213,7 @@ def digitise(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, s
 
 def _place(rng: np.random.Generator, anatomy: Anatomy, study: Study, rows: int, columns: int) -> Frame:
     """The thorax in the image: offset by up to 8 % of a side either way, slightly tilted, less inspired when AP."""
-    offset_y, offset_x = np.clip(rng.normal(0, 0.04, 2), -0.08, 0.08)
+    offset_y, offset_x = np.clip(rng.normal(0, 0.03, 2), -0.08, 0.08)
     height = anatomy.lung_height * rows * (0.94 if study.view == "AP" else 1.0)
     width = anatomy.half_width * columns
     tilt = rng.normal(0, 0.025)

@@ -77,9 +77,9 @@ class Normal:
     tissue: float
     air: float
 
-    def dense(self, image: np.ndarray, opacity: np.ndarray, share: float) -> np.ndarray:
-        """Raises the image by `share` of what is missing to slightly more than soft tissue."""
-        missing = np.maximum(np.float32(self.tissue + 0.04) - image, 0)
+    def dense(self, image: np.ndarray, opacity: np.ndarray, share: float, over: float = 0.04) -> np.ndarray:
+        """Raises the image by `share` of what is missing to `over` more than soft tissue."""
+        missing = np.maximum(np.float32(self.tissue + over) - image, 0)
         return image + opacity * missing * np.float32(share)
 
 
@@ -110,20 +110,20 @@ def _diaphragm(frame: Frame, side: str, along: np.ndarray) -> np.ndarray:
 def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
     """Fluid in the costophrenic angle with a meniscus that climbs the chest wall; severity: its height and density."""
     along = np.float32(SIGN[finding.side]) * frame.u
-    height = 0.18 + 0.32 * finding.severity
+    height = 0.24 + 0.30 * finding.severity
     climb = np.clip(along, 0, 1) ** 3
     level = 0.3 + 0.25 * finding.severity  # a low level hides behind the dome, so that mild fluid is a wedge
     surface = 1.02 - height * (level + (1 - level) * climb)
     hollow = np.minimum(normal.lungs[finding.side] * 3, 1)  # fluid blurs the diaphragm's outline
     fluid = canvas.ramp((frame.v - surface) * frame.height, 4 + 6 * (1 - finding.severity)) * hollow
-    return normal.dense(image, fluid, 0.45 + 0.5 * finding.severity), fluid
+    return normal.dense(image, fluid, 0.6 + 0.35 * finding.severity, 0.16), fluid
 
 
 def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
     """A dark rim without vessels at apex and lateral wall, and the pleural line; severity: its width and length."""
     along = np.float32(SIGN[finding.side]) * frame.u
-    depth = 0.10 + 0.22 * finding.severity
-    end = 0.30 + 0.42 * finding.severity
+    depth = 0.14 + 0.24 * finding.severity
+    end = 0.34 + 0.42 * finding.severity
     taper = np.sqrt(np.clip(1 - (np.maximum(frame.v, 0) / end) ** 2, 0, 1)).astype(np.float32)
     edge = np.minimum(_lateral(frame.v) - depth * taper, 1.2)
     # Above the collapsed apex the whole width of the pleural space is air.
@@ -132,40 +132,40 @@ def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, find
     space = canvas.ramp((end - frame.v) * frame.height, 4) * normal.lungs[finding.side]
     free = (1 - collapsed) * space
     rim = 4 * collapsed * (1 - collapsed) * space
-    darker = np.float32(0.07 + 0.11 * finding.severity)
+    darker = np.float32(0.11 + 0.11 * finding.severity)
     image = image - free * (darker + np.float32(0.030) * normal.vessels * (1 - 0.5 * np.minimum(np.abs(frame.u), 1)))
-    return image + rim * np.float32(0.06 + 0.06 * finding.severity), free
+    return image + rim * np.float32(0.10 + 0.08 * finding.severity), free
 
 
 def draw_atelectasis(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
     """One to three plate-like bands at the lung base; severity: their number, length and density."""
     bands = 1 + int(finding.severity > 0.35) + int(finding.severity > 0.75)
-    reach, level = rng.uniform(0.55, 0.68), rng.uniform(0.66, 0.74)
-    half = 0.14 + 0.16 * finding.severity
+    reach, level = rng.uniform(0.55, 0.68), rng.uniform(0.64, 0.72)
+    half = 0.19 + 0.15 * finding.severity
     slope = rng.uniform(-0.12, 0.12)
     extent = np.zeros(frame.shape, np.float32)
     for band in range(bands):
-        v = level + band * rng.uniform(0.055, 0.075)
+        v = level + band * rng.uniform(0.075, 0.095)
         p, q = (reach - half, v - slope * half), (reach + half, v + slope * half)
-        extent = np.maximum(extent, frame.line(finding.side, p, q, rng.uniform(0.028, 0.04) + 0.012 * finding.severity))
+        extent = np.maximum(extent, frame.line(finding.side, p, q, rng.uniform(0.038, 0.048) + 0.012 * finding.severity))
     extent = extent * normal.lungs[finding.side]
-    return normal.dense(image, extent, 0.28 + 0.5 * finding.severity), extent
+    return normal.dense(image, extent, 0.5 + 0.45 * finding.severity, 0.16), extent
 
 
 def draw_consolidation(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
     """A patchy blob near the chest wall of one zone; severity: its radius and density."""
     reach = ZONE_REACH[finding.zone] + rng.uniform(-0.06, 0.06)
     level = ZONE_HEIGHT[finding.zone] + rng.uniform(-0.05, 0.05)
-    radius = (0.085 + 0.085 * finding.severity) * frame.height
+    radius = (0.10 + 0.09 * finding.severity) * frame.height
     centre = frame.point(finding.side, reach, level)
     extent = canvas.blob(rng, frame.grid, centre, radius, 0.16, softness=radius * 0.55) * normal.lungs[finding.side]
-    patchy = extent * np.clip(1 + np.float32(0.25) * normal.vessels, 0, 1.4)
-    return normal.dense(image, patchy, 0.30 + 0.45 * finding.severity), extent
+    patchy = extent * np.clip(1 + np.float32(0.3) * normal.vessels, 0, 1.5)
+    return normal.dense(image, patchy, 0.45 + 0.4 * finding.severity, 0.16), extent
 
 
 def draw_cardiomegaly(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
-    """A heart of cardiothoracic ratio 0.53 to 0.68 in place of the normal one; the extent is the whole heart."""
-    heart = frame.heart(0.53 + 0.15 * finding.severity, rng.uniform(-0.7, -0.3))
+    """A heart of cardiothoracic ratio 0.54 to 0.70 in place of the normal one; the extent is the whole heart."""
+    heart = frame.heart(0.54 + 0.16 * finding.severity, rng.uniform(-0.7, -0.3))
     return normal.dense(image, heart, 0.92), heart
 
 
@@ -180,7 +180,7 @@ LESIONS = {
 
 def draw_breasts(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """Symmetrical haze over both lower zones, with an edge that resembles a fluid level."""
-    reach, level, haze = rng.uniform(0.52, 0.68), rng.uniform(0.78, 0.92), rng.uniform(0.05, 0.11)
+    reach, level, haze = rng.uniform(0.52, 0.68), rng.uniform(0.78, 0.92), rng.uniform(0.03, 0.07)
     for each in ("left", "right"):
         image = image + np.float32(haze) * frame.ellipse(each, reach, level, 0.46, 0.26, softness=9) * normal.body
     return image
@@ -211,7 +211,7 @@ def draw_gastric_bubble(rng, frame: Frame, normal: Normal, image: np.ndarray, si
     """Air below the left dome."""
     size = rng.uniform(0.10, 0.18)
     bubble = frame.ellipse("left", rng.uniform(0.4, 0.6), 1.04, size * 1.4, size * 0.5, softness=5)
-    return image - np.float32(0.22) * bubble * (1 - normal.both)
+    return image - np.float32(0.14) * bubble * (1 - normal.both)
 
 
 def draw_clothing(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:

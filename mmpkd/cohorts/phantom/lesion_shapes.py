@@ -28,22 +28,22 @@ OUTLINES = {
 }
 # margins of a mass: (width of the edge in radii, brightness of the core); OBSCURED is sharp on one side only
 MARGINS = {
-    "CIRCUMSCRIBED": (0.1, 0.60),
-    "OBSCURED": (0.5, 0.55),
+    "CIRCUMSCRIBED": (0.1, 0.62),
+    "OBSCURED": (0.5, 0.58),
     "ILL_DEFINED": (1.0, 0.90),
     "MICROLOBULATED": (0.12, 0.95),
     "SPICULATED": (0.6, 1.15),
 }
 # a type's particles: number, width (store pixels) and brightness, each as (least, most)
 PARTICLES = {
-    "PUNCTATE": ((5, 8), (0.45, 0.50), (0.45, 0.55)),
-    "AMORPHOUS": ((12, 16), (1.0, 1.3), (0.22, 0.30)),
-    "PLEOMORPHIC": ((16, 26), (0.40, 0.85), (0.6, 1.3)),
-    "FINE_LINEAR_BRANCHING": ((8, 12), (0.40, 0.48), (0.9, 1.2)),
-    "COARSE": ((2, 3), (1.4, 1.8), (0.6, 0.7)),
-    "ROUND_AND_REGULAR": ((3, 4), (0.85, 1.0), (0.55, 0.65)),
-    "LUCENT_CENTER": ((2, 3), (0.45, 0.50), (0.5, 0.6)),
-    "VASCULAR": ((1, 1), (0.50, 0.55), (0.45, 0.55)),
+    "PUNCTATE": ((4, 7), (0.48, 0.54), (0.60, 0.70)),
+    "AMORPHOUS": ((14, 20), (0.60, 0.80), (0.40, 0.50)),
+    "PLEOMORPHIC": ((18, 28), (0.40, 0.80), (0.8, 1.4)),
+    "FINE_LINEAR_BRANCHING": ((9, 13), (0.40, 0.46), (1.0, 1.3)),
+    "COARSE": ((2, 3), (1.0, 1.3), (0.75, 0.85)),
+    "ROUND_AND_REGULAR": ((3, 4), (0.70, 0.85), (0.65, 0.75)),
+    "LUCENT_CENTER": ((1, 2), (0.42, 0.46), (0.60, 0.70)),
+    "VASCULAR": ((1, 1), (0.46, 0.50), (0.55, 0.65)),
 }
 
 
@@ -72,7 +72,7 @@ def draw(
     points, widths, brightness = _particles(rng, lesion, radius(lesion, unit), unit, nipple)
     points += centre
     opacity = specks(grid, points, widths, brightness)
-    return opacity, _hull(opacity.shape, grid, points, margin=(MARGIN + 0.8) * unit)
+    return opacity, _hull(opacity.shape, grid, points, margins=MARGIN * unit + 1.6 * widths)
 
 
 def specks(grid: canvas.Grid, points: np.ndarray, widths: np.ndarray, brightness: np.ndarray) -> np.ndarray:
@@ -187,9 +187,10 @@ def _track(rng, size, unit, nipple):
     return np.concatenate([middle + 0.8 * unit * normal, middle - 0.8 * unit * normal])
 
 
-def _hull(shape, grid, points, margin):
-    """The convex hull of the particles, `margin` pixels wider, as a reader outlines a group."""
+def _hull(shape, grid, points, margins):
+    """The convex hull of the particles, each grown by its margin, as a reader outlines a group."""
     turns = np.linspace(0, 2 * np.pi, 12, endpoint=False)
-    around = (points[:, None, :] + margin * np.stack([np.sin(turns), np.cos(turns)], axis=1)[None]).reshape(-1, 2)
+    circle = np.stack([np.sin(turns), np.cos(turns)], axis=1)
+    around = (points[:, None, :] + margins[:, None, None] * circle).reshape(-1, 2)
     corners = around[ConvexHull(around).vertices]
     return polygon2mask(shape, corners - (grid[0][0, 0], grid[1][0, 0]))

@@ -42,9 +42,9 @@ def _draw_batch(rng: np.random.Generator, labels: np.ndarray, size: int, noise: 
         chosen = np.flatnonzero(labels[:, kind])
         if len(chosen):
             opacity = _opacity(rng, KINDS[kind], len(chosen), size)
-            contrast = rng.uniform(0.15, 0.5, len(chosen)) * np.where(rng.random(len(chosen)) < 0.5, -1, 1)
+            contrast = rng.uniform(0.2, 0.6, len(chosen)) * np.where(rng.random(len(chosen)) < 0.5, -1, 1)
             image[chosen] += opacity * contrast.astype(np.float32)[:, None, None]
-    image += rng.uniform(0.01, 0.05, (count, 1, 1)).astype(np.float32) * rng.standard_normal(image.shape, np.float32)
+    image += rng.uniform(0.005, 0.03, (count, 1, 1)).astype(np.float32) * rng.standard_normal(image.shape, np.float32)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
@@ -53,7 +53,7 @@ def _background(rng: np.random.Generator, count: int, size: int, noise: np.ndarr
     clutter = noise[rng.integers(len(noise), size=count)]
     clutter = np.where(rng.random((count, 1, 1)) < 0.5, clutter[:, ::-1], clutter)
     clutter = np.where(rng.random((count, 1, 1)) < 0.5, clutter[:, :, ::-1], clutter)
-    image = rng.uniform(0.3, 0.7, (count, 1, 1)) + rng.uniform(0.02, 0.09, (count, 1, 1)) * clutter
+    image = rng.uniform(0.3, 0.7, (count, 1, 1)) + rng.uniform(0.01, 0.05, (count, 1, 1)) * clutter
     for _ in range(2):
         across, _ = _local(rng, count, size)
         image = image + rng.normal(0, 0.06, (count, 1, 1)) * _ramp((0.006 - np.abs(across)) * size)
@@ -63,7 +63,7 @@ def _background(rng: np.random.Generator, count: int, size: int, noise: np.ndarr
 def _opacity(rng: np.random.Generator, kind: str, count: int, size: int) -> np.ndarray:
     """One shape of a kind in each of `count` pictures: opacity of 0 to 1, with edges one to four pixels wide."""
     across, down = _local(rng, count, size)
-    radius = _column(rng.uniform(0.10, 0.24, count))
+    radius = _column(rng.uniform(0.13, 0.26, count))
     stretch = _column(rng.uniform(0.6, 1.0, count))
     softness = _column(rng.uniform(1, 4, count))
     distance = np.hypot(across, down / stretch)

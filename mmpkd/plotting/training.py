@@ -1,0 +1,108 @@
+"""How the students learnt: validation AUROC and losses by epoch."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mmpkd.plotting.style import (
+    DOUBLE_COLUMN,
+    GREY,
+    arm_handles,
+    arm_marks,
+    arm_name,
+    count,
+    count_range,
+    legend_below,
+    new_figure,
+    order_arms,
+    styled,
+)
+
+PANEL_HEIGHT = 1.55
+LINES = {"shuffled": (0, (3, 1.5))}  # lines that coincide stay visible
+NOT_LOSSES = ("epoch", "learning_rate", "validation_auroc", "selected")
+NAMES = {
+    "validation_auroc": "AUROC on\nvalidation images",
+    "loss": "training loss,\nsum of terms",
+    "label_loss": "label loss",
+    "logit_distillation": "logit distillation",
+    "embedding_distillation": "embedding distillation",
+}
+
+
+@styled
+def draw(histories: Mapping[tuple[str, str, int], pd.DataFrame]) -> tuple[Figure, str]:
+    """A column a domain, a row a quantity: validation AUROC, then each term of the loss.
+
+    Args:
+        histories: content of `history.csv` by domain, arm and seed.
+
+    Raises:
+        ValueError: there is no history.
+    """
+    if not histories:
+        raise ValueError("figure training: there is no training history to draw")
+    table = pd.concat(
+        [history.assign(domain=domain, arm=arm, seed=seed) for (domain, arm, seed), history in histories.items()],
+        ignore_index=True,
+    )
+    domains = list(dict.fromkeys(domain for domain, _, _ in histories))
+    arms = order_arms(table["arm"].unique())
+    quantities = ["validation_auroc", *_loss_terms(table)]
+    figure = new_figure(DOUBLE_COLUMN, PANEL_HEIGHT * len(quantities) + 0.55)
+    panels = figure.subplots(len(quantities), len(domains), squeeze=False, sharex=True, sharey="row")
+    for row, quantity in zip(panels, quantities, strict=True):
+        for axes, domain in zip(row, domains, strict=True):
+            _draw_panel(axes, table[table["domain"] == domain], arms, quantity)
+        row[0].set_ylabel(NAMES.get(quantity, quantity.replace("_", " ")))
+    for axes, domain in zip(panels[0], domains, strict=True):
+        axes.set_title(domain)
+    for axes in panels[-1]:
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    selected = Line2D([], [], color=GREY, marker="o", markersize=3, linewidth=0.5, label="one seed, selected epoch")
+    handles = arm_handles(arms)
+    for handle, arm in zip(handles, arms, strict=True):
+        handle.set_linestyle(LINES.get(arm, "-"))
+    legend_below(figure, [*handles, selected])
+    return figure, _caption(table, domains, arms)
+
+
+def _loss_terms(table: pd.DataFrame) -> list[str]:
+    """The terms of the loss that some arm has; the sum alone where there is no term."""
+    known = [name for name in table.columns if name not in (*NOT_LOSSES, "domain", "arm", "seed", "loss")]
+    terms = [name for name in known if table[name].notna().any()]
+    return terms or ["loss"]
+
+
+def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str) -> None:
+    """Seeds as thin lines with the selected epoch, their mean as a thick line."""
+    for arm, mark in arm_marks(arms).items():
+        values = table[(table["arm"] == arm) & table[quantity].notna()] if quantity in table else table[:0]
+        for _, history in values.groupby("seed"):
+            axes.plot(history["epoch"], history[quantity], color=mark.colour, linewidth=0.5, alpha=0.45)
+            if quantity == "validation_auroc":
+                chosen = history[history["selected"].astype(bool)]
+                style = {"color": mark.colour, "markersize": 3.5, "mew": 0, "alpha": 0.8}
+                axes.plot(chosen["epoch"], chosen[quantity], mark.marker, **style)
+        mean = values.groupby("epoch")[quantity].mean()
+        axes.plot(mean.index, mean, color=mark.colour, linewidth=1.5, linestyle=LINES.get(arm, "-"), zorder=3)
+    axes.grid(axis="y")
+
+
+def _caption(table: pd.DataFrame, domains: list[str], arms: list[str]) -> str:
+    seeds = table.groupby(["domain", "arm"])["seed"].nunique()
+    epochs = table.groupby(["domain", "arm", "seed"])["epoch"].max()
+    return (
+        f"Training of {count(table.groupby(['domain', 'arm', 'seed']).ngroups, 'student')}: {', '.join(domains)}; arms "
+        f"{', '.join(map(arm_name, arms))}; {count_range(seeds, 'seed')} each, {count_range(epochs, 'epoch')}. Top: "
+        "mean AUROC over labels on the validation images of the cohort of training. Below: terms of the training loss "
+        "(natural logarithms, times their weight), mean over the steps of an epoch; an arm without a term has no line. "
+        "Thick lines: mean over seeds. Thin lines: single seeds; a marker stands at the epoch whose weights were kept, "
+        "chosen by validation AUROC, never by regions of interest. Axes do not start at zero. Labels of training and "
+        "validation may be noisy, and a validation AUROC at the chosen epoch is optimistic: test images are shown in "
+        "the figure of classification."
+    )

@@ -1,0 +1,126 @@
+from math import isnan
+
+import numpy as np
+import pytest
+
+from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.config.study import Study
+from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
+from mmpkd.evaluation.statistics import Estimate, arm_mean, paired_gain
+from tests.synthetic import synthetic_scores
+
+CLAIMS = Study().claims
+EVALUATION = Evaluation()
+
+
+@pytest.fixture(scope="module")
+def planted():
+    scores = synthetic_scores(np.random.default_rng(0), gain=0.06, images=200)
+    return scores, claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
+
+
+def test_planted_effects_get_their_verdicts(planted):
+    _, table = planted
+    assert table["verdict"].to_dict() == {
+        "in_domain_cxr": "supported",
+        "in_domain_mammography": "supported",
+        "other_data_set": "inconclusive",
+        "other_modality": "supported",
+        "interaction": "supported",
+    }
+    assert table["credited"].to_dict() == {name: name.startswith("in") for name in CLAIMS}
+
+
+def test_nothing_planted_nothing_found():
+    scores = synthetic_scores(np.random.default_rng(1), gain=0.0, images=200)
+    table = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
+    gains = table[table["expect"] == "gain"]
+    assert (gains["verdict"] == "inconclusive").all() and not table["credited"].any()
+    assert (gains["p_holm"] >= gains["p"]).all()
+
+
+def test_a_loss_contradicts_and_a_gain_elsewhere_contradicts_no_gain():
+    scores = synthetic_scores(np.random.default_rng(2), gain=-0.06, gain_elsewhere=0.08, images=200)
+    verdicts = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")["verdict"]
+    assert verdicts["in_domain_cxr"] == verdicts["other_modality"] == verdicts["interaction"] == "contradicted"
+    assert verdicts["other_data_set"] == "supported"
+
+
+def test_a_gain_that_the_shuffled_teacher_surpasses_is_not_credited():
+    scores = synthetic_scores(np.random.default_rng(3), gain=0.06, shuffled_gain=0.09, images=200)
+    row = claims_table(scores, CLAIMS, EVALUATION).set_index("claim").loc["in_domain_cxr"]
+    assert row["verdict"] == "supported" and row["shuffled_gain_low"] < 0 and not row["credited"]
+
+
+def test_columns_are_those_contrasts(planted):
+    scores, table = planted
+    chosen = {"metric": "pixel_auroc", "method": "rollout"}
+    cells = CLAIMS["in_domain_cxr"].cells
+    row = table.loc["in_domain_cxr"]
+    for name, reference in (("estimate", "baseline"), ("shuffled_gain", "shuffled"), ("over_centre", "centre")):
+        assert row[name] == pytest.approx(paired_gain(scores, cells, "mmpkd", reference, **chosen).estimate)
+    assert row["arm_mean"] == pytest.approx(arm_mean(scores, cells, "mmpkd", **chosen).estimate)
+    interaction = table.loc["interaction"]
+    by_cell = [paired_gain(scores, [c], "mmpkd", "baseline", **chosen).estimate for c in interaction["cells"].split()]
+    less = [paired_gain(scores, [c], "mmpkd", "baseline", **chosen).estimate for c in interaction["minus"].split()]
+    assert interaction["estimate"] == pytest.approx(np.mean(by_cell) - np.mean(less))
+
+
+def test_metric_method_and_level_are_those_of_the_configuration(planted):
+    scores, table = planted
+    evaluation = Evaluation(metric="pointing_game", methods=["last_layer"], confidence=0.99)
+    row = claims_table(scores, CLAIMS, evaluation).set_index("claim").loc["in_domain_cxr"]
+    cells = CLAIMS["in_domain_cxr"].cells
+    expected = paired_gain(
+        scores, cells, "mmpkd", "baseline", metric="pointing_game", method="last_layer", confidence=0.99
+    )
+    assert (row["estimate"], row["low"]) == (pytest.approx(expected.estimate), pytest.approx(expected.low))
+    assert row["estimate"] != pytest.approx(table.loc["in_domain_cxr", "estimate"])
+
+
+def test_one_seed_is_inconclusive_and_says_why():
+    table = claims_table(synthetic_scores(np.random.default_rng(4), seeds=1, images=20), CLAIMS, EVALUATION)
+    assert (table["verdict"] == "inconclusive").all() and not table["credited"].any()
+    assert table["low"].isna().all() and table["p_holm"].isna().all() and table["estimate"].notna().all()
+    assert table["reason"].str.contains("one seed").all()
+
+
+def test_a_missing_cell_leaves_the_other_claims_and_still_counts_in_the_family(planted):
+    scores, whole = planted
+    scores = scores[~((scores["domain"] == "cxr") & (scores["cohort"] == "vindr_cxr"))]
+    table = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
+    assert isnan(table.loc["other_data_set", "estimate"]) and "vindr_cxr" in table.loc["other_data_set", "reason"]
+    assert table.loc["in_domain_cxr", "verdict"] == "supported"
+    assert table.loc["in_domain_cxr", "p_holm"] >= whole.loc["in_domain_cxr", "p_holm"] * 0.99
+
+
+def test_without_shuffled_arm_or_controls_their_columns_are_empty(planted):
+    scores, _ = planted
+    scores = scores[~scores["arm"].isin(["shuffled", "centre", "uniform", "untrained", "pretrained"])]
+    row = claims_table(scores, CLAIMS, EVALUATION).set_index("claim").loc["in_domain_cxr"]
+    assert row["verdict"] == "supported" and not row["credited"]
+    assert isnan(row["shuffled_gain"]) and isnan(row["over_centre"])
+
+
+@pytest.mark.parametrize(
+    ("expect", "estimate", "p_holm", "verdict"),
+    [
+        ("gain", 0.03, 0.01, "supported"),
+        ("gain", -0.03, 0.01, "contradicted"),
+        ("gain", 0.03, 0.05, "inconclusive"),
+        ("gain", 0.03, float("nan"), "inconclusive"),
+        ("no_gain", 0.01, 0.01, "supported"),
+        ("no_gain", 0.03, 0.01, "contradicted"),
+        ("no_gain", 0.01, 0.20, "inconclusive"),
+    ],
+)
+def test_rules_of_the_verdict(expect, estimate, p_holm, verdict):
+    claim = Claim(title="t", cells=["a@b"], expect=expect, margin=0.02)
+    assert judge(claim, Estimate(estimate), p_holm, 0.05) == verdict
+
+
+def test_weights_of_a_contrast():
+    claim = Claim(title="t", cells=["a@x", "b@y"], minus=["a@y", "b@x"])
+    assert contrast_weights(claim) == {"a@x": 0.5, "b@y": 0.5, "a@y": -0.5, "b@x": -0.5}
+    both = Claim(title="t", cells=["a@x", "b@y"], minus=["a@x"])
+    assert contrast_weights(both) == {"a@x": -0.5, "b@y": 0.5}

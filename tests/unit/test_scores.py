@@ -1,0 +1,119 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmpkd.cohorts.tables import CohortTables
+from mmpkd.evaluation.scores import COLUMNS, Regions, concatenate, control_scores, student_scores
+from mmpkd.files import write_parquet
+
+SIZE = 16
+
+
+@pytest.fixture
+def cohort():
+    """Four images of three patients; `c` has no ROI, and `d` is not of the test split."""
+    images = pd.DataFrame(
+        {
+            "image_id": list("abcd"),
+            "patient_id": ["p1", "p1", "p2", "p3"],
+            "study_id": list("abcd"),
+            "split": ["test", "test", "test", "train"],
+            "path": "x",
+            "view": "",
+            "laterality": "",
+            "rows": SIZE,
+            "columns": SIZE,
+        }
+    )
+    labels = pd.DataFrame({"image_id": list("abcd"), "mass": [1.0, 0.0, np.nan, 1.0], "other": [1.0, 1.0, 0.0, 0.0]})
+    rois = pd.DataFrame(
+        {"roi_id": list("1234"), "image_id": ["a", "a", "b", "d"], "label": ["mass", "other", "mass", "mass"]}
+    )
+    masks = np.zeros((4, SIZE, SIZE), dtype=np.uint8)
+    masks[0, :8, :8] = masks[1, 8:, 8:] = masks[2, :8, :8] = masks[3, :4] = 1
+    return CohortTables(Path("."), images, labels), (rois, masks)
+
+
+@pytest.fixture
+def attention():
+    maps = np.zeros((3, 2, 2), dtype=np.float16)
+    maps[:, 0, 0] = 1  # the upper left quarter
+    logits = np.arange(6, dtype=np.float32).reshape(3, 2)
+    labels = np.array(["mass", "new"])
+    return {"image_id": np.array(["c", "b", "a"]), "logits": logits, "labels": labels, "rollout": maps}
+
+
+def scored(cohort, attention, **changes):
+    tables, rois = cohort
+    return student_scores(
+        "mammography", "mmpkd", 3, {"phantom": attention | changes}, {"phantom": rois}, {"phantom": tables}, ["rollout"]
+    )
+
+
+def test_localisation_rows_are_unions_of_an_images_roi(cohort, attention):
+    scores = scored(cohort, attention)
+    assert list(scores.columns) == COLUMNS and scores["value"].dtype == np.float32
+    rows = scores[scores["metric"] == "pointing_game"].set_index(["image_id", "label"])["value"]
+    # the maximum lies in the upper left corner: in `mass` and not in `other`
+    assert rows.to_dict() == {("a", "any"): 1, ("a", "mass"): 1, ("a", "other"): 0, ("b", "any"): 1, ("b", "mass"): 1}
+    area = scores[(scores["metric"] == "mass_in_roi") & (scores["image_id"] == "a")].set_index("label")["value"]
+    assert area["any"] == pytest.approx(area["mass"] + area["other"])
+    assert set(scores["patient_id"][scores["image_id"] == "b"]) == {"p1"}
+
+
+def test_classification_rows_are_shared_labels_with_known_targets(cohort, attention):
+    scores = scored(cohort, attention)
+    rows = scores[scores["method"] == "none"]
+    wide = rows.pivot(index=["image_id", "label"], columns="metric", values="value")
+    assert wide.to_dict("index") == {("a", "mass"): {"logit": 4, "target": 1}, ("b", "mass"): {"logit": 2, "target": 0}}
+
+
+def test_controls_are_scored_on_test_images_alone(cohort, attention):
+    tables, rois = cohort
+    untrained = {"untrained": {0: {"phantom": attention}, 1: {"phantom": attention}}}
+    scores = control_scores(untrained, {"phantom": rois}, {"phantom": tables}, ["rollout"], 0.25)
+    assert set(scores["image_id"].unique()) == {"a", "b"} and set(scores["domain"].unique()) == {"control"}
+    uniform = scores[(scores["arm"] == "uniform") & (scores["metric"] == "pixel_auroc")]
+    assert (uniform["value"] == 0.5).all() and set(uniform["method"].unique()) == {"none"}
+    counts = scores.groupby(["arm", "seed"], observed=True).size()
+    assert counts.to_dict() == dict.fromkeys([("uniform", 0), ("centre", 0), ("untrained", 0), ("untrained", 1)], 25)
+
+
+def test_a_nan_map_is_undefined_not_lost(cohort, attention):
+    maps = attention["rollout"].copy()
+    maps[2, 0, 0] = np.nan
+    scores = scored(cohort, attention, rollout=maps)
+    of_image = scores[(scores["method"] == "rollout") & (scores["image_id"] == "a")]["value"]
+    assert len(of_image) == 15 and of_image.isna().all()
+
+
+def test_scored_images_must_be_in_the_tables(cohort, attention):
+    tables, (rois, masks) = cohort
+    rois = pd.concat([rois, pd.DataFrame({"roi_id": ["9"], "image_id": ["z"], "label": ["mass"]})])
+    masks = np.concatenate([masks, masks[:1]])
+    with pytest.raises(KeyError, match="1 scored images are not in the tables of cohort phantom"):
+        scored((tables, (rois, masks)), attention, image_id=np.array(["z", "b", "a"]))
+
+
+def test_roi_rows_and_masks_must_agree(cohort):
+    _, (rois, masks) = cohort
+    with pytest.raises(ValueError, match="4 rows in rois.parquet but 3 masks"):
+        Regions.unite(rois, masks[:3], ["a"])
+
+
+def test_images_without_any_roi_give_classification_alone(cohort, attention):
+    tables, (rois, masks) = cohort
+    scores = scored((tables, (rois[:0], masks[:0])), attention)
+    assert set(scores["method"].unique()) == {"none"}
+
+
+def test_categories_survive_concatenation_and_parquet(cohort, attention, tmp_path):
+    one = scored(cohort, attention)
+    other = one.assign(arm=pd.Categorical(["baseline"] * len(one)))
+    both = concatenate([one, other])
+    assert len(both) == 2 * len(one) and isinstance(both["arm"].dtype, pd.CategoricalDtype)
+    assert both["arm"].value_counts().to_dict() == {"mmpkd": len(one), "baseline": len(one)}
+    write_parquet(both, tmp_path / "scores.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), both)

@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mmpkd.cohorts.tables import CohortTables
+from mmpkd.config.study import Study
+from mmpkd.evaluation.localization import METRICS
+from mmpkd.evaluation.statistics import paired_gain
+from mmpkd.tables import claims, classification, cohorts, cross_domain, localization, runtime
+from mmpkd.tables.write import escape, latex, markdown, rounded, write
+from tests.synthetic import DOMAIN_OF, synthetic_scores
+
+STUDY = Study()
+HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return synthetic_scores(np.random.default_rng(0), images=60)
+
+
+def test_rounding_merges_intervals_and_marks_what_is_absent():
+    table = pd.DataFrame(
+        {
+            "arm": ["a|b", ""],
+            "estimate": [0.12345, np.nan],
+            "low": [-0.00001, np.nan],
+            "high": [0.25, np.nan],
+            "gain": [0.1, -0.00001],
+            "gain_low": [0.05, np.nan],
+            "gain_high": [0.15, np.nan],
+            "gain_p": [0.0001, 0.04],
+            "n_images": [10, 20],
+            "credited": [True, False],
+            "reason": ["", ""],
+        }
+    )
+    text = rounded(table)
+    assert list(text.columns) == ["arm", "estimate", "gain", "gain p", "n images", "credited"]
+    assert text.iloc[0].tolist() == ["a|b", "0.123 [0.000, 0.250]", "0.100 [0.050, 0.150]", "<0.001", "10", "yes"]
+    assert text.iloc[1].tolist() == ["-", "-", "0.000", "0.040", "20", "no"]
+    lines = markdown(text, "Caption.").splitlines()
+    assert lines[3] == "| --- | ---: | ---: | ---: | ---: | --- |"
+    assert lines[4].startswith(r"| a\|b | 0.123 [0.000, 0.250] |")
+
+
+def test_latex_is_escaped_and_balanced():
+    assert escape("50 % of a_b & {c} <0.001 \\") == (r"50 \% of a\_b \& \{c\} \textless{}0.001 \textbackslash{}")
+    text = latex(pd.DataFrame({"a_b": ["1.0"], "c": ["x&y"]}), "100 %", "tab:x")
+    assert r"\begin{tabular}{rl}" in text and r"a\_b & c \\" in text and r"1.0 & x\&y \\" in text
+    assert text.count(r"\begin{") == text.count(r"\end{") and text.count("rule") == 3
+
+
+def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
+    paths = [tmp_path / name for name in ("t.csv", "t.md", "t.tex", "t.caption.txt")]
+    table = pd.DataFrame({"name": ["x"], "value": [0.123456789], "hidden": [3]})
+    write(table, "What it shows.", *paths, shown=["name", "value", "absent"])
+    assert paths[0].read_text() == "name,value,hidden\nx,0.123457,3\n"
+    assert "hidden" not in paths[1].read_text() and "0.123" in paths[1].read_text()
+    assert paths[3].read_text() == "What it shows.\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
+
+
+def test_localization_holds_every_arm_control_method_and_metric(scores):
+    table, caption = localization.table(scores, STUDY.evaluation, HOMES)
+    of_any = table[table["label"] == "any"]
+    assert len(of_any) == 2 * 2 * len(METRICS) * 7
+    assert "pixel AUROC of the rollout map" in caption
+    row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
+    gain = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", metric="mass_in_roi", method="last_layer")
+    assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
+    assert table.query("arm in ('baseline', 'uniform', 'centre', 'untrained')")["gain"].isna().all()
+    assert table["mean_low"].notna().all()
+    assert set(table["label"]) == {"any", *(label for domain in STUDY.domains.values() for label in domain.labels)}
+
+
+def test_cross_domain_is_a_row_a_cell(scores):
+    table, _ = cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF)
+    relations = table.set_index(["domain", "cohort"])["relation"]
+    assert len(table) == 8
+    assert relations["cxr", "mimic_cxr"] == "in-domain" and relations["cxr", "vindr_cxr"] == "other data set"
+    assert (relations == "other modality").sum() == 4
+    np.testing.assert_allclose(table["mmpkd_gain"], table["mmpkd"] - table["baseline"])
+    assert {"shuffled_gain_low", "centre", "untrained", "n_seeds"} <= set(table.columns)
+
+
+def test_classification_is_a_row_a_label_and_arm(scores):
+    table, _ = classification.table(scores, STUDY.evaluation)
+    assert len(table) == 2 * 3 * (6 + 4)
+    assert not table.duplicated(["domain", "cohort", "label", "arm"]).any()
+    np.testing.assert_array_less(table["auroc_low"], table["auroc_high"])
+
+
+def test_scores_without_classification_give_an_empty_table(scores):
+    table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation)
+    assert table.empty and "auroc_gain_p" in table.columns
+
+
+def test_claims_table_shows_known_columns(scores):
+    table, caption = claims.table(scores, STUDY.claims, STUDY.evaluation)
+    assert set(claims.SHOWN) <= set(table.columns) and "95 %" in caption
+
+
+def test_every_table_is_written(scores, tmp_path):
+    made = {
+        "claims": claims.table(scores, STUDY.claims, STUDY.evaluation),
+        "localization": localization.table(scores, STUDY.evaluation, HOMES),
+        "cross_domain": cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF),
+        "classification": classification.table(scores, STUDY.evaluation),
+    }
+    for name, (table, caption) in made.items():
+        csv, *others = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "caption.txt"))
+        write(table, caption, csv, *others)
+        read = pd.read_csv(csv)
+        assert list(read.columns) == list(table.columns) and len(read) == len(table)
+        assert len(caption) > 100 and "nan" not in others[0].read_text().lower().split()
+
+
+@pytest.fixture
+def tables():
+    images = pd.DataFrame(
+        {
+            "image_id": list("abcd"),
+            "patient_id": ["p1", "p1", "p2", "p3"],
+            "study_id": ["s1", "s1", "s2", "s3"],
+            "split": ["train", "train", "validate", "test"],
+            "path": "x",
+            "view": "",
+            "laterality": "",
+            "rows": 1,
+            "columns": 1,
+        }
+    )
+    labels = pd.DataFrame({"image_id": list("abcd"), "mass": [1.0, 0.0, np.nan, 1.0]})
+    rois = pd.DataFrame(
+        {
+            "roi_id": ["1", "2", "3"],
+            "image_id": ["a", "d", "d"],
+            "label": "mass",
+            "kind": "box",
+            **dict.fromkeys(("x0", "y0", "x1", "y1"), 0.0),
+            "polygon": "",
+            "mask_path": "",
+        }
+    )
+    rejected = pd.DataFrame({"record": ["e", "f"], "reason": ["12 rows, image has 13", "3 rows, image has 4"]})
+    return CohortTables(Path("."), images, labels, rois, rejected=rejected, notes={"patients_moved": 2})
+
+
+def test_cohorts_counts_splits_labels_and_what_was_set_aside(tables):
+    stored = {"x": pd.DataFrame({"record": ["b"], "reason": ["no pixels"]})}
+    table, _ = cohorts.table({"x": tables}, stored)
+    rows = table.set_index(["quantity", "item"])
+    splits = ["train", "validate", "test", "total"]
+    assert rows.loc[("images", ""), splits].tolist() == [2, 1, 1, 4]
+    assert rows.loc[("patients", ""), splits].tolist() == [1, 1, 1, 3]
+    assert rows.loc[("images with ROI", ""), splits].tolist() == [1, 0, 1, 2]
+    assert rows.loc[("ROI", "mass"), splits].tolist() == [1, 0, 2, 3]
+    assert rows.loc[("positive", "mass"), splits].tolist() == [1, 0, 1, 2]
+    assert rows.loc[("unknown", "mass"), splits].tolist() == [0, 1, 0, 1]
+    assert rows.loc[("rejected when read", "# rows, image has #"), "total"] == 2
+    assert rows.loc[("rejected when stored", "no pixels"), "total"] == 1
+    assert rows.loc[("decision", "patients moved"), "total"] == 2
+    assert "rejected when stored" not in cohorts.table({"x": tables})[0]["quantity"].tolist()
+
+
+HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+
+
+def test_runtime_sums_by_rule(tmp_path):
+    for path, seconds, memory in (("train/cxr/a.tsv", 10, 500), ("train/b.tsv", 30, 700), ("table/x.tsv", 1.5, "-")):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(HEADER + f"{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t0\t0\n")
+    (tmp_path / "table/broken.tsv").write_text("")
+    table, caption = runtime.table(tmp_path)
+    assert table["rule"].tolist() == ["train", "table", "all rules"]
+    assert table.iloc[0].tolist() == ["train", 2, 40.0, 20.0, 30.0, 700.0]
+    assert np.isnan(table.loc[1, "memory_peak_mb"]) and table.loc[2, "jobs"] == 3
+    assert "1 unreadable" in caption
+
+
+def test_runtime_without_files_says_what_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run the study first"):
+        runtime.table(tmp_path)
