@@ -36,6 +36,13 @@ PACKAGES = (
     "torch",
     "transformers",
 )
+TITLES = {
+    "attention_examples": "Examples of attention maps",
+    "cross_domain": "Across cohorts and domains",
+    "localization": "Localisation",
+    "method": "The method",
+    "runtime": "Run time",
+}
 MEANINGS = {
     "supported": "The data of this run speak for the claim.",
     "contradicted": "The data of this run speak against the claim.",
@@ -217,7 +224,7 @@ def _size_words(study: Mapping[str, Any]) -> str:
 
 
 def _title(name: str) -> str:
-    return name.replace("_", " ").capitalize()
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def _cells(line: str) -> list[str]:

@@ -168,8 +168,23 @@ def interval_words(confidence: float) -> str:
 
 
 @styled
-def save(figure: Figure, caption: str, pdf: str | Path, png: str | Path, caption_path: str | Path) -> None:
-    """Writes the figure as PDF and PNG and its caption as text. The same figure gives the same bytes each time."""
+def save(
+    figure: Figure,
+    caption: str,
+    pdf: str | Path,
+    png: str | Path,
+    caption_path: str | Path,
+    phantoms: Collection[str] = (),
+) -> None:
+    """Writes the figure as PDF and PNG and its caption as text. The same figure gives the same bytes each time.
+
+    Args:
+        figure, caption: what a `draw` returned.
+        pdf, png, caption_path: where to.
+        phantoms: cohorts in the figure that are fabricated; the caption says so, wherever the figure goes.
+    """
+    if phantoms:
+        caption += f" Phantom data, which say nothing about patients: {', '.join(phantoms)}."
     with atomic(pdf) as temporary:
         figure.savefig(temporary, metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
     with atomic(png) as temporary:

@@ -43,8 +43,8 @@ class Appearance:
     lesion: float  # brightness of lesions
 
 
-FILM = Appearance((176, 224), (0.64, 0.72), (0.85, 1.2), (0.02, 0.10), (0.020, 0.035), gland=0.12, lesion=0.55)
-DIGITAL = Appearance((208, 256), (0.76, 0.82), (0.65, 0.85), (0.0, 0.0), (0.006, 0.012), gland=0.11, lesion=0.50)
+FILM = Appearance((176, 224), (0.64, 0.72), (0.85, 1.2), (0.02, 0.10), (0.012, 0.025), gland=0.11, lesion=0.60)
+DIGITAL = Appearance((208, 256), (0.76, 0.82), (0.65, 0.85), (0.0, 0.0), (0.006, 0.012), gland=0.10, lesion=0.55)
 
 
 @dataclass(frozen=True)

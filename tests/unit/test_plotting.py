@@ -1,0 +1,485 @@
+"""What the figures show is what the long table says, and nothing in them overlaps."""
+
+from itertools import combinations
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.text import Text
+from sklearn.metrics import roc_auc_score
+
+from mmpkd.cohorts.tables import CohortTables
+from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.evaluation.claims import claims_table
+from mmpkd.plotting import (
+    attention_examples,
+    claims,
+    classification,
+    cohorts,
+    cross_domain,
+    localization,
+    method,
+    style,
+    training,
+)
+from tests.synthetic import DOMAIN_OF, LABELS, synthetic_scores
+
+EVALUATION = Evaluation()
+DOMAINS = {
+    "cxr": {"training": "mimic_cxr", "cohorts": ["vindr_cxr"], "labels": LABELS["cxr"]},
+    "mammography": {"training": "cbis_ddsm", "cohorts": ["vindr_mammo"], "labels": LABELS["mammography"]},
+}
+CLAIMS = {
+    "in_domain": Claim(title="The text teacher improves localisation in chest radiographs", cells=["cxr@mimic_cxr"]),
+    "elsewhere": Claim(title="No gain in the other modality", cells=["cxr@cbis_ddsm"], expect="no_gain"),
+    "difference": Claim(title="Larger at home than away", cells=["cxr@mimic_cxr"], minus=["cxr@cbis_ddsm"]),
+}
+ARMS = {
+    "baseline": {"teacher": "none", "logits_weight": 0.0, "embedding_weight": 0.0, "label_weight": 1.0},
+    "mmpkd": {"teacher": "privileged", "logits_weight": 1.0, "embedding_weight": 0.0, "label_weight": 1.0},
+    "shuffled": {"teacher": "shuffled", "logits_weight": 1.0, "embedding_weight": 0.5, "label_weight": 1.0},
+}
+TEACHERS = {"cxr": {"kind": "text"}, "mammography": {"kind": "tabular", "model": "gradient_boosting"}}
+STUDY = {
+    "domains": {name: {**facts, "teacher": TEACHERS[name]} for name, facts in DOMAINS.items()},
+    "arms": ARMS,
+    "imaging": {"size": 64},
+}
+
+
+@pytest.fixture(scope="module")
+def scores():
+    return synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
+
+
+def make_history(rng, distils: bool) -> pd.DataFrame:
+    auroc = rng.random(4)
+    history = pd.DataFrame({"epoch": range(1, 5), "loss": 1.0, "label_loss": rng.random(4), "learning_rate": 1e-3})
+    if distils:
+        history["logit_distillation"] = rng.random(4)
+    return history.assign(validation_auroc=auroc, selected=auroc == auroc.max())
+
+
+@pytest.fixture(scope="module")
+def histories():
+    rng = np.random.default_rng(1)
+    return {(d, a, k): make_history(rng, a != "baseline") for d in DOMAINS for a in ARMS for k in range(3)}
+
+
+def make_cohort(name: str, images: int = 12) -> CohortTables:
+    numbers = np.arange(images)
+    table = pd.DataFrame(
+        {
+            "image_id": [f"{name}-{k}" for k in numbers],
+            "patient_id": (numbers // 2).astype(str),
+            "study_id": numbers.astype(str),
+            "split": np.array(["train", "validate", "test"])[numbers // 2 % 3],
+            "path": "image.dcm",
+            "view": "PA",
+            "laterality": "",
+            "rows": 64,
+            "columns": 64,
+        }
+    )
+    values = np.where(numbers % 4 == 0, 1.0, 0.0)
+    values[-1] = np.nan
+    labels = pd.DataFrame({"image_id": table["image_id"], **dict.fromkeys(LABELS[DOMAIN_OF[name]], values)})
+    return CohortTables("/nowhere", table, labels)
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {name: make_cohort(name) for name in DOMAIN_OF}
+
+
+@pytest.fixture(scope="module")
+def rois(tables):
+    rng = np.random.default_rng(2)
+    return {
+        name: pd.DataFrame(
+            {"label": LABELS[DOMAIN_OF[name]] * 4, "area": rng.uniform(0.01, 0.2, 4 * len(LABELS[DOMAIN_OF[name]]))}
+        )
+        for name in tables
+    }
+
+
+class Store:
+    """Random pictures, in place of an image store."""
+
+    def __init__(self, image_ids):
+        self.image_ids = list(image_ids)
+
+    def positions(self, image_ids):
+        return np.array([self.image_ids.index(name) for name in image_ids])
+
+    def pixels(self, positions):
+        return np.random.default_rng(3).integers(0, 256, (len(positions), 32, 32)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def examples(scores):
+    chosen = attention_examples.select_examples(scores, EVALUATION, DOMAINS)
+    rng = np.random.default_rng(4)
+    homes = {domain: facts["training"] for domain, facts in DOMAINS.items()}
+    ids = {cohort: scores.loc[scores["cohort"] == cohort, "image_id"].unique().astype(str) for cohort in homes.values()}
+    masks = np.zeros((100, 32, 32), dtype=np.uint8)
+    masks[:, 20:, 20:] = 1  # to the border
+    regions = {name: (pd.DataFrame({"image_id": names}), masks[: len(names)]) for name, names in ids.items()}
+    exports = {
+        (domain, arm): [{"image_id": ids[home], "rollout": rng.random((len(ids[home]), 4, 4))} for _ in range(3)]
+        for domain, home in homes.items()
+        for arm in ("baseline", "mmpkd")
+    }
+    stores = {name: Store(names) for name, names in ids.items()}
+    return attention_examples.assemble(chosen, stores, regions, exports, "rollout")
+
+
+@pytest.fixture(scope="module")
+def drawn(scores, histories, tables, rois, examples):
+    return {
+        "method": method.draw(STUDY),
+        "cohorts": cohorts.draw(tables, rois),
+        "training": training.draw(histories),
+        "classification": classification.draw(scores, EVALUATION, DOMAINS),
+        "attention_examples": attention_examples.draw(examples, EVALUATION),
+        "localization": localization.draw(scores, EVALUATION, DOMAINS),
+        "cross_domain": cross_domain.draw(scores, EVALUATION, DOMAINS),
+        "claims": claims.draw(claims_table(scores, CLAIMS, EVALUATION), EVALUATION),
+    }
+
+
+FIGURES = (
+    "method",
+    "cohorts",
+    "training",
+    "classification",
+    "attention_examples",
+    "localization",
+    "cross_domain",
+    "claims",
+)
+
+
+def shown_texts(figure) -> list[tuple[str, object]]:
+    """Every visible text with its extent in pixels, as drawn."""
+    with mpl.rc_context(style.STYLE):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        renderer = canvas.get_renderer()
+        texts = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
+        # ticks beyond the limits of an axis exist and are not drawn
+        hidden = {
+            id(label)
+            for axes in figure.findobj(mpl.axes.Axes)
+            for axis in (axes.xaxis, axes.yaxis)
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks())
+            for label in (tick.label1, tick.label2)
+            if not axes.axison or tick not in axis._update_ticks()
+        }
+        return [(text.get_text(), text.get_window_extent(renderer)) for text in texts if id(text) not in hidden]
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_text_overlaps_or_leaves_the_figure(drawn, name):
+    figure, _ = drawn[name]
+    texts = shown_texts(figure)
+    width, height = figure.get_size_inches() * figure.dpi
+    assert len(texts) > 3
+    for text, box in texts:
+        inside = box.x0 > -0.5 and box.y0 > -0.5 and box.x1 < width + 0.5 and box.y1 < height + 0.5
+        assert inside, f"{text!r} leaves the figure"
+    for (one, first), (other, second) in combinations(texts, 2):
+        shared = first.padded(-0.4).overlaps(second.padded(-0.4))
+        assert not shared, f"{one!r} overlaps {other!r}"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_fits_a_journal_page_and_its_caption_stands_alone(drawn, name):
+    figure, caption = drawn[name]
+    width, height = figure.get_size_inches()
+    assert width == style.DOUBLE_COLUMN
+    assert height < 9.5
+    assert caption.endswith(".")
+    assert "nan" not in caption
+    assert "  " not in caption
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_saving_twice_gives_the_same_bytes(drawn, name, tmp_path):
+    contents = []
+    for folder in ("one", "two"):
+        paths = [tmp_path / folder / f"{name}.{kind}" for kind in ("pdf", "png", "caption.txt")]
+        style.save(*drawn[name], *paths)
+        contents.append([path.read_bytes() for path in paths])
+    assert contents[0] == contents[1]
+    pdf, png, caption = contents[0]
+    assert pdf.startswith(b"%PDF") and b"CreationDate" not in pdf and b"/Type3" not in pdf
+    assert png.startswith(b"\x89PNG") and b"Software" not in png
+    assert caption.decode() == drawn[name][1] + "\n"
+
+
+def test_phantoms_are_named_in_the_caption_that_is_saved(drawn, tmp_path):
+    style.save(*drawn["method"], tmp_path / "a.pdf", tmp_path / "a.png", tmp_path / "a.txt", phantoms=["mimic_cxr"])
+    assert (tmp_path / "a.txt").read_text().endswith("say nothing about patients: mimic_cxr.\n")
+
+
+def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path):
+    class Broken:
+        def savefig(self, path, **_):
+            path.write_bytes(b"half")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        style.save(Broken(), "caption", tmp_path / "a.pdf", tmp_path / "a.png", tmp_path / "a.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_matplotlib_stays_as_it_was(scores):
+    before = dict(mpl.rcParams)
+    localization.draw(scores, EVALUATION, DOMAINS)
+    assert dict(mpl.rcParams) == before
+
+
+def test_arms_keep_order_and_colour():
+    assert style.order_arms(["embedding", "shuffled", "mmpkd", "baseline"]) == [
+        "baseline",
+        "mmpkd",
+        "shuffled",
+        "embedding",
+    ]
+    alone, together = style.arm_marks(["mmpkd"]), style.arm_marks(["baseline", "mmpkd", "a", "b"])
+    assert alone["mmpkd"] == together["mmpkd"]
+    assert len({mark.colour for mark in together.values()}) == len({mark.marker for mark in together.values()}) == 4
+
+
+@pytest.mark.parametrize(("number", "words"), [(1, "1 image"), (2000, "2,000 images")])
+def test_counts_in_words(number, words):
+    assert style.count(number, "image") == words
+    assert style.count_range([number, number], "image") == words
+
+
+def markers_of(axes, colour: str, horizontal: bool) -> np.ndarray:
+    """Positions of all markers of a colour, along the axis of values."""
+    lines = [
+        line
+        for line in axes.lines
+        if line.get_marker() not in ("None", "") and to_hex(line.get_color()) == colour.lower()
+    ]
+    return np.concatenate([line.get_xdata() if horizontal else line.get_ydata() for line in lines]).astype(float)
+
+
+def pixel_auroc(scores, domain, arm, cohort, method="rollout"):
+    rows = scores[(scores["metric"] == "pixel_auroc") & (scores["label"] == "any") & (scores["method"] == method)]
+    return rows[(rows["domain"] == domain) & (rows["arm"] == arm) & (rows["cohort"] == cohort)]
+
+
+def test_localization_shows_means_seeds_and_gains(scores, drawn):
+    figure, caption = drawn["localization"]
+    left, right = figure.axes[:2]
+    mmpkd = pixel_auroc(scores, "cxr", "mmpkd", "mimic_cxr")
+    baseline = pixel_auroc(scores, "cxr", "baseline", "mimic_cxr")
+    by_seed = mmpkd.groupby("seed")["value"].mean()
+    gains = by_seed - baseline.groupby("seed")["value"].mean()
+    colour = style.arm_marks(["mmpkd"])["mmpkd"].colour
+    np.testing.assert_allclose(sorted(markers_of(left, colour, False)), sorted([*by_seed, by_seed.mean()]), atol=1e-6)
+    np.testing.assert_allclose(sorted(markers_of(right, colour, False)), sorted([*gains, gains.mean()]), atol=1e-6)
+    assert f"30 images, {mmpkd['patient_id'].nunique()} patients, 3 seeds" in caption
+
+
+def test_localization_compares_with_the_controls(scores):
+    rows = scores[(scores["domain"] == "control") & (scores["cohort"] == "mimic_cxr") & (scores["label"] == "any")]
+    rows = rows[rows["metric"] == "pixel_auroc"]
+    expected = rows[(rows["arm"] == "centre")]["value"].mean()
+    assert localization.control_mean(scores, "centre", "mimic_cxr", "rollout", "pixel_auroc") == pytest.approx(
+        expected, abs=1e-6
+    )
+    expected = rows[(rows["arm"] == "untrained") & (rows["method"] == "last_layer")]["value"].mean()
+    found = localization.control_mean(scores, "untrained", "mimic_cxr", "last_layer", "pixel_auroc")
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert np.isnan(localization.control_mean(scores, "absent", "mimic_cxr", "rollout", "pixel_auroc"))
+
+
+def test_cells_are_grouped_by_how_far_they_are():
+    cells = [(cell.domain, cell.cohort, cell.relation) for cell in cross_domain.list_cells(DOMAINS)]
+    assert cells == [
+        ("cxr", "mimic_cxr", "training"),
+        ("mammography", "cbis_ddsm", "training"),
+        ("cxr", "vindr_cxr", "data_set"),
+        ("mammography", "vindr_mammo", "data_set"),
+        ("cxr", "cbis_ddsm", "modality"),
+        ("cxr", "vindr_mammo", "modality"),
+        ("mammography", "mimic_cxr", "modality"),
+        ("mammography", "vindr_cxr", "modality"),
+    ]
+
+
+def test_cross_domain_shows_the_gain_of_every_cell(scores, drawn):
+    axes = drawn["cross_domain"][0].axes[0]
+    expected = []
+    for cell in cross_domain.list_cells(DOMAINS):
+        arms = [pixel_auroc(scores, cell.domain, arm, cell.cohort) for arm in ("mmpkd", "baseline")]
+        mine, theirs = (rows.groupby("seed")["value"].mean() for rows in arms)
+        expected += [*(mine - theirs), (mine - theirs).mean()]
+    colour = style.arm_marks(["mmpkd"])["mmpkd"].colour
+    np.testing.assert_allclose(np.sort(markers_of(axes, colour, True)), np.sort(expected), atol=1e-6)
+
+
+def test_classification_shows_the_auroc(scores, drawn):
+    figure, caption = drawn["classification"]
+    rows = scores[(scores["domain"] == "cxr") & (scores["cohort"] == "mimic_cxr") & (scores["arm"] == "mmpkd")]
+    rows = rows[(rows["label"] == "Atelectasis") & rows["metric"].isin(["logit", "target"])]
+    wide = rows.pivot_table(index=["seed", "image_id"], columns="metric", values="value", observed=True)
+    by_seed = [roc_auc_score(part["target"], part["logit"]) for _, part in wide.groupby("seed")]
+    colour = style.arm_marks(["mmpkd"])["mmpkd"].colour
+    found = markers_of(figure.axes[0], colour, True)
+    assert min(abs(found - np.mean(by_seed))) < 1e-6
+    for value in by_seed:
+        assert min(abs(found - value)) < 1e-6
+    assert figure.axes[0].get_xlim()[0] < 0.5 < figure.axes[0].get_xlim()[1]
+    assert "60 images" in caption
+
+
+def test_claims_read_from_csv_look_the_same(scores, tmp_path, drawn):
+    path = tmp_path / "claims.csv"
+    claims_table(scores, CLAIMS, EVALUATION).to_csv(path, index=False)
+    figure, caption = claims.draw(pd.read_csv(path), EVALUATION)
+    assert caption == drawn["claims"][1]
+    assert [text for text, _ in shown_texts(figure)] == [text for text, _ in shown_texts(drawn["claims"][0])]
+
+
+def test_claims_say_what_could_not_be_tested(scores):
+    one_seed = scores[(scores["seed"] == 0) & (scores["arm"] != "shuffled")]
+    table = claims_table(one_seed, {**CLAIMS, "absent": Claim(title="Absent", cells=["cxr@elsewhere"])}, EVALUATION)
+    texts = [text for text, _ in shown_texts(claims.draw(table, EVALUATION)[0])]
+    assert "not estimable" in texts
+    assert sum(text.endswith("no interval") for text in texts) == 3
+    assert texts.count("inconclusive") == 4
+    assert "same contrast against the shuffled teacher" not in texts
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.0001, "<0.001"), (0.0116, "0.012"), (float("nan"), "–")])
+def test_p_in_words(p, text):
+    assert claims.p_text(p) == text
+
+
+def test_training_marks_the_selected_epoch_and_skips_terms_that_an_arm_lacks(histories, drawn):
+    figure, caption = drawn["training"]
+    colour = style.arm_marks(["baseline"])["baseline"].colour
+    selected = [
+        h.loc[h["selected"], "validation_auroc"].item()
+        for (d, a, _), h in histories.items()
+        if (d, a) == ("cxr", "baseline")
+    ]
+    np.testing.assert_allclose(sorted(markers_of(figure.axes[0], colour, False)), sorted(selected))
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels.index("logit distillation") == 4
+    lines = [
+        line for line in figure.axes[4].lines if to_hex(line.get_color()) == colour.lower() and len(line.get_xdata())
+    ]
+    assert not lines
+    assert "3 seeds each, 4 epochs" in caption
+
+
+def test_training_without_history_is_an_error():
+    with pytest.raises(ValueError, match="no training history"):
+        training.draw({})
+
+
+def test_prevalence_counts_known_labels_only(tables):
+    row = cohorts.label_prevalence({"mimic_cxr": tables["mimic_cxr"]}).iloc[0]
+    assert (row["n_known"], row["n_positive"], row["share"]) == (11, 3, 3 / 11)
+
+
+def test_cohorts_without_roi(tables):
+    figure, caption = cohorts.draw(tables, {})
+    assert "no ROI" in [text for text, _ in shown_texts(figure)]
+    assert "mimic_cxr: 12 images of 6 patients, 0 ROI" in caption
+
+
+def make_scores(gains: list[float]) -> pd.DataFrame:
+    """Two seeds whose gains differ by a constant, so that the mean over seeds is what is asked for."""
+    rows = [
+        (
+            "cxr",
+            arm,
+            seed,
+            "home",
+            f"p{k}",
+            f"i{k}",
+            "any",
+            "rollout",
+            "pixel_auroc",
+            0.5 + (gain + shift) * (arm == "mmpkd"),
+        )
+        for k, gain in enumerate(gains)
+        for seed, shift in ((0, -0.1), (1, 0.1))
+        for arm in ("baseline", "mmpkd")
+    ]
+    names = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
+    return pd.DataFrame(rows, columns=names)
+
+
+@pytest.mark.parametrize(
+    ("gains", "best", "median", "worst"),
+    [([0.1, 0.3, -0.2], "i1", "i0", "i2"), ([0.4, 0.1, 0.2, 0.3], "i0", "i2", "i1"), ([0.2], "i0", "i0", "i0")],
+)
+def test_examples_are_picked_by_rule(gains, best, median, worst):
+    chosen = attention_examples.select_examples(make_scores(gains), EVALUATION, {"cxr": {"training": "home"}})
+    assert dict(zip(chosen["rule"], chosen["image_id"], strict=True)) == {
+        "best": best,
+        "median": median,
+        "worst": worst,
+    }
+    np.testing.assert_allclose(chosen["gain"], chosen["mmpkd"] - chosen["baseline"])
+
+
+def test_maps_of_seeds_are_averaged_as_shares():
+    exports = [
+        {"image_id": np.array(["a", "b"]), "rollout": np.array([np.eye(2), np.ones((2, 2))])},
+        {"image_id": np.array(["b", "a"]), "rollout": np.array([np.ones((2, 2)), 100 * np.ones((2, 2))])},
+    ]
+    found = attention_examples._mean_map(exports, "a", "rollout", 2)
+    np.testing.assert_allclose(found, [[1.5, 0.5], [0.5, 1.5]])  # 1 = uniform; the scale of a seed's map is no weight
+
+
+def test_pictures_of_withheld_cohorts_are_left_out(examples):
+    figure, caption = attention_examples.draw(examples, EVALUATION, withheld=["mimic_cxr"])
+    assert not any("cxr" in text for text, _ in shown_texts(figure))
+    assert caption.endswith("may not be shown: mimic_cxr.")
+    figure, caption = attention_examples.draw(examples, EVALUATION, withheld=["mimic_cxr", "cbis_ddsm"])
+    assert not figure.findobj(mpl.image.AxesImage)
+    assert caption.endswith("may not be shown: cbis_ddsm, mimic_cxr.")
+
+
+def test_the_schematic_keeps_its_words_in_their_boxes():
+    study = {
+        **STUDY,
+        "domains": {"computed_tomography_of_the_chest": STUDY["domains"]["mammography"], **STUDY["domains"]},
+    }
+    figure, _ = method.draw(study)
+    texts = shown_texts(figure)
+    boxes = [patch.get_window_extent() for patch in figure.findobj(FancyBboxPatch)]
+    assert len(boxes) == 14
+    for text, extent in texts:
+        centre = ((extent.x0 + extent.x1) / 2, (extent.y0 + extent.y1) / 2)
+        for box in boxes:
+            if box.contains(*centre):
+                held = box.x0 < extent.x0 and extent.x1 < box.x1 and box.y0 < extent.y0 and extent.y1 < box.y1
+                assert held, f"{text!r} leaves its box"
+    for (one, first), (other, second) in combinations(texts, 2):
+        assert not first.overlaps(second), f"{one!r} overlaps {other!r}"
+
+
+def test_a_small_study_is_drawn_too():
+    """One domain, one seed, one method, no controls, no shuffled arm."""
+    scores = synthetic_scores(np.random.default_rng(5), images=10, seeds=1, controls=False)
+    scores = scores[(scores["domain"] == "cxr") & (scores["arm"] != "shuffled")]
+    evaluation, domains = Evaluation(methods=["last_layer"]), {"cxr": DOMAINS["cxr"]}
+    for module in (localization, cross_domain, classification):
+        figure, caption = module.draw(scores, evaluation, domains)
+        assert "1 seed" in caption
+        assert shown_texts(figure)
