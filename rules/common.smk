@@ -18,6 +18,8 @@ DOMAINS = list(STUDY.domains)
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
+PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
+WITHHELD = [name for name in COHORTS if STUDY.cohorts[name].restricted and not STUDY.restricted_images_in_report]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 

@@ -19,8 +19,7 @@ rule figure_method:
         mem_mb=4000,
         runtime=30,
     params:
-        domains={name: plain(domain) for name, domain in STUDY.domains.items()},
-        student=plain(STUDY.student),
+        study={name: plain(STUDY)[name] for name in ("domains", "arms", "imaging")},
     message:
         "Figure: method"
     script:
@@ -47,6 +46,7 @@ rule figure_cohorts:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
         folders={name: result(f"cohorts/{name}") for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
     message:
@@ -76,6 +76,7 @@ rule figure_training:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
         students=[(d, a, k) for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
     message:
         "Figure: training"
@@ -102,6 +103,7 @@ rule figure_classification:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation),
         domains=plain_domains(),
     message:
@@ -136,6 +138,8 @@ rule figure_attention_examples:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
+        withheld=WITHHELD,
         evaluation=plain(STUDY.evaluation),
         domains=plain_domains(),
         shards={name: shard_folders(name) for name in PICTURED},
@@ -164,6 +168,7 @@ rule figure_localization:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation),
         domains=plain_domains(),
     message:
@@ -191,6 +196,7 @@ rule figure_cross_domain:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation),
         domains=plain_domains(),
     message:
@@ -218,6 +224,7 @@ rule figure_claims:
         mem_mb=4000,
         runtime=30,
     params:
+        phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation),
     message:
         "Figure: claims"

@@ -23,6 +23,8 @@ rule report:
         runtime=30,
     params:
         study=plain(STUDY),
+        tables=lambda w, output: str(Path(output.report).parent / "tables"),
+        figures=lambda w, output: str(Path(output.report).parent / "figures"),
     message:
         "Report"
     script:

@@ -1,1 +1,31 @@
-"""."""
+"""Draws attention maps of images that a rule picks."""
+
+from collections import defaultdict
+from pathlib import Path
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.files import read_npz
+from mmpkd.imaging.store import ImageStore, roi_masks
+from mmpkd.logs import log_to
+from mmpkd.plotting.attention_examples import assemble, draw, select_examples
+from mmpkd.plotting.style import save
+
+log_to(snakemake.log[0])
+params = snakemake.params
+evaluation = Evaluation.model_validate(params.evaluation)
+shards = {facts["training"]: params.shards[facts["training"]] for facts in params.domains.values()}
+folders = {cohort: [Path(folder) for folder in paths] for cohort, paths in shards.items()}
+attention = defaultdict(list)
+for file in map(Path, snakemake.input.maps):
+    domain, arm = file.parts[-4:-2]
+    attention[domain, arm].append(read_npz(file))
+examples = assemble(
+    select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains),
+    {cohort: ImageStore(paths) for cohort, paths in folders.items()},
+    {cohort: roi_masks(paths) for cohort, paths in folders.items()},
+    attention,
+    evaluation.methods[0],
+)
+save(*draw(examples, evaluation, params.withheld), *snakemake.output, phantoms=params.phantoms)

@@ -1,1 +1,13 @@
-"""."""
+"""Draws the claims."""
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.logs import log_to
+from mmpkd.plotting.claims import draw
+from mmpkd.plotting.style import save
+
+log_to(snakemake.log[0])
+evaluation = Evaluation.model_validate(snakemake.params.evaluation)
+claims = pd.read_csv(snakemake.input.table)
+save(*draw(claims, evaluation), *snakemake.output, phantoms=snakemake.params.phantoms)

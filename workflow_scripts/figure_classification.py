@@ -1,1 +1,13 @@
-"""."""
+"""Draws classification."""
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.logs import log_to
+from mmpkd.plotting.classification import draw
+from mmpkd.plotting.style import save
+
+log_to(snakemake.log[0])
+scores = pd.read_parquet(snakemake.input.scores)
+evaluation = Evaluation.model_validate(snakemake.params.evaluation)
+save(*draw(scores, evaluation, snakemake.params.domains), *snakemake.output, phantoms=snakemake.params.phantoms)

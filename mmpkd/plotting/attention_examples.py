@@ -141,7 +141,7 @@ def draw(examples: Sequence[Example], evaluation: Evaluation, withheld: Collecti
     figure = new_figure(DOUBLE_COLUMN if across > 1 else SINGLE_COLUMN + 0.3, lines * 3 * (PANEL + 0.16) + 0.9)
     top = max(np.percentile([values for example in shown for values in example.maps.values()], CLIPPED), 1.0)
     scale = ScalarMappable(Normalize(0, top), COLOURS)
-    pictures, bar = figure.subfigures(2, 1, height_ratios=[lines * 3 * (PANEL + 0.16) + 0.3, 0.45])
+    pictures, bar = figure.subfigures(2, 1, height_ratios=[lines * 3 * (PANEL + 0.16) + 0.3, 0.5])
     blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
     for block, domain in zip(blocks, domains, strict=False):
         _draw_block(block, [example for example in shown if example.domain == domain], scale)
@@ -180,7 +180,7 @@ def _outline(axes: Axes, roi: np.ndarray) -> None:
 
 def _draw_scale(figure: SubFigure, scale: ScalarMappable) -> None:
     """The colours as they look over mid-grey, which is what the maps lie on."""
-    axes = figure.add_axes((0.3, 0.62, 0.4, 0.2), facecolor="#808080")
+    axes = figure.add_axes((0.3, 0.72, 0.4, 0.18), facecolor="#808080")
     values = np.linspace(0, scale.norm.vmax, 256)
     extent = (0, scale.norm.vmax, 0, 1)
     axes.imshow(values[None], cmap=scale.cmap, norm=scale.norm, alpha=OPACITY, aspect="auto", extent=extent)

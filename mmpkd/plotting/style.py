@@ -185,6 +185,8 @@ def save(
     """
     if phantoms:
         caption += f" Phantom data, which say nothing about patients: {', '.join(phantoms)}."
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout found now holds for both files, and for the next time
     with atomic(pdf) as temporary:
         figure.savefig(temporary, metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
     with atomic(png) as temporary:

@@ -47,7 +47,7 @@ def read_cases(folder):
     for name in CSV_NAMES:
         table = pd.read_csv(folder / name, dtype=str, keep_default_na=False)
         tables.append(table.rename(columns={"breast density": "breast_density"}))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True).fillna("")  # a descriptor of the other kind
 
 
 def digest(folder):
@@ -160,6 +160,15 @@ def test_mask_covers_the_drawn_lesion(seed, kind, view, side):
     # Nine tenths of a mass with a clear edge, and most of anything, lie within the outline.
     share = added[mask].sum() / added.sum()
     assert share > (0.9 if lesion.pattern == ("CIRCUMSCRIBED",) and lesion.form != "ARCHITECTURAL_DISTORTION" else 0.5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), kind=st.sampled_from(["mass", "calcification"]))
+def test_outline_holds_the_centre(seed, kind):
+    rng = np.random.default_rng(seed)
+    lesion = lesions.draw_lesion(rng, kind, 2, 0.5)
+    _, outline = lesion_shapes.draw(rng, canvas.grid(120, 120), (60.5, 60.5), lesion, 3.0, 0.3)
+    assert outline[60, 60]
 
 
 def test_lesions_keep_off_the_centre():
@@ -344,6 +353,31 @@ def test_cbis_marker(tmp_path, monkeypatch):
     cbis_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "test")
     marked = pd.DataFrame(bearers, columns=["marker", "malignant"]).groupby("malignant")["marker"].mean()
     assert abs(marked[False] - 0.45) < 0.2 and abs(marked[True] - 0.45) < 0.2
+
+
+def test_label_noise_and_marker_leave_anatomy_and_lesions_alone(tmp_path, monkeypatch):
+    seen = {}
+    original = mammogram.draw_mammogram
+
+    def spy(rng, breast, side, view, appearance, marker=False):
+        image = original(rng, breast, side, view, appearance, False)
+        seen[name].append((image.pixels, [lesion.risk for lesion in breast.lesions]))
+        return image
+
+    monkeypatch.setattr(cbis_tree, "write_dicom", lambda *_, **__: None)
+    monkeypatch.setattr(mammogram, "draw_mammogram", spy)
+    tables = {}
+    for name, choice in (("plain", {}), ("noisy", {"label_noise": 1.0}), ("marked", {"marker": 0.9})):
+        seen[name] = []
+        cbis_tree.write(Phantom(patients=12, seed=3, **choice), tmp_path / name)
+        tables[name] = read_cases(tmp_path / name)
+    for name in ("noisy", "marked"):
+        for (pixels, risks), (others, other_risks) in zip(seen["plain"], seen[name], strict=True):
+            np.testing.assert_array_equal(pixels, others)
+            assert risks == other_risks
+    pd.testing.assert_frame_equal(tables["plain"], tables["marked"])
+    changed = tables["plain"].ne(tables["noisy"]).any()
+    assert set(changed.index[changed]) <= {"pathology", "assessment"} and changed["pathology"]
 
 
 # --- VinDr-Mammo ---

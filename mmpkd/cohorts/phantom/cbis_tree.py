@@ -91,7 +91,7 @@ def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
     for index in progress(range(phantom.patients), "phantom cbis_ddsm", unit="patients"):
         rng = np.random.default_rng([phantom.seed, index])
         for view in _views(rng, f"P_{index + 1:05d}", phantom.label_noise):
-            marker = _marker(rng, view, phantom.marker)
+            marker = mammogram.draw_marker(rng, view.breast, "Test" not in view.sets.values(), phantom.marker)
             image = mammogram.draw_mammogram(rng, view.breast, view.side[0], view.view, mammogram.FILM, marker)
             stored = mammogram.encode(rng, image.pixels)
             for kind, group in view.sets.items():
@@ -120,14 +120,6 @@ def _views(rng: np.random.Generator, patient: str, label_noise: float) -> Iterat
         breast = mammogram.draw_breast(rng, lesions, density)
         for view in ("CC", "MLO") if rng.random() < TWO_VIEWS else (str(rng.choice(["CC", "MLO"])),):
             yield View(patient, side, view, breast, {kind: sets[kind] for kind in wanted})
-
-
-def _marker(rng: np.random.Generator, view: View, share: float) -> bool:
-    """Whether a mammogram bears the marker: tied to malignancy in training, independent of it in the test set."""
-    draw = rng.random()  # always drawn, so that the switch changes no other draw
-    if "Test" in view.sets.values():
-        return draw < share / 2
-    return draw < share and any(lesion.malignant for lesion in view.breast.lesions)
 
 
 def _shown(lesions: tuple[Lesion, ...], masks: tuple[np.ndarray, ...]) -> dict[str, list[tuple[float, np.ndarray]]]:

@@ -25,14 +25,14 @@ class Hospital:
     prevalence: Mapping[str, float]
     rows: tuple[int, int] = (168, 224)
     aspect: tuple[float, float] = (0.82, 1.08)  # columns / rows
-    lung_height: tuple[float, float] = (0.56, 0.68)  # of rows
-    half_width: tuple[float, float] = (0.34, 0.41)  # of columns
-    gamma: tuple[float, float] = (0.8, 1.25)
+    lung_height: tuple[float, float] = (0.60, 0.68)  # of rows
+    half_width: tuple[float, float] = (0.36, 0.41)  # of columns
+    gamma: tuple[float, float] = (0.85, 1.2)
     gain: tuple[float, float] = (0.8, 1.0)
     noise: tuple[float, float] = (0.010, 0.025)
     tissue: float = 0.62  # grey value of soft tissue before the exposure; the lungs are darker by `air`
     air: float = 0.40
-    devices: float = 0.15  # share of studies with each of the tube and the ECG leads
+    devices: float = 0.10  # share of studies with each of the tube and the ECG leads
 
 
 MIMIC = Hospital(
@@ -77,7 +77,7 @@ class Anatomy:
             age=int(np.clip(rng.normal(61, 16), 19, 91)),
             lung_height=rng.uniform(*hospital.lung_height),
             half_width=rng.uniform(*hospital.half_width),
-            cardiothoracic_ratio=rng.uniform(0.40, 0.48),
+            cardiothoracic_ratio=rng.uniform(0.38, 0.45),
             heart_turn=rng.uniform(-0.7, -0.3),
             dome=rng.uniform(0.08, 0.15),
             ribs=rng.uniform(7.5, 9.5),
@@ -108,12 +108,12 @@ def draw_study(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy, b
         persists = rng.random() < 0.5 or label == "Cardiomegaly"  # a heart does not shrink again
         known = before.findings.get(label) if before is not None else None
         if known is not None and persists:
-            findings[label] = replace(known, severity=float(np.clip(known.severity + drift, 0.02, 1)))
+            findings[label] = replace(known, severity=float(np.clip(known.severity + drift, 0.15, 1)))
         elif known is None and present:
             findings[label] = fresh
     devices = dict.fromkeys(("tube", "leads"), hospital.devices)
-    rates = {"nipples": 0.15, "skin fold": 0.12, "granuloma": 0.12, "gastric bubble": 0.5, "clothing": 0.12} | devices
-    rates["breasts"] = 0.8 if anatomy.sex == "F" else 0.05
+    rates = {"nipples": 0.1, "skin fold": 0.1, "granuloma": 0.08, "gastric bubble": 0.3, "clothing": 0.08} | devices
+    rates["breasts"] = 0.5 if anatomy.sex == "F" else 0.05
     drawn = {name: (rng.random() < rate, rng.random() < 0.5) for name, rate in rates.items()}
     distractors = {name: "left" if left else "right" for name, (present, left) in drawn.items() if present}
     previous = before.findings if before is not None else {}
@@ -131,7 +131,7 @@ def _draw_finding(rng: np.random.Generator, label: str) -> Finding:
     side = "left" if rng.random() < 0.5 else "right"
     zone = str(rng.choice(["upper", "middle", "lower"], p=[0.4, 0.25, 0.35]))
     seed = int(rng.integers(2**31))  # of the lesion's outline: a lesion that persists keeps its form
-    severity = float(np.clip(rng.beta(1.2, 1.2), 0.02, 1))
+    severity = float(0.15 + 0.85 * rng.beta(1.2, 1.2))
     return Finding(label, severity, "" if label == "Cardiomegaly" else side, zone, seed)
 
 
@@ -213,10 +213,10 @@ def digitise(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, s
 
 def _place(rng: np.random.Generator, anatomy: Anatomy, study: Study, rows: int, columns: int) -> Frame:
     """The thorax in the image: offset by up to 8 % of a side either way, slightly tilted, less inspired when AP."""
-    offset_y, offset_x = np.clip(rng.normal(0, 0.03, 2), -0.08, 0.08)
+    offset_y, offset_x = np.clip(rng.normal(0, 0.02, 2), -0.08, 0.08)
     height = anatomy.lung_height * rows * (0.94 if study.view == "AP" else 1.0)
     width = anatomy.half_width * columns
-    tilt = rng.normal(0, 0.025)
+    tilt = rng.normal(0, 0.015)
     grid = canvas.grid(rows, columns)
     apex = (0.48 + offset_y) * rows - height / 2
     centre = (0.5 + offset_x) * columns

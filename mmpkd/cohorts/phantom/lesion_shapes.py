@@ -70,7 +70,7 @@ def draw(
     if lesion.kind == "mass":
         return _mass(rng, grid, centre, lesion, radius(lesion, unit), unit)
     points, widths, brightness = _particles(rng, lesion, radius(lesion, unit), unit, nipple)
-    points += centre
+    points += centre - points.mean(axis=0)  # centred, so that the outline holds a pixel of the breast in any case
     opacity = specks(grid, points, widths, brightness)
     return opacity, _hull(opacity.shape, grid, points, margins=MARGIN * unit + 1.6 * widths)
 

@@ -19,7 +19,7 @@ from mmpkd.cohorts.phantom.lesions import Lesion
 
 CENTRE_FREE = 0.27
 STORE_ROWS = 64  # the image height, in pixels of the image store, for which lesions are sized
-DISPLACED = 8.0  # rows; how fast the wish to be at a lesion's own depth falls off, in store pixels
+DEPTH_SPREAD = 8.0  # store pixels by which a lesion may miss its own depth
 # 5 x 4 dots each
 GLYPHS = {
     "L": ("#   ", "#   ", "#   ", "#   ", "####"),
@@ -80,6 +80,17 @@ def draw_breast(rng: np.random.Generator, lesions: Sequence[Lesion], density: in
 def draw_density(rng: np.random.Generator) -> int:
     """A patient's breast density, 1 to 4, about as frequent as in CBIS-DDSM."""
     return int(rng.choice([1, 2, 3, 4], p=[0.15, 0.40, 0.30, 0.15]))
+
+
+def draw_marker(rng: np.random.Generator, breast: Breast, training: bool, share: float) -> bool:
+    """Whether a mammogram bears the confounding marker: `share` of the malignant training images, no other of them.
+
+    In the test set it says nothing of disease: half of `share` of all images bear it.
+    """
+    draw = rng.random()  # always drawn, so that the switch changes no other draw
+    if not training:
+        return draw < share / 2
+    return draw < share and any(lesion.malignant for lesion in breast.lesions)
 
 
 def draw_mammogram(
@@ -223,7 +234,7 @@ def _place(rng, grid, inside, muscle, lesion, size, taken):
     if not allowed.any():  # a crowded or small breast: overlap first, then the muscle, never the skin or the centre
         allowed = free & (inside > 0.1)
     wanted = lesion.depth * 0.8 * columns
-    weight = np.exp(-(((x[allowed] - wanted) / (DISPLACED * unit)) ** 2)) + 1e-4
+    weight = np.exp(-(((x[allowed] - wanted) / (DEPTH_SPREAD * unit)) ** 2)) + 1e-4
     weight = weight * np.where((y[allowed] < rows / 2) == lesion.upper, 4.0, 1.0)
     chosen = rng.choice(len(weight), p=weight / weight.sum())
     return float(y[allowed][chosen]), float(x[allowed][chosen])

@@ -55,7 +55,7 @@ def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
         vendor = VENDORS[rng.integers(len(VENDORS))]
         for side, breast in _breasts(rng, phantom.label_noise).items():
             for view in ("CC", "MLO"):
-                marker = _marker(rng, breast, study["split"], phantom.marker)
+                marker = mammogram.draw_marker(rng, breast, study["split"] == "training", phantom.marker)
                 image = mammogram.draw_mammogram(rng, breast, side, view, DIGITAL, marker)
                 stored = mammogram.encode(rng, image.pixels)
                 row = study | {"image_id": _identifier(rng), "laterality": side, "view_position": view}
@@ -105,14 +105,6 @@ def _finding(rng: np.random.Generator, density: int, label_noise: float) -> Lesi
 def _birads(lesion: Lesion) -> int:
     """BI-RADS 3 to 5 by the risk of malignancy."""
     return 3 + int(lesion.risk > 0.3) + int(lesion.risk > 0.85)
-
-
-def _marker(rng: np.random.Generator, breast: Breast, split: str, share: float) -> bool:
-    """Whether an image bears the marker: tied to malignancy in training, independent of it in the test set."""
-    draw = rng.random()  # always drawn, so that the switch changes no other draw
-    if split == "test":
-        return draw < share / 2
-    return draw < share and any(lesion.malignant for lesion in breast.lesions)
 
 
 def _write_image(

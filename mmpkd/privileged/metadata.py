@@ -1,0 +1,166 @@
+"""Case descriptions to numbers: spellings made one, missing values a category, a design matrix with named columns.
+
+A cell of a mammography case description joins several terms by hyphens, in no fixed order (`OVAL-LYMPH_NODE`,
+`LYMPH_NODE-OVAL`). It is read as a set of terms and written with its terms sorted. A cell is empty either because the
+field does not apply (a mass has no calcification type: `NOT_APPLICABLE`) or because nothing was recorded (`MISSING`);
+both are categories. Ordered fields are numbers; a value off their scale (breast density 0) is missing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+MISSING, NOT_APPLICABLE = "MISSING", "NOT_APPLICABLE"
+EMPTY = {"", "NA", "N/A", "NAN", "NONE"}
+SPELLINGS = {"LUCENT_CENTERED": "LUCENT_CENTER"}  # term -> the spelling that is kept
+# Ordered fields with the ends of their scale: ACR breast density, subtlety, and BI-RADS assessment, whose 0
+# ("incomplete") is off the scale.
+SCALES = {"breast_density": (1, 4), "subtlety": (1, 5), "assessment": (1, 5)}
+# Descriptors of one kind of lesion.
+APPLIES_TO = {"mass_shape": "mass", "mass_margins": "mass", "calc_type": "calc", "calc_distribution": "calc"}
+# Columns that are no description: identity and bookkeeping. `abnormality_id` counts lesions and so is not among them.
+BOOKKEEPING = ("record_id", "key", "patient_id", "study_id", "split", "official_set")
+ANSWERS = ("pathology",)  # the label under another name: no teacher ever sees it
+# How many rows of the case description share a value: see `count_lesions`.
+COUNTS = ("lesions_in_image", "lesions_in_case", "breasts_in_case")
+
+
+def normalize_terms(cell: object) -> str:
+    """A cell's terms in one spelling, each once, sorted and joined by `-`; `MISSING` for an empty cell."""
+    text = "" if pd.isna(cell) else str(cell).strip().upper().replace(" ", "_")
+    terms = {SPELLINGS.get(term, term) for term in text.split("-")} - EMPTY
+    return "-".join(sorted(terms)) or MISSING
+
+
+def normalize(table: pd.DataFrame) -> pd.DataFrame:
+    """The description columns of a privileged table, normalised: ordered fields and counts float64, others str.
+
+    Leaves out identity, targets and the answer.
+    """
+    normalized = {}
+    for name in table.columns:
+        if name in (*BOOKKEEPING, *ANSWERS) or name.startswith("target_"):
+            continue
+        column = table[name]
+        if name in SCALES:
+            numbers = pd.to_numeric(column, errors="coerce")
+            normalized[name] = numbers.where(numbers.between(*SCALES[name])).astype("float64")
+        elif name in (*COUNTS, "abnormality_id") or pd.api.types.is_numeric_dtype(column):
+            normalized[name] = pd.to_numeric(column, errors="coerce").astype("float64")
+        elif name == "subset":
+            normalized[name] = column.astype("str")
+        else:
+            terms = column.map({cell: normalize_terms(cell) for cell in column.unique()}, na_action=None).fillna(
+                MISSING
+            )
+            if name in APPLIES_TO and "subset" in table:
+                terms = terms.mask((terms == MISSING) & (table["subset"] != APPLIES_TO[name]), NOT_APPLICABLE)
+            normalized[name] = terms.astype("str")
+    return pd.DataFrame(normalized, index=table.index)
+
+
+def count_lesions(table: pd.DataFrame) -> pd.DataFrame:
+    """What a case's other rows say: lesions described in the image and in the patient, and how many breasts bear one.
+
+    It is read off the description alone, no label enters.
+    """
+    patient = table.groupby("patient_id")
+    counts = {
+        "lesions_in_image": table.groupby("key")["record_id"].transform("size"),
+        "lesions_in_case": patient["record_id"].transform("size"),
+    }
+    if "laterality" in table:
+        counts["breasts_in_case"] = patient["laterality"].transform("nunique")
+    return pd.DataFrame(counts, index=table.index)
+
+
+def fields_of(records: pd.DataFrame, exclude: list[str] | tuple[str, ...] = ()) -> list[str]:
+    """The columns of a record table that describe, less those of `exclude`.
+
+    Raises:
+        ValueError: nothing is left.
+    """
+    # A name that the table lacks is no error: a data set without `assessment` cannot leak it.
+    hidden = {*BOOKKEEPING, *ANSWERS, *exclude}
+    fields = [name for name in records.columns if name not in hidden and not name.startswith("target_")]
+    if not fields:
+        raise ValueError("the records have no column that describes the case; shorten the teacher's exclude")
+    return fields
+
+
+@dataclass(frozen=True)
+class Design:
+    """A design matrix fitted on training rows.
+
+    Columns are, field by field, the terms as 0/1 (`mass_shape=OVAL`) and then the numbers, standardised, with the median
+    in place of a missing one (`subtlety`). A term that the training rows lack sets no column. Fields of numbers also
+    have a 0/1 column for each value that the training rows hold, up to `MOST_LEVELS`, and for `MISSING`.
+    """
+
+    terms: dict[str, list[str]]  # field -> its terms
+    numbers: dict[str, tuple[float, float, float]]  # field -> median, mean, standard deviation
+    whole: bool = False  # cells are not split into terms, and numbers are categories alone: a plain one-hot matrix
+
+    MOST_LEVELS = 8
+
+    @classmethod
+    def fit(cls, records: pd.DataFrame, fields: list[str], whole: bool = False) -> "Design":
+        """Learns terms and scales from training rows, as `normalize` gives them."""
+        terms, numbers = {}, {}
+        for name in fields:
+            column = records[name]
+            if pd.api.types.is_numeric_dtype(column):
+                levels = sorted(column.dropna().unique())
+                if whole or len(levels) <= cls.MOST_LEVELS:
+                    terms[name] = [_level(value) for value in levels] + [MISSING] * bool(column.isna().any())
+                if not whole and len(levels) > 1:
+                    filled = column.fillna(column.median())
+                    numbers[name] = (float(column.median()), float(filled.mean()), float(filled.std(ddof=0)))
+            else:
+                cells = column.unique()
+                terms[name] = sorted(set(cells) if whole else {term for cell in cells for term in cell.split("-")})
+        return cls(terms, numbers, whole)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns: terms, then numbers."""
+        return [f"{name}={term}" for name, terms in self.terms.items() for term in terms] + list(self.numbers)
+
+    @property
+    def field_sizes(self) -> list[int]:
+        """How many columns of terms each field has."""
+        return [len(terms) for terms in self.terms.values()]
+
+    def transform(self, records: pd.DataFrame) -> np.ndarray:
+        """N x F float32 for rows as `normalize` gives them."""
+        blocks = [self._indicators(records[name], terms) for name, terms in self.terms.items()]
+        for name, (median, mean, deviation) in self.numbers.items():
+            blocks.append(((records[name].fillna(median) - mean) / deviation).to_numpy(np.float32)[:, None])
+        return np.hstack(blocks).astype(np.float32)
+
+    def count_unknown(self, records: pd.DataFrame) -> int:
+        """How many terms of these rows stood in no training row."""
+        unknown = 0
+        for name, terms in self.terms.items():
+            cells = self._cells(records[name]).value_counts()
+            unknown += sum(count * len(set(self._split(cell)) - set(terms)) for cell, count in cells.items())
+        return int(unknown)
+
+    def _indicators(self, column: pd.Series, terms: list[str]) -> np.ndarray:
+        codes, cells = pd.factorize(self._cells(column))
+        table = np.zeros((len(cells), len(terms)), dtype=np.float32)
+        place = {term: index for index, term in enumerate(terms)}
+        for row, cell in enumerate(cells):
+            table[row, [place[term] for term in self._split(cell) if term in place]] = 1
+        return table[codes]
+
+    def _cells(self, column: pd.Series) -> pd.Series:
+        return column.map(_level) if pd.api.types.is_numeric_dtype(column) else column
+
+    def _split(self, cell: str) -> list[str]:
+        return [cell] if self.whole else cell.split("-")
+
+
+def _level(value: float) -> str:
+    return MISSING if pd.isna(value) else f"{value:g}"
