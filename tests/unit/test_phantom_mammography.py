@@ -369,7 +369,7 @@ def test_label_noise_and_marker_leave_anatomy_and_lesions_alone(tmp_path, monkey
     tables = {}
     for name, choice in (("plain", {}), ("noisy", {"label_noise": 1.0}), ("marked", {"marker": 0.9})):
         seen[name] = []
-        cbis_tree.write(Phantom(patients=12, seed=3, **choice), tmp_path / name)
+        cbis_tree.write(Phantom(patients=40, seed=3, **choice), tmp_path / name)
         tables[name] = read_cases(tmp_path / name)
     for name in ("noisy", "marked"):
         for (pixels, risks), (others, other_risks) in zip(seen["plain"], seen[name], strict=True):

@@ -30,8 +30,8 @@ class Hospital:
     gamma: tuple[float, float] = (0.85, 1.2)
     gain: tuple[float, float] = (0.8, 1.0)
     noise: tuple[float, float] = (0.010, 0.025)
-    tissue: float = 0.62  # grey value of soft tissue before the exposure; the lungs are darker by `air`
-    air: float = 0.40
+    tissue: float = 0.56  # grey value of soft tissue before the exposure; the lungs are darker by `air`
+    air: float = 0.34
     devices: float = 0.10  # share of studies with each of the tube and the ECG leads
 
 
@@ -47,8 +47,8 @@ VINDR = Hospital(
     gamma=(0.65, 1.0),
     gain=(0.85, 1.0),
     noise=(0.018, 0.032),
-    tissue=0.58,
-    air=0.34,
+    tissue=0.54,
+    air=0.30,
     devices=0.06,
 )
 

@@ -116,7 +116,7 @@ def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding:
     surface = 1.02 - height * (level + (1 - level) * climb)
     hollow = np.minimum(normal.lungs[finding.side] * 3, 1)  # fluid blurs the diaphragm's outline
     fluid = canvas.ramp((frame.v - surface) * frame.height, 4 + 6 * (1 - finding.severity)) * hollow
-    return normal.dense(image, fluid, 0.6 + 0.35 * finding.severity, 0.18), fluid
+    return normal.dense(image, fluid, 0.65 + 0.35 * finding.severity, 0.30), fluid
 
 
 def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
@@ -132,7 +132,7 @@ def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, find
     space = canvas.ramp((end - frame.v) * frame.height, 4) * normal.lungs[finding.side]
     free = (1 - collapsed) * space
     rim = 4 * collapsed * (1 - collapsed) * space
-    darker = np.float32(0.15 + 0.15 * finding.severity)
+    darker = np.float32(0.18 + 0.14 * finding.severity)
     image = image - free * (darker + np.float32(0.030) * normal.vessels * (1 - 0.5 * np.minimum(np.abs(frame.u), 1)))
     return image + rim * np.float32(0.10 + 0.08 * finding.severity), free
 
@@ -166,7 +166,7 @@ def draw_consolidation(rng, frame: Frame, normal: Normal, image: np.ndarray, fin
 def draw_cardiomegaly(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
     """A heart of cardiothoracic ratio 0.56 to 0.74 in place of the normal one; the extent is the whole heart."""
     heart = frame.heart(0.56 + 0.18 * finding.severity, rng.uniform(-0.7, -0.3))
-    return normal.dense(image, heart, 0.92), heart
+    return normal.dense(image, heart, 0.92, 0.10 + 0.12 * finding.severity), heart  # thicker, so denser
 
 
 LESIONS = {

@@ -1,7 +1,8 @@
 """Draws a lesion's descriptors: what the words of `lesions.py` look like.
 
 Lengths are in store pixels of a 64-pixel-high image (`unit` original pixels each), so that a descriptor that can be
-told in the original can still be told after the image was shrunk. Every function returns an opacity, 0 to about 1.
+told in the original can still be told after the image was shrunk. For the same reason a word sets brightness and number
+as well as outline: suspicious words are denser and have more particles. Opacities go from 0 to about 1.
 """
 
 import numpy as np
@@ -11,8 +12,7 @@ from skimage.draw import polygon2mask
 from mmpkd.cohorts.phantom import canvas
 from mmpkd.cohorts.phantom.lesions import ASYMMETRIES, Lesion
 
-MASS_RADIUS = (4.0, 7.0)  # smallest and largest, in store pixels
-CLUSTER_RADIUS = (4.0, 7.0)
+RADIUS = (4.0, 7.0)  # smallest and largest, in store pixels
 MARGIN = 0.6  # store pixels that a reader's outline leaves around a lesion
 
 # outline of a mass: (lowest harmonic, highest harmonic, amplitude)
@@ -49,8 +49,7 @@ PARTICLES = {
 
 def radius(lesion: Lesion, unit: float) -> float:
     """The lesion's nominal radius in original pixels."""
-    least, most = MASS_RADIUS if lesion.kind == "mass" else CLUSTER_RADIUS
-    return unit * (least + (most - least) * lesion.size)
+    return unit * (RADIUS[0] + (RADIUS[1] - RADIUS[0]) * lesion.size)
 
 
 def reach(lesion: Lesion, unit: float) -> float:

@@ -72,7 +72,7 @@ ASYMMETRIES = {"FOCAL_ASYMMETRIC_DENSITY", "ASYMMETRIC_BREAST_TISSUE"}
 BENIGN_TYPES = {"COARSE", "ROUND_AND_REGULAR", "LUCENT_CENTER", "VASCULAR", "PUNCTATE"}
 OFFSET = {"mass": 0.1, "calcification": -0.6}
 GAIN = 1.2
-COMPOUND_SHARE = 0.08  # lesions whose pattern names a second word, as one row in ten of CBIS-DDSM does
+COMPOUND_SHARE = 0.08  # lesions for whose pattern a second word is drawn; dropped if it is the first again
 WITHOUT_CALLBACK = 0.5  # share of the clearly benign (risk below 0.2) that were not called back
 
 # assessment (BI-RADS): frequency, by pathology, as counted in the 3,568 rows of CBIS-DDSM
