@@ -3,7 +3,7 @@
 
 rule phantom:
     input:
-        code=code("phantom"),
+        code=lambda w: code("phantom", f"cohorts/phantom/{STUDY.cohorts[w.cohort].adapter}_tree"),
     output:
         tree=directory(result("phantom/{cohort}/tree")),
         truth=result("phantom/{cohort}/truth.parquet"),
@@ -29,10 +29,7 @@ rule phantom:
 rule cohort:
     input:
         tree=lambda w: result(f"phantom/{w.cohort}/tree") if STUDY.cohorts[w.cohort].phantom else [],
-        code=code("cohort"),
-        adapter=lambda w: os.path.relpath(
-            f"{workflow.basedir}/mmpkd/cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}.py"
-        ),
+        code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
     output:
         images=result("cohorts/{cohort}/images.parquet"),
         labels=result("cohorts/{cohort}/labels.parquet"),

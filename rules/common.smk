@@ -6,7 +6,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from mmpkd.config.study import ConfigError, load
-from mmpkd.dependencies import library_files, make_importable
+from mmpkd.dependencies import LIBRARY, library_files, make_importable
 
 make_importable()
 try:
@@ -44,10 +44,11 @@ def benchmark_of(path):
     return result(f"benchmarks/{path}.tsv")
 
 
-def code(rule_name):
-    """The library files that a rule's script uses: an edit of one re-runs the rule."""
-    files = library_files(SCRIPTS / f"{rule_name}.py")
-    return [os.path.relpath(path) for path in files]
+def code(rule_name, *modules):
+    """The library files that a rule's script uses, and those that it loads by name: an edit of one re-runs the rule."""
+    sources = [SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules)]
+    files = {path for source in sources for path in library_files(source)} | set(sources[1:])
+    return sorted(os.path.relpath(path) for path in files)
 
 
 def plain(section):

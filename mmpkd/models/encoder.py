@@ -151,8 +151,10 @@ def _place(config: Encoder) -> tuple[str, bool]:
         raise EncoderError(f"encoder.source is {config.source}: set encoder.name to a folder or a hub name")
     if config.source == "folder":
         if not Path(config.name).is_dir():
-            raise EncoderError(f"encoder.name: there is no folder {config.name}; place config.json, the tokenizer's files "
-                               f"and {WEIGHTS} there")
+            raise EncoderError(
+                f"encoder.name: there is no folder {config.name}; place config.json, the tokenizer's files "
+                f"and {WEIGHTS} there"
+            )
         return config.name, True
     return config.name, False
 

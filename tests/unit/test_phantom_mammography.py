@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mmpkd.cohorts.phantom import canvas, cbis_tree, lesion_shapes, lesions, mammogram, vindr_mammo_tree
+from mmpkd.cohorts.phantom import canvas, cbis_ddsm_tree, lesion_shapes, lesions, mammogram, vindr_mammo_tree
 from mmpkd.config.cohorts import Phantom
 
 REAL = Path("../shared/data/cbis_ddsm")
@@ -27,7 +27,7 @@ PATIENTS, STUDIES = 40, 20
 @pytest.fixture(scope="module")
 def cbis(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cbis")
-    return folder, cbis_tree.write(Phantom(patients=PATIENTS, seed=5), folder)
+    return folder, cbis_ddsm_tree.write(Phantom(patients=PATIENTS, seed=5), folder)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_encoding_keeps_the_displayed_polarity(seed):
 
 def test_cbis_tree_is_deterministic(tmp_path):
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        cbis_tree.write(Phantom(patients=4, seed=seed), tmp_path / name)
+        cbis_ddsm_tree.write(Phantom(patients=4, seed=seed), tmp_path / name)
     one, two, three = (digest(tmp_path / name) for name in ("one", "two", "three"))
     assert one == two
     assert one != three
@@ -312,8 +312,8 @@ def test_cbis_truth_agrees_with_the_cases(cbis):
 
 def test_cbis_dirt_is_there(tmp_path, monkeypatch):
     """Patients in both files and sets, one mammogram under two names, several lesions, missing values, swaps."""
-    monkeypatch.setattr(cbis_tree, "write_dicom", lambda *_, **__: None)  # the tables alone, for speed
-    cbis_tree.write(Phantom(patients=150, seed=3), tmp_path)
+    monkeypatch.setattr(cbis_ddsm_tree, "write_dicom", lambda *_, **__: None)  # the tables alone, for speed
+    cbis_ddsm_tree.write(Phantom(patients=150, seed=3), tmp_path)
     cases = read_cases(tmp_path)
     cases["set"] = cases["image file path"].str.extract(r"-(Training|Test)_")[0]
     cases["image"] = cases["image file path"].str.extract(r"_(P_\d{5}_\w+?_(?:CC|MLO))/")[0]
@@ -339,18 +339,18 @@ def test_cbis_marker(tmp_path, monkeypatch):
         bearers.append((marker, any(lesion.malignant for lesion in breast.lesions)))
         return original(rng, breast, side, view, appearance, marker)
 
-    monkeypatch.setattr(cbis_tree, "write_dicom", lambda *_, **__: None)
-    monkeypatch.setattr(cbis_tree, "TRAINING_SHARE", 1.0)
+    monkeypatch.setattr(cbis_ddsm_tree, "write_dicom", lambda *_, **__: None)
+    monkeypatch.setattr(cbis_ddsm_tree, "TRAINING_SHARE", 1.0)
     monkeypatch.setattr(mammogram, "draw_mammogram", spy)
-    cbis_tree.write(Phantom(patients=10, seed=3), tmp_path / "off")
+    cbis_ddsm_tree.write(Phantom(patients=10, seed=3), tmp_path / "off")
     assert not any(marker for marker, _ in bearers)
     bearers.clear()
-    cbis_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "on")
+    cbis_ddsm_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "on")
     marked = pd.DataFrame(bearers, columns=["marker", "malignant"]).groupby("malignant")["marker"].mean()
     assert marked[False] == 0 and marked[True] > 0.75
     bearers.clear()
-    monkeypatch.setattr(cbis_tree, "TRAINING_SHARE", 0.0)
-    cbis_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "test")
+    monkeypatch.setattr(cbis_ddsm_tree, "TRAINING_SHARE", 0.0)
+    cbis_ddsm_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "test")
     marked = pd.DataFrame(bearers, columns=["marker", "malignant"]).groupby("malignant")["marker"].mean()
     assert abs(marked[False] - 0.45) < 0.2 and abs(marked[True] - 0.45) < 0.2
 
@@ -364,12 +364,12 @@ def test_label_noise_and_marker_leave_anatomy_and_lesions_alone(tmp_path, monkey
         seen[name].append((image.pixels, [lesion.risk for lesion in breast.lesions]))
         return image
 
-    monkeypatch.setattr(cbis_tree, "write_dicom", lambda *_, **__: None)
+    monkeypatch.setattr(cbis_ddsm_tree, "write_dicom", lambda *_, **__: None)
     monkeypatch.setattr(mammogram, "draw_mammogram", spy)
     tables = {}
     for name, choice in (("plain", {}), ("noisy", {"label_noise": 1.0}), ("marked", {"marker": 0.9})):
         seen[name] = []
-        cbis_tree.write(Phantom(patients=40, seed=3, **choice), tmp_path / name)
+        cbis_ddsm_tree.write(Phantom(patients=40, seed=3, **choice), tmp_path / name)
         tables[name] = read_cases(tmp_path / name)
     for name in ("noisy", "marked"):
         for (pixels, risks), (others, other_risks) in zip(seen["plain"], seen[name], strict=True):

@@ -116,7 +116,7 @@ def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding:
     surface = 1.02 - height * (level + (1 - level) * climb)
     hollow = np.minimum(normal.lungs[finding.side] * 3, 1)  # fluid blurs the diaphragm's outline
     fluid = canvas.ramp((frame.v - surface) * frame.height, 4 + 6 * (1 - finding.severity)) * hollow
-    return normal.dense(image, fluid, 0.65 + 0.35 * finding.severity, 0.30), fluid
+    return normal.dense(image, fluid, 0.65 + 0.3 * finding.severity, 0.26), fluid
 
 
 def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
@@ -156,17 +156,17 @@ def draw_consolidation(rng, frame: Frame, normal: Normal, image: np.ndarray, fin
     """A patchy blob near the chest wall of one zone; severity: its radius and density."""
     reach = ZONE_REACH[finding.zone] + rng.uniform(-0.06, 0.06)
     level = ZONE_HEIGHT[finding.zone] + rng.uniform(-0.05, 0.05)
-    radius = (0.10 + 0.09 * finding.severity) * frame.height
+    radius = (0.11 + 0.09 * finding.severity) * frame.height
     centre = frame.point(finding.side, reach, level)
     extent = canvas.blob(rng, frame.grid, centre, radius, 0.16, softness=radius * 0.55) * normal.lungs[finding.side]
     patchy = extent * np.clip(1 + np.float32(0.3) * normal.vessels, 0, 1.5)
-    return normal.dense(image, patchy, 0.45 + 0.45 * finding.severity, 0.34), extent
+    return normal.dense(image, patchy, 0.5 + 0.45 * finding.severity, 0.38), extent
 
 
 def draw_cardiomegaly(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
     """A heart of cardiothoracic ratio 0.56 to 0.74 in place of the normal one; the extent is the whole heart."""
     heart = frame.heart(0.56 + 0.18 * finding.severity, rng.uniform(-0.7, -0.3))
-    return normal.dense(image, heart, 0.92, 0.10 + 0.12 * finding.severity), heart  # thicker, so denser
+    return normal.dense(image, heart, 0.92, 0.05 + 0.10 * finding.severity), heart  # thicker, so denser
 
 
 LESIONS = {

@@ -4,15 +4,14 @@ import numpy as np
 
 from mmpkd.cohorts.phantom.canvas import texture
 
-FORMS = ("ellipse", "polygon", "blob")  # what a compact shape may be
-KINDS = ("bright shape", "dark shape", "bright ring", "dark ring", "bright bar", "dark bar", "stripes", "dots", "fade")
+KINDS = ("ellipse", "ring", "polygon", "bar", "blob", "stripes", "dots", "gradient")
 BATCH = 128  # pictures drawn at once: few enough to stay in the cache
 
 
 def draw_shapes(count: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draws `count` pictures of one to four shapes with soft edges on cluttered backgrounds.
 
-    Returns uint8 count x size x size and float32 count x 9, 1 where a kind of KINDS is in the picture. Raises
+    Returns uint8 count x size x size and float32 count x 8, 1 where a kind of KINDS is in the picture. Raises
     ValueError for a size below 16.
     """
     if size < 16:
@@ -42,57 +41,60 @@ def _draw_batch(rng: np.random.Generator, labels: np.ndarray, size: int, noise: 
     for kind in rng.permutation(len(KINDS)):
         chosen = np.flatnonzero(labels[:, kind])
         if len(chosen):
-            name, _, figure = KINDS[kind].partition(" ")
-            opacity = _opacity(rng, figure or name, len(chosen), size)
-            sign = {"bright": 1, "dark": -1}.get(name) or np.where(rng.random(len(chosen)) < 0.5, -1, 1)
-            image[chosen] += opacity * _column(rng.uniform(0.25, 0.5, len(chosen)) * sign)
-    image += _column(rng.uniform(0.005, 0.03, count)) * rng.standard_normal(image.shape, np.float32)
+            opacity = _opacity(rng, KINDS[kind], len(chosen), size)
+            contrast = rng.uniform(0.15, 0.5, len(chosen)) * np.where(rng.random(len(chosen)) < 0.5, -1, 1)
+            image[chosen] += opacity * contrast.astype(np.float32)[:, None, None]
+    image += rng.uniform(0.01, 0.05, (count, 1, 1)).astype(np.float32) * rng.standard_normal(image.shape, np.float32)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
 def _background(rng: np.random.Generator, count: int, size: int, noise: np.ndarray) -> np.ndarray:
-    """A grey level with two large faint ellipses, tissue-like noise (mirrored at random) and two scratches."""
+    """A grey level, tissue-like noise (turned and mirrored at random) and two straight scratches."""
     clutter = noise[rng.integers(len(noise), size=count)]
-    clutter = np.where(_column(rng.random(count) < 0.5) > 0, clutter[:, ::-1], clutter)
-    clutter = np.where(_column(rng.random(count) < 0.5) > 0, clutter[:, :, ::-1], clutter)
-    image = _column(rng.uniform(0.35, 0.65, count)) + _column(rng.uniform(0.01, 0.05, count)) * clutter
+    clutter = np.where(rng.random((count, 1, 1)) < 0.5, clutter[:, ::-1], clutter)
+    clutter = np.where(rng.random((count, 1, 1)) < 0.5, clutter[:, :, ::-1], clutter)
+    image = rng.uniform(0.3, 0.7, (count, 1, 1)) + rng.uniform(0.02, 0.09, (count, 1, 1)) * clutter
     for _ in range(2):
-        across, down = _local(rng, count, size)
-        large = _ramp((_column(rng.uniform(0.3, 0.5, count)) - np.hypot(across, down / 0.8)) * size / 8)
-        image += _column(rng.normal(0, 0.08, count)) * large
         across, _ = _local(rng, count, size)
-        image += _column(rng.normal(0, 0.06, count)) * _ramp((0.006 - np.abs(across)) * size)
-    return image
+        image = image + rng.normal(0, 0.06, (count, 1, 1)) * _ramp((0.006 - np.abs(across)) * size)
+    return image.astype(np.float32)
 
 
-def _opacity(rng: np.random.Generator, figure: str, count: int, size: int) -> np.ndarray:
-    """One figure in each of `count` pictures: opacity of 0 to 1, with edges one to four pixels wide."""
+def _opacity(rng: np.random.Generator, kind: str, count: int, size: int) -> np.ndarray:
+    """One shape of a kind in each of `count` pictures: opacity of 0 to 1, with edges one to four pixels wide."""
     across, down = _local(rng, count, size)
-    radius = _column(rng.uniform(0.09, 0.2, count))
-    distance = np.hypot(across, down / _column(rng.uniform(0.6, 1.0, count)))
-    scale = size / _column(rng.uniform(1, 4, count))
-    window = _ramp((1.3 * radius - distance) * scale)
-    if figure == "shape":
-        form = rng.integers(len(FORMS), size=count)[:, None, None]
-        polygon = radius * 0.8 - _polygon_distance(rng, across, down, count)
-        waves = np.sin(_column(rng.integers(3, 7, count)) * np.arctan2(down, across))
-        blob = radius * (0.85 + 0.3 * waves) - distance
-        return _ramp(np.choose(form, [radius - distance, polygon, blob]) * scale)
-    if figure == "ring":
-        return _ramp((0.22 * radius - np.abs(distance - radius)) * scale)
-    if figure == "bar":
-        return _ramp(np.minimum(0.22 * radius - np.abs(down), 1.8 * radius - np.abs(across)) * scale)
-    if figure == "stripes":
-        return window * (0.5 + 0.5 * np.cos(2 * np.pi * across * _column(rng.uniform(8, 14, count))))
-    if figure == "dots":
+    radius = _column(rng.uniform(0.10, 0.24, count))
+    stretch = _column(rng.uniform(0.6, 1.0, count))
+    softness = _column(rng.uniform(1, 4, count))
+    distance = np.hypot(across, down / stretch)
+    if kind == "ellipse":
+        inside = radius - distance
+    elif kind == "ring":
+        inside = 0.22 * radius - np.abs(distance - radius)
+    elif kind == "polygon":
+        inside = radius * 0.8 - _polygon_distance(rng, across, down, count)
+    elif kind == "bar":
+        inside = np.minimum(0.22 * radius - np.abs(down), 1.8 * radius - np.abs(across))
+    elif kind == "blob":
+        angle = np.arctan2(down, across)
+        lobes = _column(rng.integers(3, 7, count))
+        inside = radius * (0.85 + 0.3 * np.sin(lobes * angle + _column(rng.uniform(0, 6.28, count)))) - distance
+    elif kind == "stripes":
+        wave = 0.5 + 0.5 * np.cos(2 * np.pi * across * _column(rng.uniform(8, 14, count)))
+        return _ramp((1.3 * radius - distance) * size / softness) * wave
+    elif kind == "dots":
         pitch = 2 * np.pi * _column(rng.uniform(8, 12, count))
-        return window * np.clip(np.cos(across * pitch) * np.cos(down * pitch) * 2 - 0.6, 0, 1)
-    square = _ramp((1.4 * radius - np.maximum(np.abs(across), np.abs(down))) * size)
-    return square * np.clip(0.5 + across / (2.8 * radius), 0, 1)  # fade: from full on one side to nothing
+        dots = np.clip(np.cos(across * pitch) * np.cos(down * pitch) * 2 - 0.6, 0, 1)
+        return _ramp((1.3 * radius - distance) * size / softness) * dots
+    else:  # a gradient: bright on one side of its window, fading to the other
+        return _ramp((1.4 * radius - np.maximum(np.abs(across), np.abs(down))) * size) * np.clip(
+            0.5 + across / (2.8 * radius), 0, 1
+        )
+    return _ramp(inside * size / softness)
 
 
 def _polygon_distance(rng: np.random.Generator, across: np.ndarray, down: np.ndarray, count: int) -> np.ndarray:
-    """The gauge of a regular polygon of three to five sides: the largest of the distances along its sides' normals."""
+    """The largest of the distances to three to five evenly turned sides: a regular polygon's gauge."""
     sides = rng.integers(3, 6, count)
     gauge = np.full(across.shape, -np.inf, np.float32)
     for side in range(5):

@@ -1,4 +1,4 @@
-"""Writes the fabricated tree of a data set."""
+"""Writes the fabricated tree of a data set: `<adapter>_tree.py` with `write(phantom, folder) -> truth`."""
 
 from importlib import import_module
 from pathlib import Path
@@ -7,12 +7,6 @@ import pandas as pd
 
 from mmpkd.config.cohorts import Phantom
 
-TREES = {
-    "mimic_cxr": "mimic_tree",
-    "vindr_cxr": "vindr_cxr_tree",
-    "cbis_ddsm": "cbis_tree",
-    "vindr_mammo": "vindr_mammo_tree",
-}  # adapter: module of this package with write(phantom, folder) -> truth
 TRUTH_COLUMNS = ["image_id", "patient_id", "label", "present", "severity", "x0", "y0", "x1", "y1"]
 
 
@@ -22,11 +16,12 @@ def write_tree(adapter: str, phantom: Phantom, folder: str | Path) -> pd.DataFra
     The truth has one row an image and label: present (bool), severity (0 to 1, 0 when absent) and the lesion's box in
     pixels of the original image (NaN when absent). Raises ValueError for an adapter without a phantom.
     """
-    if adapter not in TREES:
-        raise ValueError(f"adapter {adapter!r} has no phantom; set root to a folder, or use one of {sorted(TREES)}")
+    known = sorted(path.stem.removesuffix("_tree") for path in Path(__file__).parent.glob("*_tree.py"))
+    if adapter not in known:
+        raise ValueError(f"adapter {adapter!r} has no phantom; set root to a folder, or use one of {', '.join(known)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    truth = import_module(f"mmpkd.cohorts.phantom.{TREES[adapter]}").write(phantom, folder)
+    truth = import_module(f"mmpkd.cohorts.phantom.{adapter}_tree").write(phantom, folder)
     missing = [column for column in TRUTH_COLUMNS if column not in truth.columns]
     if missing:
         raise ValueError(f"phantom of {adapter}: the truth lacks the column(s) {', '.join(missing)}")
