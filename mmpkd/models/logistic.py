@@ -56,7 +56,7 @@ def has_both_classes(targets: np.ndarray) -> np.ndarray:
 
 
 def constant_logits(targets: np.ndarray) -> np.ndarray:
-    """Logit of each label's share of positives, smoothed by half a positive and half a negative; NaN if none is known."""
+    """Logit of each label's share of positives, smoothed by half a row of either class; NaN if no row is known."""
     positive, negative = np.sum(targets == 1, axis=0), np.sum(targets == 0, axis=0)
     logits = np.log((positive + 0.5) / (negative + 0.5))
     return np.where(positive + negative > 0, logits, np.nan)

@@ -93,7 +93,7 @@ class FineTuned:
     ) -> "FineTuned":
         """Fine-tunes a copy of `encoder` on N texts and N x L targets (NaN for unknown).
 
-        AdamW on the masked cross-entropy of every window of a report, learning rate warmed up and then falling linearly.
+        AdamW on the masked cross-entropy of every window; the learning rate is warmed up, then falls linearly to zero.
         """
         rng = torch.Generator().manual_seed(seed)
         device = torch.device(device)

@@ -93,9 +93,9 @@ def fields_of(records: pd.DataFrame, exclude: list[str] | tuple[str, ...] = ()) 
 class Design:
     """A design matrix fitted on training rows.
 
-    Columns are, field by field, the terms as 0/1 (`mass_shape=OVAL`) and then the numbers, standardised, with the median
-    in place of a missing one (`subtlety`). A term that the training rows lack sets no column. Fields of numbers also
-    have a 0/1 column for each value that the training rows hold, up to `MOST_LEVELS`, and for `MISSING`.
+    Columns are, field by field, the terms as 0/1 (`mass_shape=OVAL`), and then the numbers (`subtlety`), standardised,
+    with the median in place of a missing one. A term that the training rows lack sets no column. A field of numbers
+    with at most `MOST_LEVELS` values also has a 0/1 column for each of them and for `MISSING`.
     """
 
     terms: dict[str, list[str]]  # field -> its terms

@@ -2,18 +2,18 @@
 
 The rules (https://github.com/MIT-LCP/mimic-cxr, txt/section_parser.py; Johnson et al., Scientific Data 6:317, 2019):
 
-1. A header stands at the start of a line, is written in capitals (with blanks, parentheses, `/`, `,` and `-`) and ends in
-   a colon and white space. The line after a header that stands alone belongs to that section, whatever it looks like.
+1. A header stands at the start of a line, is written in capitals (with blanks, parentheses, `/`, `,` and `-`) and ends
+   in a colon and white space. The line after a header that stands alone is that section's, whatever it looks like.
 2. What precedes the first header is the `preamble`. A report without headers is one section, `full report`.
 3. Headers are put into lower case and normalised, in this order: the table `SPELLINGS`; a name that contains one of
-   `MAIN_SECTIONS` is that section; a name that contains one of `VIEWS` describes the examination and so holds `findings`;
-   any other name stays as it is.
+   `MAIN_SECTIONS` is that section; a name that contains one of `VIEWS` describes the study and so holds `findings`; any
+   other name stays as it is.
 4. An empty findings or impression section is dropped.
 5. Where neither is left, what follows the first blank line of the last section is the `last_paragraph`.
 
-Three things differ. The blank before a header may be missing. A header that stands twice gives one section, both texts in
-order, where the official parser returns a list. And the official table reads the misprint `ndication` as an impression;
-here it is an indication. The official parser's exceptions for some 60 studies, by identifier, are not repeated.
+Three things differ. The blank before a header may be missing. A header that stands twice gives one section, both texts
+in order, where the official parser returns a list. And the official table reads the misprint `ndication` as an
+impression; here it is an indication. The official exceptions for some 60 studies, by identifier, are not repeated.
 """
 
 import re
@@ -25,8 +25,8 @@ BLANK_LINE = re.compile(r"\n[ \t]*\n")
 SPELLINGS = {
     spelling: section
     for section, spellings in {
-        "findings": "findings; finding; findins; findindgs; findgings; findngs; findnings; finidngs; reference findings; "
-        "chest, two views",
+        "findings": "findings; finding; findins; findindgs; findgings; findngs; findnings; finidngs; "
+        "reference findings; chest, two views",
         "impression": "impression; conclusion; findings and impression; findings/impression; findings/ impression; "
         "impresson; imprression; imoression; impressoin; imprssion; impresion; imperssion; mpression; impession",
         "indication": "indication; reason for examination; reason for exam; clinical indication; idication; ndication",

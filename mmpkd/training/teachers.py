@@ -229,7 +229,7 @@ def _learnable(records: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np
 def _by_key(
     records: pd.DataFrame, labels: list[str], logits: np.ndarray, embedding: np.ndarray, fold: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """One row a key: of several records the largest logit a label (any lesion makes the image) and the mean embedding."""
+    """One row a key: of several records the largest logit a label (one lesion suffices) and the mean embedding."""
     codes, keys = pd.factorize(records["key"], sort=True)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(keys)))

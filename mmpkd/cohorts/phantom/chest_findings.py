@@ -116,7 +116,7 @@ def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding:
     surface = 1.02 - height * (level + (1 - level) * climb)
     hollow = np.minimum(normal.lungs[finding.side] * 3, 1)  # fluid blurs the diaphragm's outline
     fluid = canvas.ramp((frame.v - surface) * frame.height, 4 + 6 * (1 - finding.severity)) * hollow
-    return normal.dense(image, fluid, 0.65 + 0.3 * finding.severity, 0.26), fluid
+    return normal.dense(image, fluid, 0.7 + 0.3 * finding.severity, 0.32), fluid
 
 
 def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
@@ -147,7 +147,9 @@ def draw_atelectasis(rng, frame: Frame, normal: Normal, image: np.ndarray, findi
     for band in range(bands):
         v = level + band * rng.uniform(0.075, 0.095)
         p, q = (reach - half, v - slope * half), (reach + half, v + slope * half)
-        extent = np.maximum(extent, frame.line(finding.side, p, q, rng.uniform(0.038, 0.048) + 0.012 * finding.severity))
+        extent = np.maximum(
+            extent, frame.line(finding.side, p, q, rng.uniform(0.038, 0.048) + 0.012 * finding.severity)
+        )
     extent = extent * normal.lungs[finding.side]
     return normal.dense(image, extent, 0.55 + 0.45 * finding.severity, 0.32), extent
 
