@@ -12,7 +12,7 @@ all: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) all
 
 smoke: .venv/.installed
-	$(BIN)/snakemake --cores $(CORES) --configfile studies/smoke.yaml all
+	$(BIN)/snakemake --cores $(CORES) all --configfile studies/smoke.yaml
 
 test: .venv/.installed
 	$(BIN)/python -m pytest

@@ -11,7 +11,7 @@ from mmpkd.config.study import Study
 HEADER = """\
 # The default study. Made by `python -m mmpkd.config.document` from the models in mmpkd/config/, where each key is
 # described once; edit the values, or better: put the few that differ into an overlay such as studies/smoke.yaml and run
-# `snakemake --cores 8 --configfile studies/smoke.yaml all`. An entry of cohorts, domains, arms or claims is left out by null.
+# `snakemake --cores 8 all --configfile studies/smoke.yaml`. An entry of cohorts, domains, arms or claims is left out by null.
 """
 COMMENT_COLUMN = 48
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmpkd.config.teachers import TabularTeacher
 from mmpkd.models.logistic import MultiLabelLogistic, constant_logits, has_both_classes
-from mmpkd.privileged.metadata import COUNTS, Design
+from mmpkd.privileged.metadata import DERIVED, Design
 
 TOKEN_DIMENSIONS = 16
 BATCH_SIZE = 128
@@ -56,7 +56,7 @@ def fit_tabular_model(
 
 @dataclass(frozen=True)
 class OneHotLogistic:
-    """The baseline: every field's cell one category, as written; no counts of lesions, no further engineering."""
+    """The baseline: every field's cell one category, as normalised, and nothing derived."""
 
     design: Design
     head: MultiLabelLogistic
@@ -64,7 +64,7 @@ class OneHotLogistic:
     @classmethod
     def fit(cls, records, targets, fields, config, seed) -> "OneHotLogistic":
         """See `fit_tabular_model`; `config` and `seed` do not matter."""
-        design = Design.fit(records, [name for name in fields if name not in COUNTS], whole=True)
+        design = Design.fit(records, [name for name in fields if name not in DERIVED], whole=True)
         return cls(design, MultiLabelLogistic.fit(design.transform(records), targets))
 
     def predict_logits(self, records: pd.DataFrame) -> np.ndarray:

@@ -22,8 +22,9 @@ APPLIES_TO = {"mass_shape": "mass", "mass_margins": "mass", "calc_type": "calc",
 # Columns that are no description: identity and bookkeeping. `abnormality_id` counts lesions and so is not among them.
 BOOKKEEPING = ("record_id", "key", "patient_id", "study_id", "split", "official_set")
 ANSWERS = ("pathology",)  # the label under another name: no teacher ever sees it
-# How many rows of the case description share a value: see `count_lesions`.
-COUNTS = ("lesions_in_image", "lesions_in_case", "breasts_in_case")
+NONE = "NONE"
+# What `describe_case` derives from the other rows of a case.
+DERIVED = ("lesions_in_image", "lesions_in_case", "breasts_in_case", "same_breast")
 
 
 def normalize_terms(cell: object) -> str:
@@ -46,7 +47,7 @@ def normalize(table: pd.DataFrame) -> pd.DataFrame:
         if name in SCALES:
             numbers = pd.to_numeric(column, errors="coerce")
             normalized[name] = numbers.where(numbers.between(*SCALES[name])).astype("float64")
-        elif name in (*COUNTS, "abnormality_id") or pd.api.types.is_numeric_dtype(column):
+        elif name == "abnormality_id" or pd.api.types.is_numeric_dtype(column):
             normalized[name] = pd.to_numeric(column, errors="coerce").astype("float64")
         elif name == "subset":
             normalized[name] = column.astype("str")
@@ -60,19 +61,38 @@ def normalize(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(normalized, index=table.index)
 
 
-def count_lesions(table: pd.DataFrame) -> pd.DataFrame:
-    """What a case's other rows say: lesions described in the image and in the patient, and how many breasts bear one.
+def describe_case(table: pd.DataFrame) -> pd.DataFrame:
+    """What the other rows of a case say of a lesion, read off the descriptions alone; no label and no score enters.
 
-    It is read off the description alone, no label enters.
+    Args:
+        table: the raw privileged table.
+
+    Returns:
+        lesions_in_image and lesions_in_case: how many rows describe the image and the patient; breasts_in_case: how
+        many breasts of the patient bear a lesion; same_breast: the terms by which the breast's other rows (other
+        lesions, and the same lesion in the other view) are described, `NONE` without such a row.
     """
     patient = table.groupby("patient_id")
-    counts = {
+    described = {
         "lesions_in_image": table.groupby("key")["record_id"].transform("size"),
         "lesions_in_case": patient["record_id"].transform("size"),
     }
     if "laterality" in table:
-        counts["breasts_in_case"] = patient["laterality"].transform("nunique")
-    return pd.DataFrame(counts, index=table.index)
+        described["breasts_in_case"] = patient["laterality"].transform("nunique")
+        described["same_breast"] = _terms_of_others(table, ["patient_id", "laterality"])
+    return pd.DataFrame(described, index=table.index)
+
+
+def _terms_of_others(table: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """For each row the sorted terms of the lesion descriptors in the other rows with its keys."""
+    cells = normalize(table[[name for name in APPLIES_TO if name in table]])
+    terms = [set("-".join(row).split("-")) - {MISSING, ""} for row in cells.itertuples(index=False, name=None)]
+    others = pd.Series(NONE, index=table.index, dtype="str")
+    for rows in table.groupby(keys).indices.values():
+        for row in rows if len(rows) > 1 else ():
+            union = set().union(*(terms[other] for other in rows if other != row))
+            others.iloc[row] = "-".join(sorted(union)) or NONE
+    return others
 
 
 def fields_of(records: pd.DataFrame, exclude: list[str] | tuple[str, ...] = ()) -> list[str]:

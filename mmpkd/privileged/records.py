@@ -5,7 +5,7 @@ import logging
 import pandas as pd
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.privileged.metadata import count_lesions, normalize
+from mmpkd.privileged.metadata import describe_case, normalize
 from mmpkd.privileged.sections import KNOWN_SECTIONS, split_sections
 
 log = logging.getLogger("mmpkd.records")
@@ -25,7 +25,7 @@ def build(tables: CohortTables, kind: str, labels: list[str]) -> pd.DataFrame:
 
     Returns:
         record_id, key, patient_id, split, subset; for text the columns `SECTION_COLUMNS`, "" where a report lacks the
-        section; for tabular the normalised fields, the counts of `metadata.count_lesions`, and `official_set` where the
+        section; for tabular the normalised fields, what `metadata.describe_case` derives, and `official_set` where the
         cohort has one; then `target_<label>`: the record's own where the cohort gives it, else the largest label of the
         images of its key, NaN where unknown.
 
@@ -63,7 +63,7 @@ def _sections(privileged: pd.DataFrame) -> pd.DataFrame:
 def _description(privileged: pd.DataFrame) -> pd.DataFrame:
     described = normalize(privileged).drop(columns="subset", errors="ignore")
     official = [name for name in ["official_set"] if name in privileged]
-    return pd.concat([described, count_lesions(privileged), privileged[official]], axis=1)
+    return pd.concat([described, describe_case(privileged), privileged[official]], axis=1)
 
 
 def _targets(tables: CohortTables, labels: list[str]) -> pd.DataFrame:

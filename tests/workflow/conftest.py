@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "mmpkd", "studies", "profiles", "envs")
-SMOKE = ("--configfile", "studies/smoke.yaml")
+SMOKE = ("--configfile=studies/smoke.yaml",)
 
 
 @dataclass

@@ -23,7 +23,7 @@ def test_the_paper_study_plans_on_the_folders_that_it_names(checkout):
     for cohort in overlay["cohorts"].values():
         for folder in (cohort["root"], *cohort.get("folders", {}).values()):
             (checkout.folder / folder).mkdir(parents=True)
-    jobs = checkout.planned("--configfile", "studies/paper.yaml", "all")
+    jobs = checkout.planned("--configfile=studies/paper.yaml", "all")
     assert "phantom" not in jobs
     assert jobs["train_student"] == 2 * 3 * 5
     assert jobs["preprocess"] == sum(cohort["shards"] for cohort in overlay["cohorts"].values())
@@ -31,7 +31,7 @@ def test_the_paper_study_plans_on_the_folders_that_it_names(checkout):
 
 
 def test_absent_data_are_named_before_anything_runs(checkout):
-    process = checkout.run("--dry-run", "--configfile", "studies/paper.yaml", "all")
+    process = checkout.run("--dry-run", "--configfile=studies/paper.yaml", "all")
     assert process.returncode != 0
     assert "cohorts.mimic_cxr.root: there is no folder data/mimic-cxr" in process.stdout
     assert "Building DAG" not in process.stdout
