@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -55,7 +56,9 @@ def load_encoder(config: Encoder) -> LoadedEncoder:
     """
     mend()  # parts of transformers import torchvision
     from transformers import AutoModel, AutoTokenizer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # of the loading of weights, which takes a moment
     place, local = _place(config)
     sha256 = _checked_hash(Path(place), config) if local else ""
     options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
@@ -83,7 +86,9 @@ def encode(encoder: LoadedEncoder, texts: list[str], device: torch.device | str 
     Returns:
         N x D float32.
     """
-    distinct, position = np.unique(np.asarray(texts, dtype=object).astype(str), return_inverse=True)
+    if not texts:
+        return np.zeros((0, encoder.dimensions), dtype=np.float32)
+    position, distinct = pd.factorize(np.asarray(texts, dtype=object))
     windows, owners = text_windows(encoder, list(distinct))
     model = encoder.model.to(device).eval()
     order = sorted(range(len(windows)), key=lambda index: len(windows[index]))

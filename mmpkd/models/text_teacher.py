@@ -37,7 +37,9 @@ def report_texts(records: pd.DataFrame, sections: list[str]) -> pd.Series:
     if unknown:
         known = [name for name in records.columns if not name.startswith("target_")]
         raise ValueError(f"teacher.sections: unknown {', '.join(unknown)}; the records have {', '.join(known)}")
-    texts = records[sections].fillna("").agg(" ".join, axis=1).str.strip()
+    texts = records[sections[0]].fillna("")
+    for name in sections[1:]:
+        texts = (texts + " " + records[name].fillna("")).str.strip()
     if set(sections) & set(READABLE):
         for name in STAND_INS:
             if name in records:

@@ -40,8 +40,8 @@ def table(
         "the students' targets, on the study's test split, which no patient shares with training. Other variants, "
         "named by model and the withheld columns that they read all the same: fitted on the official training records "
         "and judged on the official test set where the cohort has one, for comparison with published figures. "
-        "Difference: against the plain one-hot logistic regression that reads the same columns, on the same resamples. Where a "
-        "description differs in form between two kinds of lesion, the label of the kind is read off the form."
+        "Difference: against the plain one-hot logistic regression that reads the same columns, on the same resamples. "
+        "Where a description differs in form between two kinds of lesion, the label of the kind is read off the form."
     )
     return pd.DataFrame(rows, columns=COLUMNS), caption
 

@@ -13,6 +13,7 @@ test rows, so that the figures compare with published ones. The official sets sh
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from safetensors.numpy import save_file
 from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TabularTeacher, TextTeacher
 from mmpkd.files import atomic
+from mmpkd.logs import progress
 from mmpkd.models.encoder import encode, load_encoder
 from mmpkd.models.logistic import has_both_classes
-from mmpkd.models.tabular_teacher import fit_tabular_model
+from mmpkd.models.tabular_teacher import TabularModel, fit_tabular_model
 from mmpkd.models.text_teacher import FineTuned, FrozenHead, report_texts
 from mmpkd.privileged.metadata import fields_of
 
@@ -91,22 +93,27 @@ def fit_text(
     records, texts = _reset(records[texts != ""]), list(texts[texts != ""])
     targets, training = _learnable(records, labels)
     encoder = load_encoder(config.encoder)
+    rows = np.flatnonzero(training)
     if config.tuning == "frozen":
         embedding = encode(encoder, texts, device)
+        final = FrozenHead.fit(embedding[rows], targets[rows], config.penalty)
 
-        def fit_predict(rows: np.ndarray) -> tuple[FrozenHead, np.ndarray]:
-            model = FrozenHead.fit(embedding[rows], targets[rows], config.penalty)
-            return model, model.predict_logits(embedding)
-
-        final, logits, fold = _out_of_fold(fit_predict, records, training, config)
+        def fit_predict(fitted: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+            head = FrozenHead.fit(embedding[fitted], targets[fitted], config.penalty)
+            return head.predict_logits(embedding[held_out])
     else:
 
-        def fit_predict(rows: np.ndarray) -> tuple[FineTuned, np.ndarray]:
-            model = FineTuned.fit(encoder, [texts[row] for row in rows], targets[rows], config, config.seed, device)
-            return model, model.predict_logits(model.embed(texts))
+        def fit(fitted: np.ndarray) -> FineTuned:
+            read = [texts[row] for row in fitted]
+            return FineTuned.fit(encoder, read, targets[fitted], config, config.seed, device)
 
-        final, logits, fold = _out_of_fold(fit_predict, records, training, config)
+        def fit_predict(fitted: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+            model = fit(fitted)
+            return model.predict_logits(model.embed([texts[row] for row in held_out]))
+
+        final = fit(rows)
         embedding = final.embed(texts)
+    logits, fold = _out_of_fold(fit_predict, final.predict_logits(embedding), records, training, config)
     facts = {
         "config": config.model_dump(mode="json"),
         "labels": labels,
@@ -136,11 +143,14 @@ def fit_tabular(
     targets, training = _learnable(records, labels)
     fields = fields_of(records, config.exclude)
 
-    def fit_predict(rows: np.ndarray):
-        model = fit_tabular_model(config.model, records.iloc[rows], targets[rows], fields, config, config.seed)
-        return model, model.predict_logits(records)
+    def fit(rows: np.ndarray) -> TabularModel:
+        return fit_tabular_model(config.model, records.iloc[rows], targets[rows], fields, config, config.seed)
 
-    final, logits, fold = _out_of_fold(fit_predict, records, training, config)
+    def fit_predict(fitted: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+        return fit(fitted).predict_logits(records.iloc[held_out])
+
+    final = fit(np.flatnonzero(training))
+    logits, fold = _out_of_fold(fit_predict, final.predict_logits(records), records, training, config)
     log.info("%d terms stand in no training row", final.design.count_unknown(records))
     compared = _compare(records, config, labels, targets)
     predictions = pd.concat(
@@ -169,24 +179,30 @@ def patient_folds(patients: np.ndarray, folds: int, rng: np.random.Generator) ->
     return (rng.permutation(len(names)) % folds)[codes]
 
 
-def _out_of_fold(fit_predict, records: pd.DataFrame, training: np.ndarray, config):
-    """The model of all training rows, the logits N x L of every row, and the fold of every row.
+def _out_of_fold(
+    fit_predict: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    logits: np.ndarray,
+    records: pd.DataFrame,
+    training: np.ndarray,
+    config: TextTeacher | TabularTeacher,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Logits N x L with those of training rows made out of fold, and the fold N of every row.
 
-    `fit_predict(rows)` fits on these rows and returns a model and its logits of all rows.
+    `fit_predict(rows, held_out)` fits on `rows` and gives the logits of `held_out`; `logits` are those of the model of
+    all training rows, which in-sample targets keep.
     """
     rows = np.flatnonzero(training)
     fold = np.full(len(records), NOT_TRAINED_ON)
-    final, logits = fit_predict(rows)
     if config.targets == "in_sample":
         fold[rows] = 0
-        return final, logits, fold
+        return logits, fold
     patients = records["patient_id"].to_numpy(str)[rows]
     fold[rows] = patient_folds(patients, config.folds, np.random.default_rng(config.seed))
-    for number in range(config.folds):
-        held_out = fold == number
-        logits[held_out] = fit_predict(np.flatnonzero(training & ~held_out))[1][held_out]
-        log.info("fold %d of %d", number + 1, config.folds)
-    return final, logits, fold
+    logits = logits.copy()
+    for number in progress(range(config.folds), "folds", unit="fold"):
+        held_out = np.flatnonzero(fold == number)
+        logits[held_out] = fit_predict(np.flatnonzero(training & (fold != number)), held_out)
+    return logits, fold
 
 
 def _compare(
