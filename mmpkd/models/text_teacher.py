@@ -101,7 +101,7 @@ class FineTuned:
         device = torch.device(device)
         encoder = copy.copy(encoder)
         encoder.model = copy.deepcopy(encoder.model).to(device)
-        head = nn.Linear(encoder.dimensions, targets.shape[1])
+        head = nn.utils.skip_init(nn.Linear, encoder.dimensions, targets.shape[1])  # no draw from the global state
         learnt, constants = has_both_classes(targets), constant_logits(targets)
         with torch.no_grad():
             head.weight.copy_(torch.randn(head.weight.shape, generator=rng) * 0.02)

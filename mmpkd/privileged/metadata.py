@@ -23,7 +23,7 @@ APPLIES_TO = {"mass_shape": "mass", "mass_margins": "mass", "calc_type": "calc",
 BOOKKEEPING = ("record_id", "key", "patient_id", "study_id", "split", "official_set")
 ANSWERS = ("pathology",)  # the label under another name: no teacher ever sees it
 NONE = "NONE"
-# What `describe_case` derives from the other rows of a case.
+# What `describe_case` derives from the other rows of a case; who withholds a descriptor withholds `same_breast` too.
 DERIVED = ("lesions_in_image", "lesions_in_case", "breasts_in_case", "same_breast")
 
 

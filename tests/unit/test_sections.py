@@ -8,22 +8,17 @@ from hypothesis import strategies as st
 
 from mmpkd.privileged.sections import KNOWN_SECTIONS, SPELLINGS, normalize_header, split_sections
 
-REPORT = """                                 FINAL REPORT
- EXAMINATION:  CHEST (PA AND LAT)
- 
- INDICATION:  ___ year old woman with cough.
- 
- COMPARISON:  Chest radiograph from ___.
- 
- FINDINGS: 
- 
- The heart is enlarged.  No focal
- consolidation: none.
- 
- IMPRESSION: 
- 
- Cardiomegaly.
-"""
+REPORT = "\n \n".join(
+    [
+        "                                 FINAL REPORT\n EXAMINATION:  CHEST (PA AND LAT)",
+        " INDICATION:  ___ year old woman with cough.",
+        " COMPARISON:  Chest radiograph from ___.",
+        " FINDINGS: ",
+        " The heart is enlarged.  No focal\n consolidation: none.",
+        " IMPRESSION: ",
+        " Cardiomegaly.\n",
+    ]
+)
 
 
 def test_a_report_is_split_at_its_headers():
@@ -75,7 +70,9 @@ def test_an_empty_findings_header_is_a_title():
 
 
 def test_a_report_without_headers_is_whole():
-    assert split_sections(" FINAL REPORT\n The lungs are clear.\n") == {"full report": "FINAL REPORT The lungs are clear."}
+    assert split_sections(" FINAL REPORT\n The lungs are clear.\n") == {
+        "full report": "FINAL REPORT The lungs are clear."
+    }
     assert split_sections(" FINAL REPORT\n \n The lungs are clear.\n") == {
         "full report": "FINAL REPORT",
         "last_paragraph": "The lungs are clear.",
