@@ -1,6 +1,7 @@
 # Two commands do all the set-up: `make all` runs the study on phantom cohorts, `make test` passes the tests.
 
-CORES ?= 8
+# One job a core, eight at most.
+CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.

@@ -51,9 +51,9 @@ def code(rule_name, *modules):
     return sorted(os.path.relpath(path) for path in files)
 
 
-def plain(section):
-    """A section of the configuration as plain values, so that Snakemake sees when it changes."""
-    return section.model_dump(mode="json")
+def plain(section, *names, without=()):
+    """A section of the configuration, or the named keys of it, as plain values: Snakemake sees when they change."""
+    return section.model_dump(mode="json", include=set(names) or None, exclude=set(without) or None)
 
 
 def plain_domains():

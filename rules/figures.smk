@@ -104,7 +104,7 @@ rule figure_classification:
         runtime=30,
     params:
         phantoms=PHANTOMS,
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
     message:
         "Figure: classification"
@@ -140,7 +140,7 @@ rule figure_attention_examples:
     params:
         phantoms=PHANTOMS,
         withheld=WITHHELD,
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
         shards={name: shard_folders(name) for name in PICTURED},
     message:
@@ -169,7 +169,7 @@ rule figure_localization:
         runtime=30,
     params:
         phantoms=PHANTOMS,
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
     message:
         "Figure: localisation in the domain of training"
@@ -197,7 +197,7 @@ rule figure_cross_domain:
         runtime=30,
     params:
         phantoms=PHANTOMS,
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
     message:
         "Figure: gains across cohorts and domains"
@@ -225,7 +225,7 @@ rule figure_claims:
         runtime=30,
     params:
         phantoms=PHANTOMS,
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:
         "Figure: claims"
     script:

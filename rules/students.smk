@@ -20,7 +20,7 @@ rule backbone:
         gpu=STUDY.gpus,
     params:
         student=plain(STUDY.student),
-        training=plain(STUDY.training),
+        training=plain(STUDY.training, without=["epochs", "learning_rate"]),
         size=STUDY.imaging.size,
         device=STUDY.device,
     message:

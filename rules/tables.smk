@@ -51,7 +51,7 @@ rule table_teachers:
         runtime=30,
     params:
         domains=DOMAINS,
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "confidence", "resamples", "seed"),
     message:
         "Table: teachers"
     script:
@@ -78,7 +78,7 @@ rule table_classification:
         mem_mb=4000,
         runtime=30,
     params:
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:
         "Table: classification"
     script:
@@ -105,7 +105,7 @@ rule table_localization:
         mem_mb=4000,
         runtime=30,
     params:
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         homes=HOMES,
     message:
         "Table: localisation in the domain of training"
@@ -133,7 +133,7 @@ rule table_cross_domain:
         mem_mb=4000,
         runtime=30,
     params:
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         homes=HOMES,
         domain_of=STUDY.domain_of,
     message:
@@ -162,7 +162,7 @@ rule table_claims:
         mem_mb=4000,
         runtime=30,
     params:
-        evaluation=plain(STUDY.evaluation),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         claims={name: plain(claim) for name, claim in STUDY.claims.items()},
     message:
         "Table: claims"

@@ -7,9 +7,9 @@ privileged  record_id, key, patient_id, split, then the raw report or the raw me
 rejected    record, reason
 
 `path` and `mask_path` are relative to the cohort's image root. Boxes and polygons are in pixels of the original
-image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1). `polygon` is
-JSON: [[x, y], ...]. `key` names the images that a privileged record speaks of: a study_id or an image_id, as
-`key_name` says. `rows` and `columns` are <NA> where only the image's header knows them.
+image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1).
+`polygon` is JSON: [[x, y], ...]. `key` names the images that a privileged record speaks of: a study_id or an image_id,
+as `key_name` says. `rows` and `columns` are <NA> where only the image's header knows them.
 """
 
 import json

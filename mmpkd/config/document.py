@@ -10,8 +10,9 @@ from mmpkd.config.study import Study
 
 HEADER = """\
 # The default study. Made by `python -m mmpkd.config.document` from the models in mmpkd/config/, where each key is
-# described once; edit the values, or better: put the few that differ into an overlay such as studies/smoke.yaml and run
-# `snakemake --cores 8 all --configfile studies/smoke.yaml`. An entry of cohorts, domains, arms or claims is left out by null.
+# described once; edit the values, or better: put the few that differ into an overlay such as studies/smoke.yaml and
+# run `snakemake --cores 8 all --configfile studies/smoke.yaml`. null leaves out an entry of cohorts, domains, arms or
+# claims.
 """
 COMMENT_COLUMN = 48
 

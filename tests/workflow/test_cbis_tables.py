@@ -17,7 +17,7 @@ def test_the_default_teacher_beats_the_logistic_baseline_on_the_official_test_se
     table = pd.read_csv(checkout.folder / "results/cbis_tables/tables/teachers.csv")
     official = table[(table["label"] == "malignant") & (table["test_set"] == "official test set")]
     auroc = official.set_index(["subset", "variant"])["auroc"]
-    # A plain one-hot logistic regression reaches about 0.800 and 0.851; the baseline must do so before it may be beaten.
+    # A plain one-hot logistic regression reaches about 0.800 and 0.851: so must the baseline that is beaten.
     assert auroc["all", "logistic"] == pytest.approx(0.800, abs=0.006)
     assert auroc["all", "logistic + assessment"] == pytest.approx(0.851, abs=0.006)
     assert auroc["all", "mlp"] > auroc["all", "logistic"]

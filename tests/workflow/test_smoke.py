@@ -68,9 +68,9 @@ STUDENTS = {"train_student", "attention", "evaluate"}
 @pytest.mark.parametrize(
     ("change", "runs", "rests"),
     [
-        ("training={epochs: 3}", STUDENTS | {"backbone", "scores"}, {"phantom", "cohort", "preprocess", "teacher"}),
-        ("evaluation={centre_sigma: 0.3}", {"evaluate_controls", "scores"}, STUDENTS | {"attention_controls", "teacher"}),
-        ("evaluation={resamples: 300}", {"table_teachers"}, STUDENTS | {"scores", "teacher"}),
+        ("training={epochs: 3}", STUDENTS | {"scores"}, {"phantom", "cohort", "preprocess", "teacher", "backbone"}),
+        ("evaluation={centre_sigma: 0.3}", {"evaluate_controls", "scores"}, STUDENTS | {"attention_controls"}),
+        ("evaluation={resamples: 300}", {"table_teachers"}, STUDENTS | {"scores", "teacher", "table_claims"}),
         ("imaging={window: minmax}", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher", "backbone"}),
         ("claims={interaction: {title: Another title}}", {"table_claims", "figure_claims", "report"}, {"scores"}),
     ],
