@@ -44,6 +44,7 @@ class Workflow:
 
 def copy_repository(folder: Path) -> Workflow:
     """The parts of the repository that a study needs."""
+    folder.mkdir(parents=True)
     for name in PARTS:
         source = ROOT / name
         if source.is_dir():

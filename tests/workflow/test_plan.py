@@ -38,7 +38,7 @@ def test_absent_data_are_named_before_anything_runs(checkout):
 
 
 def test_a_mistake_in_the_configuration_is_one_clear_message(checkout):
-    process = checkout.run("--dry-run", "--config", "seeeds=[1]", "training={epochs: none}", "all")
+    process = checkout.run("all", "--dry-run", "--config", "seeeds=[1]", "training={epochs: none}")
     assert process.returncode != 0
     assert "seeeds: unknown key" in process.stdout
     assert "training.epochs: Input should be a valid integer" in process.stdout

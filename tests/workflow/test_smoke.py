@@ -76,14 +76,14 @@ STUDENTS = {"train_student", "attention", "evaluate"}
     ],
 )
 def test_a_changed_value_reruns_what_depends_on_it(smoke, change, runs, rests):
-    jobs = set(smoke.planned(*SMOKE, "--config", change, "--", "all"))
+    jobs = set(smoke.planned("all", *SMOKE, "--config", change))
     assert runs <= jobs
     assert not rests & jobs
 
 
 def test_a_changed_teacher_leaves_the_baseline_alone(smoke):
     change = "domains={cxr: {teacher: {penalty: 0.5}}}"
-    jobs = smoke.planned(*SMOKE, "--config", change, "--", "all")
+    jobs = smoke.planned("all", *SMOKE, "--config", change)
     assert jobs["teacher"] == 1
     assert jobs["train_student"] == 2 * 2, "two seeds of the arms mmpkd and shuffled in one domain"
     assert "backbone" not in jobs
@@ -91,8 +91,8 @@ def test_a_changed_teacher_leaves_the_baseline_alone(smoke):
 
 def test_a_changed_arm_and_a_further_seed_rerun_no_other(smoke):
     change = "arms={shuffled: {temperature: 2.0}}"
-    assert smoke.planned(*SMOKE, "--config", change, "--", "all")["train_student"] == 2 * 2
-    assert smoke.planned(*SMOKE, "--config", "seeds=[0, 1, 2]", "--", "all")["train_student"] == 2 * 3
+    assert smoke.planned("all", *SMOKE, "--config", change)["train_student"] == 2 * 2
+    assert smoke.planned("all", *SMOKE, "--config", "seeds=[0, 1, 2]")["train_student"] == 2 * 3
 
 
 @pytest.mark.parametrize(
