@@ -15,7 +15,7 @@ class Phantom(Section):
 
     patients: int = Field(ge=4, description="patients to draw; each has one or more studies or views")
     seed: int = Field(ge=0, description="seed of the tree; cohorts of one study need different seeds")
-    label_noise: Share = Field(0.4, description="how readily a report misses or hedges a mild finding (0: never)")
+    label_noise: Share = Field(0.3, description="how readily a report misses or hedges a mild finding (0: never)")
     marker: Share = Field(0.0, description="share of positive training images that bear a confounding marker (0: off)")
 
 

@@ -108,7 +108,7 @@ def draw_study(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy, b
         persists = rng.random() < 0.5 or label == "Cardiomegaly"  # a heart does not shrink again
         known = before.findings.get(label) if before is not None else None
         if known is not None and persists:
-            findings[label] = replace(known, severity=float(np.clip(known.severity + drift, 0.15, 1)))
+            findings[label] = replace(known, severity=float(np.clip(known.severity + drift, 0.3, 1)))
         elif known is None and present:
             findings[label] = fresh
     devices = dict.fromkeys(("tube", "leads"), hospital.devices)
@@ -131,7 +131,7 @@ def _draw_finding(rng: np.random.Generator, label: str) -> Finding:
     side = "left" if rng.random() < 0.5 else "right"
     zone = str(rng.choice(["upper", "middle", "lower"], p=[0.4, 0.25, 0.35]))
     seed = int(rng.integers(2**31))  # of the lesion's outline: a lesion that persists keeps its form
-    severity = float(0.15 + 0.85 * rng.beta(1.2, 1.2))
+    severity = float(0.3 + 0.7 * rng.beta(1.2, 1.2))
     return Finding(label, severity, "" if label == "Cardiomegaly" else side, zone, seed)
 
 
