@@ -17,12 +17,15 @@ use_threads(snakemake.threads)
 device, params = resolve_device(snakemake.params.device), snakemake.params
 config = Student.model_validate(params.student)
 folders = sorted({Path(file).parent for file in snakemake.input.cohorts})
-tables = {folder.name: read_tables(folder) for folder in folders}
+images = {
+    folder.name: labelled_images(
+        read_tables(folder), ImageStore([Path(shard) for shard in params.shards[folder.name]]), "test", []
+    )
+    for folder in folders
+}
 for file in map(Path, snakemake.output):
     cohort, seed, control = file.stem, int(file.parent.name.removeprefix("seed")), file.parent.parent.name
     student = create(config, params.size, ["none"], seed)
     if control == "pretrained":
         load_backbone(student, snakemake.input.backbone)
-    store = ImageStore([Path(folder) for folder in params.shards[cohort]])
-    images = labelled_images(tables[cohort], store, "test", [])
-    write_npz(export_maps(student, images, params.methods, params.batch_size, device), file)
+    write_npz(export_maps(student, images[cohort], params.methods, params.batch_size, device), file)

@@ -32,7 +32,7 @@ CHEXPERT_LABELS = (
     "Pneumonia",
     "Pneumothorax",
     "Support Devices",
-)
+)  # in the order of the columns of mimic-cxr-2.0.0-chexpert.csv.gz
 UNCERTAIN: dict[str, str] = {
     label: "ones" if label in ("Atelectasis", "Edema", "Pleural Effusion") else "zeros" for label in CHEXPERT_LABELS
 }

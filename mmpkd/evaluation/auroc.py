@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from mmpkd.auroc import auroc
-
 CHUNK_ELEMENTS = 4_000_000  # of the matrix resamples x rows that is held at once
-
-__all__ = ["auroc", "bootstrap_auroc"]
 
 
 def bootstrap_auroc(

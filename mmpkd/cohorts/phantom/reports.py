@@ -12,25 +12,9 @@ from textwrap import wrap
 
 import numpy as np
 
+from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
 from mmpkd.cohorts.phantom.chest import LABELS, Anatomy, Study
 from mmpkd.cohorts.phantom.chest_findings import Finding
-
-CHEXPERT_LABELS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Enlarged Cardiomediastinum",
-    "Fracture",
-    "Lung Lesion",
-    "Lung Opacity",
-    "No Finding",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Pneumonia",
-    "Pneumothorax",
-    "Support Devices",
-)  # in the order of the columns of mimic-cxr-2.0.0-chexpert.csv.gz
 
 SIZES = (
     ("small", "mild", "minor", "minimal", "slight"),
