@@ -117,8 +117,10 @@ rule figure_attention_examples:
         **evaluation_inputs(),
         scores=result("evaluation/scores.parquet"),
         maps=[
-            result(f"attention/{d}/{a}/seed{k}/{STUDY.domains[d].training}.npz")
+            result(f"attention/{d}/{a}/seed{k}/{c}.npz")
             for d in DOMAINS
+            for c in (STUDY.domains[d].training, *STUDY.domains[d].cohorts)
+            if c in PICTURED
             for a in ("baseline", "mmpkd")
             for k in STUDY.seeds
         ],

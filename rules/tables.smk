@@ -24,6 +24,7 @@ rule table_cohorts:
     params:
         folders={name: result(f"cohorts/{name}") for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
+        labels={name: STUDY.domains[STUDY.domain_of[name]].labels for name in COHORTS},
     message:
         "Table: cohorts"
     script:

@@ -15,14 +15,15 @@ from mmpkd.plotting.style import save
 log_to(snakemake.log[0])
 params = snakemake.params
 evaluation = Evaluation.model_validate(params.evaluation)
-shards = {facts["training"]: params.shards[facts["training"]] for facts in params.domains.values()}
-folders = {cohort: [Path(folder) for folder in paths] for cohort, paths in shards.items()}
+chosen = select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains)
+folders = {cohort: [Path(folder) for folder in params.shards[cohort]] for cohort in chosen["cohort"].unique()}
 attention = defaultdict(list)
 for file in map(Path, snakemake.input.maps):
     domain, arm = file.parts[-4:-2]
-    attention[domain, arm].append(read_npz(file))
+    if file.stem in folders:
+        attention[domain, arm, file.stem].append(read_npz(file))
 examples = assemble(
-    select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains),
+    chosen,
     {cohort: ImageStore(paths) for cohort, paths in folders.items()},
     {cohort: roi_masks(paths) for cohort, paths in folders.items()},
     attention,

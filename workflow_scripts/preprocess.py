@@ -3,15 +3,17 @@
 from pathlib import Path
 
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.config.imaging import Imaging
-from mmpkd.imaging.store import write_shard
+from mmpkd.config.imaging import Breast, Imaging
+from mmpkd.imaging.shards import write_shard
 from mmpkd.logs import log_to
 
 log_to(snakemake.log[0])
+breast = snakemake.params.breast
 write_shard(
     tables=read_tables(Path(snakemake.input.cohort[0]).parent),
     imaging=Imaging.model_validate(snakemake.params.imaging),
     shard=int(snakemake.wildcards.shard),
     shards=snakemake.params.shards,
     folder=Path(snakemake.output.pixels).parent,
+    breast=None if breast is None else Breast.model_validate(breast),
 )

@@ -14,4 +14,4 @@ set_aside = {
     for name, folders in snakemake.params.shards.items()
     if folders
 }
-write(*table(cohorts, set_aside), *snakemake.output)
+write(*table(cohorts, set_aside, snakemake.params.labels), *snakemake.output)

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
 # The folder of a mammogram; with a number at its end, that of a lesion.
 FOLDER = r"(?:^|/)((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?)/"
+EXPORTED = r"(?:^|/)(jpeg/[^/]+/[^/]+\.jpe?g)$"  # a file of the JPEG export, from its `jpeg` folder on
+PICTURES = (".jpg", ".jpeg")
+BETWEEN = 0.01  # share of a mask's pixels that JPEG compression leaves between black and white, at most
 NEAR = 0.05  # relative difference of a side, below which a mask's size is still that of its mammogram
-UNREADABLE = (InvalidDicomError, OSError, ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError)
+UNREADABLE = (
+    *(InvalidDicomError, OSError, ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError),
+    Image.DecompressionBombError,
+)
 
 
 class NotFoundError(ValueError):
@@ -35,23 +42,44 @@ def files_by_folder(listing: Iterable[str]) -> dict[str, list[str]]:
     return {str(name): sorted(files) for name, files in paths.groupby(folder)}
 
 
+def exported_files(contents: pd.DataFrame, listing: Iterable[str]) -> dict[str, list[str]]:
+    """What `files_by_folder` returns, for the JPEG export, which has folders of series alone.
+
+    Args:
+        contents: dicom_info.csv: `patientid` is the name that a mammogram's or lesion's folder has in the DICOM
+            download, `image_path` the picture, below whatever folder the export was made in.
+        listing: the pictures on the disk, `jpeg/<series UID>/<name>.jpg`; others that `contents` names are left out.
+    """
+    paths = contents["image_path"].str.extract(EXPORTED, expand=False)
+    there = paths.isin(set(listing))
+    return {str(name): sorted(set(files)) for name, files in paths[there].groupby(contents.loc[there, "patientid"])}
+
+
 def choose_mammogram(files: list[str], quoted: str) -> str:
-    """The full mammogram among the files of its folder: the only one, the quoted one, or the one so called.
+    """The full mammogram among the files of its folder.
+
+    It is the only file; else the one that the table quotes, the only one of the quoted series (its file may have
+    another name on the disk), or the only one that is called a full mammogram, in that order.
 
     Raises:
         NotFoundError: if there is none, or if several could be it.
     """
     if not files:
         raise NotFoundError("mammogram is missing")
-    if len(files) == 1 or quoted in files:
-        return quoted if quoted in files else files[0]
-    so_called = [file for file in files if "full mammogram" in file.lower()]
-    if len(so_called) != 1:
-        raise NotFoundError(f"{len(files)} images in the mammogram's folder, and none of them stands out")
-    return so_called[0]
+    series = quoted.rpartition("/")[0] + "/"
+    candidates = (
+        files,
+        [file for file in files if file.endswith(quoted)],
+        [file for file in files if series in file],
+        [file for file in files if "full mammogram" in file.lower()],
+    )
+    for alike in candidates:
+        if len(alike) == 1:
+            return alike[0]
+    raise NotFoundError(f"{len(files)} images in the mammogram's folder, and none of them stands out")
 
 
-def choose_mask(root: Path, files: list[str], mammogram: Header) -> str:
+def choose_mask(root: Path, files: list[str], mammogram: Header | None) -> str:
     """The mask among a lesion's files, told from the crop by content, never by name.
 
     A mask takes 8 bits a pixel and has the size of its mammogram. If exactly one file is like that, and no other has
@@ -61,16 +89,18 @@ def choose_mask(root: Path, files: list[str], mammogram: Header) -> str:
     Args:
         root: folder that `files` start from.
         files: the lesion's images.
-        mammogram: the header of the mammogram.
+        mammogram: the header of the mammogram; None, in a survey, takes the first file and opens none.
 
     Raises:
         NotFoundError: if no file is a mask.
     """
     if not files:
         raise NotFoundError("lesion has no image files")
+    if mammogram is None:
+        return files[0]
     headers = {file: header for file in files if (header := try_header(root / file)) is not None}
     if not headers:
-        raise NotFoundError("none of the lesion's files is a readable DICOM image")
+        raise NotFoundError("none of the lesion's files is a readable image")
     as_large = [file for file, header in headers.items() if _near(header, mammogram)]
     if len(as_large) == 1 and headers[as_large[0]].bits == 8:
         return as_large[0]
@@ -81,8 +111,11 @@ def choose_mask(root: Path, files: list[str], mammogram: Header) -> str:
 
 
 def try_header(path: Path) -> Header | None:
-    """The header of a DICOM image, None if it cannot be read."""
+    """The header of a DICOM or JPEG image, None if it cannot be read."""
     try:
+        if path.suffix.lower() in PICTURES:
+            with Image.open(path) as picture:
+                return Header(picture.height, picture.width, 8)
         data = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "BitsAllocated"])
         return Header(int(data.Rows), int(data.Columns), int(data.BitsAllocated))
     except UNREADABLE:
@@ -99,10 +132,18 @@ def _same_shape(header: Header, mammogram: Header) -> bool:
 
 
 def _is_binary(path: Path) -> bool:
-    """Whether an image has exactly two values."""
+    """Whether an image has exactly two values; in a JPEG file, hardly any but black and white."""
     try:
+        if path.suffix.lower() in PICTURES:
+            with Image.open(path) as picture:
+                return _is_black_and_white(np.asarray(picture.convert("L")))
         pixels = dcmread(path).pixel_array
     except UNREADABLE:
         return False
     low, high = pixels.min(), pixels.max()
     return bool(low < high and np.all((pixels == low) | (pixels == high)))
+
+
+def _is_black_and_white(pixels: np.ndarray) -> bool:
+    black, white = (pixels < 64).mean(), (pixels > 191).mean()
+    return bool(black > 0 and white > 0 and black + white >= 1 - BETWEEN)

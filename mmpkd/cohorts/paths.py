@@ -1,12 +1,18 @@
 """Downloaded files: what lies below a root, and tables read with errors that name the file and the cure."""
 
 import gzip
+import logging
 import os
 import zlib
 from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pandas as pd
+
+READERS = 8  # folders that are read at a time
+
+log = logging.getLogger("mmpkd.paths")
 
 
 class PathError(ValueError):
@@ -20,39 +26,144 @@ class TableFileError(ValueError):
 def relative_below(root: Path, text: str) -> str:
     """The path `text`, as written in a table, relative to `root` and with forward slashes.
 
-    It need not exist.
+    It need not exist. `relative_below_all` does the same for a column.
 
     Raises:
-        PathError: if it is empty or absolute, climbs with `..`, or leaves `root` through a symbolic link.
+        PathError: if it is empty or absolute, climbs with `..`, or leaves `root` through a symbolic link. The message
+            does not repeat it, for it may hold an identifier.
     """
+    path = _relative(text)
+    if not path:
+        raise PathError("not a path below the root: empty, absolute, or with '..'")
+    if not _is_below(os.path.realpath(root), os.path.realpath(os.path.join(root, path))):
+        raise PathError("the path leaves the root through a symbolic link")
+    return path
+
+
+def relative_below_all(root: Path, texts: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """`relative_below` for a column: each folder on the way is read once, however many rows name it.
+
+    Returns:
+        The relative paths, "" where one is refused, and the mask of the refused ones, both with the index of `texts`.
+    """
+    links = _Links(str(root))
+    relative = {text: _relative(text) for text in set(texts)}
+    refused = {text for text, path in relative.items() if not path or links.lead_outside(path)}
+    mask = texts.isin(refused)
+    return texts.map(relative).astype("str").mask(mask, ""), mask
+
+
+def _relative(text: str) -> str:
+    """The path in one spelling; "" for one that is empty, absolute, or climbs, whatever is on the disk."""
     cleaned = text.strip().replace("\\", "/")
-    path = PurePosixPath(cleaned)
-    if not cleaned or path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
-        raise PathError(f"{text!r} is not a path below the root; absolute paths and '..' are refused")
-    if not (root / path).resolve().is_relative_to(root.resolve()):
-        raise PathError(f"{text!r} leaves the root through a symbolic link")
-    return str(path)
+    parts = [part for part in cleaned.split("/") if part not in ("", ".")]
+    if not parts or cleaned.startswith("/") or parts[0].endswith(":") or ".." in parts or "\0" in cleaned:
+        return ""
+    return "/".join(parts)
+
+
+def _is_below(real_root: str, real_path: str) -> bool:
+    return real_path.startswith(real_root.rstrip("/") + "/")
+
+
+class _Links:
+    """The symbolic links below a root, found by reading each folder once."""
+
+    def __init__(self, root: str) -> None:
+        self._root, self._real_root = root, os.path.realpath(root)
+        self._names: dict[str, frozenset[str] | None] = {}  # of the links in a folder, None where it cannot be told
+        self._passed: dict[str, bool] = {}  # whether the way to a folder may pass a link
+
+    def lead_outside(self, path: str) -> bool:
+        """Whether `path` ends outside the root. Without a link on its way it cannot."""
+        folder, _, name = path.rpartition("/")
+        if folder not in self._passed:
+            self._passed[folder] = self._passes(folder)
+        if not self._passed[folder] and not self._may_link(folder, name):
+            return False
+        return not _is_below(self._real_root, os.path.realpath(os.path.join(self._root, path)))
+
+    def _passes(self, folder: str) -> bool:
+        way = ""
+        for name in folder.split("/") if folder else []:
+            if self._may_link(way, name):
+                return True
+            way = f"{way}/{name}" if way else name
+        return False
+
+    def _may_link(self, folder: str, name: str) -> bool:
+        if folder not in self._names:
+            self._names[folder] = self._read(os.path.join(self._root, folder))
+        links = self._names[folder]
+        return links is None or name in links
+
+    @staticmethod
+    def _read(folder: str) -> frozenset[str] | None:
+        try:
+            with os.scandir(folder) as entries:
+                return frozenset(entry.name for entry in entries if entry.is_symlink())
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except OSError:
+            return None
 
 
 def list_files(root: Path, suffixes: tuple[str, ...]) -> list[str]:
     """Every file below `root` whose name ends in one of `suffixes` (lower case), sorted, relative to `root`.
 
-    Each folder is read once, which is faster than asking for each file of a long table. Linked folders are not
-    followed, and a linked file counts only if it stays below `root`.
+    Each folder is read once, which is faster than asking for each file of a long table, and several are read at a
+    time, which hides the latency of a disk in the network. Linked folders are not followed, and a linked file counts
+    only if it stays below `root`. What is left out, and folders that cannot be read, are counted in the log.
     """
-    found = []
-    base = str(root)
-    resolved = root.resolve()
-    for folder, _, names in os.walk(base):
-        below = os.path.relpath(folder, base)
-        prefix = "" if below == "." else Path(below).as_posix() + "/"
-        for name in names:
-            if not name.lower().endswith(suffixes):
-                continue
-            file = Path(folder, name)
-            if not file.is_symlink() or file.resolve().is_relative_to(resolved):
-                found.append(prefix + name)
-    return sorted(found)
+    listing = _Listing(str(root), suffixes)
+    waiting = [""]
+    with ThreadPoolExecutor(READERS) as pool:
+        while waiting:  # one level of the tree after the other
+            size = -(-len(waiting) // (4 * READERS))
+            parts = (waiting[first : first + size] for first in range(0, len(waiting), size))
+            waiting = [folder for folders in pool.map(listing.read, parts) for folder in folders]
+    if listing.unreadable or listing.outside:
+        log.warning(
+            "%d folders cannot be read and %d links leave the root: what is in them counts as missing",
+            listing.unreadable,
+            listing.outside,
+        )
+    return sorted(listing.files)
+
+
+class _Listing:
+    """Collects the files below a root. Paths are strings: an object for each of 400,000 files would take most time."""
+
+    def __init__(self, root: str, suffixes: tuple[str, ...]) -> None:
+        self._root, self._real_root, self._suffixes = root, os.path.realpath(root), suffixes
+        self.files: list[str] = []
+        self.unreadable = 0
+        self.outside = 0
+
+    def read(self, folders: list[str]) -> list[str]:
+        """Notes the files in `folders`, relative to the root ("" is the root), and returns the folders in them."""
+        return [below for folder in folders for below in self._read_one(folder)]
+
+    def _read_one(self, folder: str) -> list[str]:
+        prefix = f"{folder}/" if folder else ""
+        below = []
+        try:
+            with os.scandir(os.path.join(self._root, folder)) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        below.append(prefix + entry.name)
+                    elif entry.name.lower().endswith(self._suffixes) and self._counts(entry):
+                        self.files.append(prefix + entry.name)
+        except OSError:
+            self.unreadable += 1
+        return below
+
+    def _counts(self, entry: os.DirEntry) -> bool:
+        if not entry.is_symlink():
+            return True
+        inside = _is_below(self._real_root, os.path.realpath(entry.path))
+        self.outside += not inside
+        return inside and os.path.isfile(entry.path)  # a broken or endless link is none
 
 
 def require_folder(folder: Path, source: str) -> Path:

@@ -8,8 +8,9 @@ rejected    record, reason
 
 `path` and `mask_path` are relative to the cohort's image root. Boxes and polygons are in pixels of the original
 image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1).
-`polygon` is JSON: [[x, y], ...]. `key` names the images that a privileged record speaks of: a study_id or an image_id,
-as `key_name` says. `rows` and `columns` are <NA> where only the image's header knows them.
+`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rle`. `key` names the
+images that a privileged record speaks of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA>
+where only the image's header knows them.
 """
 
 import json
@@ -19,10 +20,11 @@ from typing import Literal
 
 import pandas as pd
 
+from mmpkd.cohorts.membership import is_among
 from mmpkd.files import write_csv, write_json, write_parquet
 
 SPLITS = ("train", "validate", "test")
-ROI_KINDS = ("box", "polygon", "mask")
+ROI_KINDS = ("box", "polygon", "mask", "rle")
 IMAGE_COLUMNS = {
     "image_id": "str",
     "patient_id": "str",
@@ -137,7 +139,7 @@ def _conform(table: pd.DataFrame, columns: dict[str, str], name: str, key: str |
 
 
 def _among(table: pd.DataFrame, name: str, column: str, allowed) -> None:
-    wrong = ~table[column].isin(allowed)
+    wrong = ~is_among(table[column], allowed)
     if wrong.any():
         raise TableError(
             f"{name}: {int(wrong.sum())} values of {column} are not allowed, first in row {wrong.idxmax()}"

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from mmpkd.config.base import Section
 from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.config.imaging import Imaging
+from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.students import Arm, Student, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
 
@@ -38,6 +38,7 @@ class Domain(Section):
     cohorts: list[str] = Field([], description="further cohorts of this modality, for evaluation alone")
     labels: list[str] = Field(min_length=1, description="what students and teacher predict")
     teacher: Teacher = Field(description="the privileged teacher")
+    breast: Breast | None = Field(None, description="mammograms: crop, side of the chest wall, removal of labels")
 
 
 class Study(Section):

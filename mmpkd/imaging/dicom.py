@@ -2,20 +2,33 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder
-from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    JPEG2000,
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+)
 
 from mmpkd.imaging.display import (
+    Display,
     GreyValues,
+    Shading,
     UnreadableImage,
     linear_exact_window,
     linear_window,
@@ -23,7 +36,9 @@ from mmpkd.imaging.display import (
     to_display,
 )
 
-__all__ = ["UnreadableImage", "read_header", "read_image", "read_mask"]
+__all__ = ["UnreadableImage", "read_display", "read_header", "read_image", "read_mask"]
+
+View = int | str
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 MOST_PIXELS = 400_000_000
@@ -31,6 +46,9 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WINDOW_FUNCTIONS = {"LINEAR": linear_window, "LINEAR_EXACT": linear_exact_window, "SIGMOID": sigmoid_window}
+FASTEST = {JPEG2000Lossless: "pylibjpeg", JPEG2000: "pylibjpeg"}  # the decoder to try first, where it matters
+OWN_PRECISION = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes}
+WORDS = (np.dtype("uint8"), np.dtype("<u2"), np.dtype(">u2"))
 WHITE_IS_ZERO = 0  # TIFF's photometric interpretation, tag 262
 TIFF_PHOTOMETRIC = 262
 
@@ -39,31 +57,39 @@ TIFF_PHOTOMETRIC = 262
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
-def read_image(path: str | Path, window: str) -> np.ndarray:
-    """Reads one radiograph in displayed polarity, bright where tissue is dense: float32 rows x columns of 0..1.
+def read_display(path: str | Path, window: str, view: View = 0) -> Display:
+    """Reads one radiograph in displayed polarity, bright where tissue is dense, as rows x columns of 0..1.
 
     Stored values go through the modality LUT or rescale, the window, and the inversion that MONOCHROME1 or the
     presentation LUT shape INVERSE asks for. Colour becomes luma. Overlays are not drawn. Padding is shown 0.
 
     Args:
         path: PNG, JPEG or TIFF by its suffix, else DICOM, with or without preamble.
-        window: "dicom" (the file's VOI LUT, else its first window, else percentiles), "minmax" or "percentile"
-            (0.5th to 99.5th).
+        window: "dicom" (the file's VOI LUT, else its window, else percentiles), "minmax", "percentile" (0.5th to
+            99.5th), or "mimic_jpg" (the full range of the stored numbers to 8 bits, inverted where MONOCHROME1,
+            histogram equalised).
+        view: "dicom" where a file has several views: which, by its number from 0 on (VOI LUTs before windows) or by
+            its explanation; a file that has it not is shown by its first.
 
     Raises:
         UnreadableImage: no such file, no image in it, no decoder can read it, several frames, more than 400 million
             pixels, or a constant image. For a failed decoding, the reason of every decoder that was tried.
         ValueError: unknown window.
     """
-    return to_display(_read_grey(Path(path)), window)
+    return _displayed(Path(path), window, view)
+
+
+def read_image(path: str | Path, window: str, view: View = 0) -> np.ndarray:
+    """All of what `read_display` reads at once: float32 rows x columns."""
+    return read_display(path, window, view)[:]
 
 
 def read_mask(path: str | Path) -> np.ndarray:
     """Reads a mask, DICOM or picture: bool rows x columns, true above the middle between its two grey values.
 
-    Raises UnreadableImage as `read_image` does; a mask that marks nothing or everything is a constant image.
+    Raises UnreadableImage as `read_display` does; a mask that marks nothing or everything is a constant image.
     """
-    return to_display(_read_grey(Path(path)), "minmax") > 0.5
+    return read_display(path, "minmax")[:] > 0.5
 
 
 def read_header(path: str | Path) -> tuple[int, int]:
@@ -79,15 +105,17 @@ def read_header(path: str | Path) -> tuple[int, int]:
     return rows, columns
 
 
-def _read_grey(path: Path) -> GreyValues:
+def _displayed(path: Path, window: str, view: View) -> Display:
     if path.suffix.lower() in PICTURES:
         with _reasons_for_failure(path):
-            return _picture(path)
-    with _reasons_for_failure(path):
-        dataset = _read_dataset(path)
-        syntax = _transfer_syntax(dataset)
-    with _reasons_for_failure(path, syntax.name):
-        return _grey_values(dataset, syntax)
+            grey = _picture(path)
+    else:
+        with _reasons_for_failure(path):
+            dataset = _read_dataset(path)
+            syntax = _transfer_syntax(dataset)
+        with _reasons_for_failure(path, syntax.name):
+            grey = _grey_values(dataset, syntax, window, view)
+    return to_display(grey, window)
 
 
 @contextmanager
@@ -144,7 +172,7 @@ def _rows_and_columns(dataset: Dataset) -> tuple[int, int]:
     return rows, columns
 
 
-def _grey_values(dataset: Dataset, syntax: UID) -> GreyValues:
+def _grey_values(dataset: Dataset, syntax: UID, window: str, view: View) -> GreyValues:
     rows, columns = _rows_and_columns(dataset)
     _refuse_huge(rows, columns)
     if not any(dataset.get(keyword) is not None for keyword in PIXELS):
@@ -152,27 +180,72 @@ def _grey_values(dataset: Dataset, syntax: UID) -> GreyValues:
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise UnreadableImage(f"{frames} frames where one is wanted")
-    # The decoder tries every installed plugin and, if all fail, raises with the reason of each. It ignores bits above
-    # BitsStored, where old files keep overlays.
-    stored, properties = get_decoder(syntax).as_array(dataset, index=0)
-    photometric = properties["photometric_interpretation"]
+    stored, photometric = _decoded(dataset, syntax)
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
     if stored.ndim == 3:
         return GreyValues(stored[..., :3].astype(np.float32) @ LUMA)
-    return GreyValues(
-        values=_after_modality_lut(stored, dataset),
-        valid=_not_padding(stored, dataset),
-        # DX asks MONOCHROME1 to come with INVERSE: together they invert once.
-        inverted=photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE",
-        window=_own_window(dataset),
-    )
+    pixels, numbers = _words(stored, dataset, syntax)
+    if window == "mimic_jpg":  # its makers saw the stored numbers and MONOCHROME1, and nothing else
+        return _grey(pixels, numbers.astype(np.float32), photometric == "MONOCHROME1")
+    values = _after_modality_lut(numbers, dataset)
+    values[_padding(numbers, stored.dtype, dataset)] = np.nan
+    # DX asks MONOCHROME1 to come with INVERSE: together they invert once.
+    inverted = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
+    own, note = _own_window(dataset, view) if window == "dicom" else (None, "")
+    return _grey(pixels, values, inverted, own, note)
 
 
-def _after_modality_lut(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _grey(pixels: np.ndarray | None, values: np.ndarray, *polarity_and_window: Any) -> GreyValues:
+    """Grey values: `values` one a pixel, or one a word of `pixels`."""
+    return GreyValues(*((values, None) if pixels is None else (pixels, values)), *polarity_and_window)
+
+
+def _decoded(dataset: Dataset, syntax: UID) -> tuple[np.ndarray, str]:
+    """The stored pixels, from the first decoder that can read them, and their photometric interpretation.
+
+    Grey pixels may be a view of the file's bytes, and bits above BitsStored are still in them. Raises UnreadableImage
+    with the reason of each decoder.
+    """
+    decoder = get_decoder(syntax)
+    grey = dataset.get("SamplesPerPixel", 1) == 1 and dataset.get("PhotometricInterpretation") != "PALETTE COLOR"
+    options = {"index": 0, "view_only": True, "correct_unused_bits": False} if grey else {"index": 0}
+    if not syntax.is_encapsulated:
+        stored, properties = decoder.as_array(dataset, **options)
+        return stored, properties["photometric_interpretation"]
+    reasons = []
+    for name in sorted(decoder.available_plugins, key=lambda name: name != FASTEST.get(syntax)):
+        try:
+            stored, properties = decoder.as_array(dataset, decoding_plugin=name, **options)
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise every kind; what each says is reported
+            reasons.append(f"{name}: {str(error).rpartition(f'{name}: ')[2]}")
+        else:
+            return stored, properties["photometric_interpretation"]
+    raise UnreadableImage(" ".join("; ".join(reasons).split()) or "no decoder is installed for it")
+
+
+def _words(stored: np.ndarray, dataset: Dataset, syntax: UID) -> tuple[np.ndarray | None, np.ndarray]:
+    """Pixels of 8 or 16 bits as unsigned words, and the number that each word stands for; others as None and numbers.
+
+    Bits above BitsStored are no part of the number: old files keep overlays there. Codecs that state a precision of
+    their own leave no such bits.
+    """
+    kind, bits = stored.dtype.kind, 8 * stored.dtype.itemsize
+    if kind not in "iu" or bits > 16:
+        return None, stored
+    used = bits if syntax in OWN_PRECISION else min(int(dataset.get("BitsStored") or bits), bits)
+    numbers = np.arange(1 << bits) & ((1 << used) - 1)
+    if kind == "i":
+        numbers -= (numbers >> (used - 1)) << used
+    return stored.view(stored.dtype.str.replace("i", "u")), numbers
+
+
+def _after_modality_lut(numbers: np.ndarray, dataset: Dataset) -> np.ndarray:
     if dataset.get("ModalityLUTSequence"):
-        return apply_modality_lut(stored, dataset).astype(np.float32)
-    values = stored.astype(np.float32)
+        return apply_modality_lut(numbers, dataset).astype(np.float32)
+    values = numbers.astype(np.float32)
     slope, intercept = _first(dataset, "RescaleSlope"), _first(dataset, "RescaleIntercept")
     if slope:
         values *= np.float32(slope)
@@ -181,14 +254,14 @@ def _after_modality_lut(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     return values
 
 
-def _not_padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
-    """False from PixelPaddingValue to PixelPaddingRangeLimit; both are stored values."""
+def _padding(numbers: np.ndarray, dtype: np.dtype, dataset: Dataset) -> np.ndarray:
+    """True from PixelPaddingValue to PixelPaddingRangeLimit; both are stored numbers."""
     value = _first(dataset, "PixelPaddingValue")
     if value is None:
-        return None
+        return np.zeros(numbers.shape, dtype=bool)
     limit = _first(dataset, "PixelPaddingRangeLimit")
-    low, high = sorted(_as_stored(number, stored.dtype) for number in (value, value if limit is None else limit))
-    return (stored < low) | (stored > high)
+    low, high = sorted(_as_stored(number, dtype) for number in (value, value if limit is None else limit))
+    return (numbers >= low) & (numbers <= high)
 
 
 def _as_stored(number: float, dtype: np.dtype) -> float:
@@ -200,30 +273,70 @@ def _as_stored(number: float, dtype: np.dtype) -> float:
     return number - (1 << bits) if dtype.kind == "i" and number >> (bits - 1) else number
 
 
-def _own_window(dataset: Dataset) -> Callable[[np.ndarray], np.ndarray] | None:
-    """The file's first VOI LUT, else its first window, else None."""
-    if dataset.get("VOILUTSequence"):
-        return partial(_voi_lut, dataset=dataset)
-    centre, width = _first(dataset, "WindowCenter"), _first(dataset, "WindowWidth")
+def _own_window(dataset: Dataset, view: View) -> tuple[Shading | None, str]:
+    """The wanted one of the file's views, its VOI LUTs first and then its windows, and why it is another if it is.
+
+    A view is wanted by its number or by its explanation. A file without it is shown by its first.
+    """
+    luts = dataset.get("VOILUTSequence") or []
+    views = [partial(_voi_lut, dataset=dataset, index=index) for index in range(len(luts))]
+    names = [str(item.get("LUTExplanation") or "") for item in luts]
+    centres, widths, explanations = (
+        _all(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation")
+    )
+    pairs = list(zip(centres, widths, strict=False))
+    views += [_window(dataset, centre, width) for centre, width in pairs]
+    names += [str(name) for name in (explanations + [""] * len(pairs))[: len(pairs)]]
+    if not views:
+        return None, "the file has no window"
+    if isinstance(view, str):
+        wanted = [_folded(name) for name in names]
+        found = wanted.index(_folded(view)) if _folded(view) in wanted else None
+    else:
+        found = view if view < len(views) else None
+    own = views[found or 0]
+    if own is None:
+        return None, "the file's window is not usable"
+    return own, "" if found is not None else "the file has not the wanted view, its first is shown"
+
+
+def _window(dataset: Dataset, centre: Any, width: Any) -> Shading | None:
     name = str(dataset.get("VOILUTFunction") or "LINEAR")
+    centre, width = _number(centre), _number(width)
     if centre is None or width is None or name not in WINDOW_FUNCTIONS or width < (name == "LINEAR") or width <= 0:
         return None
     return partial(WINDOW_FUNCTIONS[name], centre=centre, width=width)
 
 
-def _voi_lut(values: np.ndarray, dataset: Dataset) -> np.ndarray:
+def _voi_lut(values: np.ndarray, dataset: Dataset, index: int) -> np.ndarray:
     """Looks values up with the table's largest entry as 1: some files state more bits an entry than they use."""
-    entries, first, _ = dataset.VOILUTSequence[0].LUTDescriptor
+    entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
     entries = entries or 1 << 16  # 0 stands for 65536, which the field cannot hold
-    table = apply_voi(np.arange(first, first + entries), dataset, index=0).astype(np.float32)
+    table = apply_voi(np.arange(first, first + entries), dataset, index=index).astype(np.float32)
     inputs = np.rint(values).astype(np.int64) - first
     return table[np.clip(inputs, 0, entries - 1)] / max(table.max(), np.float32(1))
 
 
+def _folded(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _all(dataset: Dataset, keyword: str) -> list[Any]:
+    """The values of an element: none, one or several."""
+    value = dataset.get(keyword)
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, list | tuple | MultiValue) else [value]
+
+
 def _first(dataset: Dataset, keyword: str) -> float | None:
     """The first value of a number, None where it is missing, empty or not finite."""
-    value = np.ravel(dataset.get(keyword))[:1]
-    number = float(value[0]) if value.size and value[0] is not None else None
+    values = _all(dataset, keyword)
+    return _number(values[0]) if values else None
+
+
+def _number(value: Any) -> float | None:
+    number = None if value is None or value == "" else float(value)
     return number if number is not None and np.isfinite(number) else None
 
 
@@ -240,7 +353,9 @@ def _picture(path: Path) -> GreyValues:
         tags = getattr(picture, "tag_v2", {})
         inverted = deep and tags.get(TIFF_PHOTOMETRIC) == WHITE_IS_ZERO
         if deep or picture.mode == "L":
-            return GreyValues(np.asarray(picture, dtype=np.float32), inverted=inverted)
+            stored = np.asarray(picture)
+            table = np.arange(1 << 8 * stored.itemsize, dtype=np.float32) if stored.dtype in WORDS else None
+            return GreyValues(stored if table is not None else stored.astype(np.float32), table, inverted)
         return GreyValues(np.asarray(picture.convert("RGB"), dtype=np.float32) @ LUMA)
 
 

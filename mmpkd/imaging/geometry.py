@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from skimage.draw import polygon as polygon_pixels
 
-from mmpkd.imaging.resize import area_average
+from mmpkd.imaging.resize import Image, area_average
 
 SAMPLES = 8  # sub-pixels a side on which a polygon is drawn: its coverage is known to about 1/64
-HALF = 0.5 - 1e-6  # a store pixel belongs to an ROI that covers half of it; rounding must not decide a tie
+TIE = 1e-6  # coverages this close are equal: rounding must not decide
+HALF = 0.5 - TIE  # a store pixel belongs to an ROI that covers half of it
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,8 @@ class Geometry:
         store = self._mirrored(_points(points))
         return (store - (self.pad_left, self.pad_top)) / (self.scale_x, self.scale_y) + (self.crop_x0, self.crop_y0)
 
-    def image_to_store(self, image: np.ndarray) -> np.ndarray:
-        """Resamples an image, rows x columns of 0..1, by area: uint8 size x size, padding 0.
+    def image_to_store(self, image: Image) -> np.ndarray:
+        """Resamples an image, an array or a `Display` of rows x columns in 0..1, by area: uint8 size x size, padding 0.
 
         Raises ValueError for an image of another shape.
         """
@@ -170,7 +171,7 @@ class Geometry:
             return _half_covered(coverage)
         return self.box_to_store_mask(*points.min(axis=0), *points.max(axis=0))
 
-    def _averaged(self, image: np.ndarray) -> np.ndarray:
+    def _averaged(self, image: Image) -> np.ndarray:
         if image.shape != (self.rows, self.columns):
             raise ValueError(f"array of shape {image.shape} does not fit a geometry of {self.rows} x {self.columns}")
         store = np.zeros((self.size, self.size), dtype=np.float32)
@@ -194,5 +195,5 @@ def _points(points: np.ndarray) -> np.ndarray:
 def _half_covered(coverage: np.ndarray) -> np.ndarray:
     mask = coverage >= HALF
     if not mask.any() and coverage.max() > 0:
-        mask.flat[coverage.argmax()] = True
+        mask.flat[np.argmax(coverage >= coverage.max() - TIE)] = True
     return mask

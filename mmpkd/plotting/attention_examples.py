@@ -14,7 +14,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.localization import upsample
-from mmpkd.evaluation.matrices import score_matrix
+from mmpkd.evaluation.matrices import score_matrix, select
 from mmpkd.evaluation.statistics import gain_matrix
 from mmpkd.imaging.store import ImageStore
 from mmpkd.plotting.style import (
@@ -56,20 +56,25 @@ def select_examples(
     arm: str = "mmpkd",
     reference: str = "baseline",
 ) -> pd.DataFrame:
-    """The test images with the highest, the median and the lowest gain, mean over seeds, a domain's training cohort.
+    """The test images with the highest, the median and the lowest gain, mean over seeds, of one cohort a domain.
 
-    The median image is the lower of the middle two where the number is even; equal gains are ordered by image_id.
+    That cohort is the domain's training cohort or, if this has no ROI that were scored, the first of its further
+    cohorts that has; a domain without any is left out. The median image is the lower of the middle two where the number
+    is even; equal gains are ordered by image_id.
 
     Returns:
         domain, cohort, rule, image_id, gain, and `<arm>`, `<reference>`: their mean scores on that image.
 
     Raises:
-        mmpkd.evaluation.matrices.MissingScores: an arm has no scores there.
+        mmpkd.evaluation.matrices.MissingScores: the reference has no scores where the arm has.
     """
     chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "label": "any"}
     rows = []
     for domain, facts in domains.items():
-        cohort = facts["training"]
+        scored = set(select(scores, domain=domain, arm=arm, **chosen)["cohort"])
+        cohort = next((name for name in (facts["training"], *facts.get("cohorts", ())) if name in scored), None)
+        if cohort is None:
+            continue
         matrix = gain_matrix(scores, domain, cohort, arm, reference, **chosen)
         gains = pd.Series(matrix.values.mean(axis=0), index=matrix.images).sort_index()
         gains = gains.sort_values(kind="stable")
@@ -79,7 +84,7 @@ def select_examples(
             of_arms = {name: mean[image] for name, mean in means.items()}
             names = {"domain": domain, "cohort": cohort, "rule": rule, "image_id": image}
             rows.append({**names, "gain": gains.iloc[place], **of_arms})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["domain", "cohort", "rule", "image_id", "gain", arm, reference])
 
 
 def _mean_by_image(scores: pd.DataFrame, domain: str, arm: str, cohort: str, chosen: Mapping[str, str]) -> pd.Series:
@@ -91,7 +96,7 @@ def assemble(
     chosen: pd.DataFrame,
     stores: Mapping[str, ImageStore],
     rois: Mapping[str, tuple[pd.DataFrame, np.ndarray]],
-    attention: Mapping[tuple[str, str], Sequence[Mapping[str, np.ndarray]]],
+    attention: Mapping[tuple[str, str, str], Sequence[Mapping[str, np.ndarray]]],
     method: str,
 ) -> list[Example]:
     """Fetches what is drawn of the chosen images.
@@ -100,7 +105,7 @@ def assemble(
         chosen: what `select_examples` returned.
         stores: the image store of each cohort.
         rois: for each cohort the rows of `rois.parquet` and the masks, M x S x S.
-        attention: for each (domain, arm) the arrays of every seed's export on the domain's training cohort.
+        attention: for each (domain, arm, cohort) the arrays of every seed's export.
         method: which of their maps.
     """
     examples = []
@@ -108,8 +113,9 @@ def assemble(
         store, (table, masks) = stores[row["cohort"]], rois[row["cohort"]]
         pixels = store.pixels(store.positions([row["image_id"]]))[0]
         roi = (masks[(table["image_id"] == row["image_id"]).to_numpy()] != 0).any(axis=0)
-        arms = [arm for domain, arm in attention if domain == row["domain"]]
-        maps = {arm: _mean_map(attention[row["domain"], arm], row["image_id"], method, len(pixels)) for arm in arms}
+        arms = [arm for domain, arm, cohort in attention if (domain, cohort) == (row["domain"], row["cohort"])]
+        exports = {arm: attention[row["domain"], arm, row["cohort"]] for arm in arms}
+        maps = {arm: _mean_map(exports[arm], row["image_id"], method, len(pixels)) for arm in arms}
         scores = {arm: row[arm] for arm in arms}
         examples.append(Example(row["domain"], row["cohort"], row["rule"], row["gain"], pixels, roi, maps, scores))
     return examples
@@ -194,8 +200,8 @@ def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evalu
     arms = ", ".join(map(arm_name, shown[0].maps))
     reference, arm = arm_name(list(shown[0].maps)[0]), arm_name(list(shown[0].maps)[-1])
     return (
-        f"Attention maps on test images of the cohort of training, picked by rule: of all images with regions of "
-        f"interest (ROI) those with the best, the median and the worst gain of {arm} over "
+        f"Attention maps on test images of one cohort a domain (that of training, if it has regions of interest, ROI), "
+        f"picked by rule: of all images with ROI those with the best, the median and the worst gain of {arm} over "
         f"{reference} in {metric}, mean over seeds. Columns: the image; then, over the image, the "
         f"{METHOD_NAMES[evaluation.methods[0]]} map of each arm ({arms}), mean over seeds, interpolated from the patch "
         f"grid, in multiples of a uniform map; one colour scale for all, ending at the {CLIPPED}th percentile. "

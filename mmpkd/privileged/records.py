@@ -50,8 +50,8 @@ def build(tables: CohortTables, kind: str, labels: list[str]) -> pd.DataFrame:
 
 def _sections(privileged: pd.DataFrame) -> pd.DataFrame:
     rows = []
-    for report in privileged["report"].fillna(""):
-        sections = split_sections(report)
+    for report, study in zip(privileged["report"].fillna(""), privileged["record_id"], strict=True):
+        sections = split_sections(report, study)
         other = [f"{name}: {text}" for name, text in sections.items() if name not in KNOWN_SECTIONS]
         rows.append([sections.get(name, "") for name in KNOWN_SECTIONS] + [" ".join(other)])
     table = pd.DataFrame(rows, columns=SECTION_COLUMNS, index=privileged.index, dtype="str")

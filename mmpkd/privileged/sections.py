@@ -10,13 +10,19 @@ The rules (https://github.com/MIT-LCP/mimic-cxr, txt/section_parser.py; Johnson 
    other name stays as it is.
 4. An empty findings or impression section is dropped.
 5. Where neither is left, what follows the first blank line of the last section is the `last_paragraph`.
+6. For 54 studies, named in `section_exceptions`, it was determined by hand where the impression is. A section with a
+   wrong header becomes the impression, or is added to it. Where no header can be trusted the impression is a span of
+   characters, what stands before it is the preamble, and what follows it the `remainder`, which no teacher reads as
+   findings; an empty span means that there is nothing to be read.
 
 Three things differ. The blank before a header may be missing. A header that stands twice gives one section, both texts
 in order, where the official parser returns a list. And the official table reads the misprint `ndication` as an
-impression; here it is an indication. The official exceptions for some 60 studies, by identifier, are not repeated.
+impression; here it is an indication.
 """
 
 import re
+
+from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
 
 HEADER = re.compile(r"^ ?([A-Z ()/,-]+):\s", re.MULTILINE)
 BLANK_LINE = re.compile(r"\n[ \t]*\n")
@@ -49,7 +55,7 @@ VIEWS = re.compile(
     "chest|portable|pa and lat|lateral and pa|ap and lateral|lateral and ap|frontal and|two views|frontal view|pa view|"
     "ap view|one view|lateral view|bone window|frontal upright|frontal semi-upright|ribs"
 )
-# Every name that `split_sections` gives besides headers that it does not know.
+# Every name that `split_sections` gives besides the `remainder` and headers that it does not know.
 KNOWN_SECTIONS = (*dict.fromkeys(SPELLINGS.values()), "last_paragraph", "full report", "preamble")
 
 
@@ -64,27 +70,59 @@ def normalize_header(header: str) -> str:
     return "findings" if VIEWS.search(name) else name
 
 
-def split_sections(report: str) -> dict[str, str]:
+def split_sections(report: str, study: str | None = None) -> dict[str, str]:
     """Splits a report into its sections.
+
+    Args:
+        report: its text, as it stands in the file.
+        study: the identifier of its study, by which an exception of rule 6 is found; None: there is none.
 
     Returns:
         name -> text, in the order of the report; line breaks and repeated blanks have become single blanks. Sections
         without text are left out, so an empty report gives an empty dictionary.
     """
-    parts = [
-        (name, text)
-        for name, text in _raw_sections(report.replace("\r\n", "\n").replace("\r", "\n"))
-        if text.strip() or name not in ("findings", "impression")
-    ]
-    if parts and not {"findings", "impression"} & {name for name, _ in parts}:
-        name, text = parts[-1]
-        if blank := BLANK_LINE.search(text):
-            parts[-1:] = [(name, text[: blank.start()]), ("last_paragraph", text[blank.end() :])]
+    report = report.replace("\r\n", "\n").replace("\r", "\n")
+    span = SPANS.get(study)
+    if span and span[1] <= len(report):
+        parts = _cut(report, *span)
+    else:
+        parts = _with_last_paragraph(_with_findings(_raw_sections(report)))
+        parts = _with_impression(parts, MISNAMED.get(study))
     sections: dict[str, str] = {}
     for name, text in parts:
         if words := text.split():
             sections[name] = " ".join([sections[name], *words] if name in sections else words)
     return sections
+
+
+def _cut(report: str, start: int, end: int) -> list[tuple[str, str]]:
+    """The impression by its offsets, and what stands around it."""
+    return [("preamble", report[:start]), ("impression", report[start:end]), ("remainder", report[end:])]
+
+
+def _with_findings(parts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rule 4: without empty findings or impressions."""
+    return [(name, text) for name, text in parts if text.strip() or name not in ("findings", "impression")]
+
+
+def _with_last_paragraph(parts: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Rule 5."""
+    if {"findings", "impression"} & {name for name, _ in parts}:
+        return parts
+    name, text = parts[-1]
+    blank = BLANK_LINE.search(text)
+    if blank is None:
+        return parts
+    return [*parts[:-1], (name, text[: blank.start()]), ("last_paragraph", text[blank.end() :])]
+
+
+def _with_impression(parts: list[tuple[str, str]], misnamed: str | None) -> list[tuple[str, str]]:
+    """Rule 6: the last section that is called `misnamed` is the impression; as it is where there is none."""
+    found = [position for position, (name, _) in enumerate(parts) if name == misnamed]
+    if not found:
+        return parts
+    last = found[-1]
+    return [*parts[:last], ("impression", parts[last][1]), *parts[last + 1 :]]
 
 
 def _raw_sections(report: str) -> list[tuple[str, str]]:

@@ -1,23 +1,27 @@
 """What the study is made of: images, patients, ROI and labels of each cohort, and what was set aside."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from mmpkd.cohorts.tables import SPLITS, CohortTables
+from mmpkd.redaction import redact
 
 COLUMNS = ["cohort", "quantity", "item", *SPLITS, "total"]
 
 
 def table(
-    cohorts: Mapping[str, CohortTables], stores: Mapping[str, pd.DataFrame] | None = None
+    cohorts: Mapping[str, CohortTables],
+    stores: Mapping[str, pd.DataFrame] | None = None,
+    labels: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """One row a cohort, quantity and item.
 
     Args:
         cohorts: the four tables of each cohort.
         stores: for each cohort the records that preprocessing set aside (record, reason); none for tables alone.
+        labels: for each cohort the labels of its domain, so that those that it does not know are named.
 
     Returns:
         cohort, quantity, item (a label, reason or decision), train, validate, test, total: counts, <NA> where a
@@ -25,13 +29,15 @@ def table(
     """
     rows = []
     for name, tables in cohorts.items():
-        stored = (stores or {}).get(name)
-        for quantity, item, counts in [*_sizes(tables), *_labels(tables), *_set_aside(tables, stored)]:
+        stored, wanted = (stores or {}).get(name), (labels or {}).get(name, [])
+        for quantity, item, counts in [*_sizes(tables), *_labels(tables, wanted), *_set_aside(tables, stored)]:
             rows.append({"cohort": name, "quantity": quantity, "item": item, **counts})
     result = pd.DataFrame(rows, columns=COLUMNS).astype({column: "Int64" for column in (*SPLITS, "total")})
     caption = (
         "The cohorts of the study by split. Images, studies, patients, regions of interest (ROI) and "
-        "labels are what the adapters returned; an image may have several ROI. Positive and unknown count images. "
+        "labels are what the adapters returned; an image may have several ROI. Positive and unknown count images; "
+        "unknown in every image is a label of the study that the data set does not have, on which the cohort is not "
+        "evaluated. "
         "Rejected: records set aside, with the reason, when the data set was read or when its images were stored "
         "(numbers in a reason are written #). Decision: what the adapter resolved and how often."
     )
@@ -51,18 +57,22 @@ def _sizes(tables: CohortTables):
         yield "ROI", label, _by_split(of_label["split"])
 
 
-def _labels(tables: CohortTables):
+def _labels(tables: CohortTables, wanted: Sequence[str]):
+    split = tables.images["split"]
     for label in tables.label_names:
-        values, split = tables.labels[label], tables.images["split"]
+        values = tables.labels[label]
         yield "positive", label, _by_split(split[(values == 1).to_numpy()])
         if values.isna().any():
             yield "unknown", label, _by_split(split[values.isna().to_numpy()])
+    for label in wanted:
+        if label not in tables.label_names:
+            yield "unknown", label, _by_split(split)
 
 
 def _set_aside(tables: CohortTables, stored: pd.DataFrame | None):
     for quantity, rejected in (("rejected when read", tables.rejected), ("rejected when stored", stored)):
         if rejected is not None and len(rejected):
-            reasons = rejected["reason"].map(lambda reason: re.sub(r"\d+", "#", reason))
+            reasons = rejected["reason"].map(lambda reason: re.sub(r"\d+", "#", redact(reason)))
             for reason, count in reasons.value_counts().items():
                 yield quantity, reason, {"total": count}
     for decision, count in sorted(tables.notes.items()):

@@ -1,6 +1,7 @@
 """Does the gain hold beyond the cohort that the students were trained on?"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -9,6 +10,7 @@ from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.scores import ANY
 from mmpkd.evaluation.statistics import arm_mean, paired_gain
+from mmpkd.tables.label_sets import domain_labels, missing, region_labels, sentence
 
 IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = "in-domain", "other data set", "other modality"
 
@@ -32,28 +34,22 @@ def table(
     Returns:
         domain, cohort, relation; `<arm>`, `<arm>_low`, `<arm>_high`: each arm's mean of the primary score; for each arm
         but the reference `<arm>_gain`, `_gain_low`, `_gain_high`, `_gain_p`; `centre` and `untrained`: means of the
-        controls; n_images, n_patients, n_seeds; and the caption.
+        controls; n_images, n_patients, n_seeds; roi_labels, the labels of the cohort's ROI, and labels_without_roi,
+        the other labels of the cohort's domain; and the caption.
     """
     chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "confidence": evaluation.confidence}
     relevant = select(scores, metric=evaluation.metric, label=ANY)
     relevant = relevant[relevant["method"].isin([evaluation.methods[0], "none"]).to_numpy()]
+    regions, of_domains = region_labels(scores), domain_labels(scores, domain_of)
+    without = {cohort: missing(of_domains[domain_of[cohort]], labels) for cohort, labels in regions.items()}
     rows = []
     for domain in homes:
         of_domain = select(relevant, domain=domain)
         arms = list(of_domain["arm"].unique())
         for cohort in of_domain["cohort"].unique():
-            cell = f"{domain}@{cohort}"
             row = {"domain": domain, "cohort": cohort, "relation": relation(domain, cohort, homes, domain_of)}
-            for arm in arms:
-                mean = arm_mean(relevant, [cell], arm, **chosen)
-                row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
-            for arm in arms:
-                if arm != reference and reference in arms:
-                    gain = paired_gain(relevant, [cell], arm, reference, **chosen)
-                    row |= {f"{arm}_gain": gain.estimate, f"{arm}_gain_low": gain.low}
-                    row |= {f"{arm}_gain_high": gain.high, f"{arm}_gain_p": gain.p}
-            row |= _control_means(relevant, cohort)
-            row |= {"n_images": mean.n_images, "n_patients": mean.n_patients, "n_seeds": mean.n_seeds}
+            row |= _arm_columns(relevant, f"{domain}@{cohort}", arms, reference, chosen)
+            row |= {"roi_labels": ", ".join(regions.get(cohort, [])), "labels_without_roi": without.get(cohort, "")}
             rows.append(row)
     caption = (
         f"Localisation in every cell, training domain x evaluation cohort: {TITLES[evaluation.metric]} of the "
@@ -61,9 +57,10 @@ def table(
         f"image and seed, with {100 * evaluation.confidence:g} % intervals for new patients and new seeds; p is "
         f"two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; {OTHER_DATA_SET}: of the same modality; "
         f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre and untrained, its map "
-        "points at nothing, and a gain there means little."
+        "points at nothing, and a gain there means little. ROI are of the labels that the cohort shares with its "
+        "domain; their union in an image is scored."
     )
-    return pd.DataFrame(rows), caption
+    return pd.DataFrame(rows), caption + sentence(without, "Labels of the domain that a cohort has no ROI of:")
 
 
 def relation(domain: str, cohort: str, homes: Mapping[str, str], domain_of: Mapping[str, str]) -> str:
@@ -71,6 +68,23 @@ def relation(domain: str, cohort: str, homes: Mapping[str, str], domain_of: Mapp
     if homes[domain] == cohort:
         return IN_DOMAIN
     return OTHER_DATA_SET if domain_of[cohort] == domain else OTHER_MODALITY
+
+
+def _arm_columns(
+    relevant: pd.DataFrame, cell: str, arms: list[str], reference: str, chosen: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The means and gains of the arms in one cell, the means of the controls, and the counts."""
+    row = {}
+    for arm in arms:
+        mean = arm_mean(relevant, [cell], arm, **chosen)
+        row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
+    for arm in arms:
+        if arm != reference and reference in arms:
+            gain = paired_gain(relevant, [cell], arm, reference, **chosen)
+            row |= {f"{arm}_gain": gain.estimate, f"{arm}_gain_low": gain.low}
+            row |= {f"{arm}_gain_high": gain.high, f"{arm}_gain_p": gain.p}
+    row |= _control_means(relevant, cell.partition("@")[2])
+    return row | {"n_images": mean.n_images, "n_patients": mean.n_patients, "n_seeds": mean.n_seeds}
 
 
 def _control_means(relevant: pd.DataFrame, cohort: str) -> dict[str, float]:

@@ -40,8 +40,8 @@ def copy_from_hub(student: StudentModel, config: Student, size: int) -> None:
         )
     except (OSError, RuntimeError) as error:
         raise RuntimeError(
-            f"no pretrained weights of {config.model!r} could be had: {error}. Without a network, download them "
-            "elsewhere and set student.backbone to {source: file, path: <model>.safetensors}"
+            f"no pretrained weights of {config.model!r} could be had: {error}. Without a network, fetch them elsewhere "
+            f"(hf download timm/{config.model}), copy the hub's cache folder here, and set HF_HOME to it"
         ) from error
     student.vit.load_state_dict(pretrained.state_dict())
 

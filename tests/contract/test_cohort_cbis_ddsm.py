@@ -5,16 +5,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-from mmpkd.cohorts.adapters.cbis_ddsm import METADATA, read
-from mmpkd.cohorts.cbis_files import Header, NotFoundError, choose_mammogram, choose_mask, files_by_folder
+from mmpkd.cohorts.adapters.cbis_ddsm import METADATA, RESTRICTED, needs, read
+from mmpkd.cohorts.cbis_files import (
+    Header,
+    NotFoundError,
+    choose_mammogram,
+    choose_mask,
+    exported_files,
+    files_by_folder,
+)
 from mmpkd.cohorts.choices import ChoiceError
 from mmpkd.cohorts.paths import TableFileError, list_files
 from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.config.imaging import Imaging
+from mmpkd.imaging.shards import write_shard
+from mmpkd.imaging.store import roi_masks
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 LABELS = ["malignant", "mass", "calcification"]
@@ -109,6 +120,25 @@ def test_the_adapter_finds_every_listed_mammogram_among_empty_files(tmp_path, mo
     assert len(kinds) == 3563 and set(kinds["mask_path"]) == set(listed["mask_path"])
 
 
+@needs_tables
+def test_the_adapter_finds_every_file_of_the_older_layout(tmp_path, monkeypatch):
+    parts = [pd.read_csv(path, dtype=str) for path in sorted((DATA / "cbis_ddsm").glob("*.csv"))]
+    quoted = {
+        column: pd.concat([part[f"{column} file path"] for part in parts]).str.strip()
+        for column in ("image", "ROI mask", "cropped image")
+    }
+    below = "older/CBIS-DDSM/"  # a folder above, so that the quoted paths are the ends of those on the disk
+    monkeypatch.setattr(
+        "mmpkd.cohorts.adapters.cbis_ddsm.list_files", lambda *_: [below + path for path in set(pd.concat(quoted))]
+    )
+    tables = read(cohort(tmp_path, folders={"tables": DATA / "cbis_ddsm", "images": tmp_path}), LABELS, survey=True)
+    assert len(tables.images) == 3032 and len(tables.rejected) == 0
+    assert set(tables.images["path"]) <= set(below + quoted["image"])
+    kinds = tables.rois[tables.rois["label"] != "malignant"]
+    assert len(kinds) == 3568
+    assert set(kinds["mask_path"]) <= set(below + pd.concat([quoted["ROI mask"], quoted["cropped image"]]))
+
+
 def write_image(path, pixels):
     """Writes grey pixels (uint8 or uint16) as an uncompressed DICOM file."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,7 +192,7 @@ def test_a_lesion_without_a_mask_says_why(tmp_path):
     (tmp_path / "broken.dcm").write_bytes(b"no DICOM")
     for files, reason in (
         ([], "no image files"),
-        (["broken.dcm"], "readable DICOM"),
+        (["broken.dcm"], "readable image"),
         (["crop.dcm", "empty.dcm"], "is a mask"),
     ):
         with pytest.raises(NotFoundError, match=reason):
@@ -174,6 +204,10 @@ def test_a_mammogram_that_cannot_be_told_is_not_guessed():
         "f/1.000000-full mammogram images-1/1.dcm"
     )
     assert choose_mammogram(["f/x/1.dcm", "f/y/000000.dcm"], "f/y/000000.dcm") == "f/y/000000.dcm"
+    both = ["above/f/08-DDSM-1/1.000000-full mammogram images-1/1-1.dcm", "above/f/y/z/000000.dcm"]
+    assert choose_mammogram(both, "f/y/z/000000.dcm") == both[1]  # both layouts: the one that the table quotes
+    assert choose_mammogram(["f/y/z/000000.dcm", "f/y/z/1-1.dcm"], "f/y/z/000000.dcm") == "f/y/z/000000.dcm"
+    assert choose_mammogram(["f/y/z/1-1.dcm", "f/v/w/1-1.dcm"], "f/y/z/000000.dcm") == "f/y/z/1-1.dcm"
     for files, reason in (([], "missing"), (["f/x/1.dcm", "f/y/2.dcm"], "2 images")):
         with pytest.raises(NotFoundError, match=reason):
             choose_mammogram(files, "")
@@ -333,3 +367,118 @@ def test_files_are_found_below_further_folders(tmp_path, tree):
     tables = read(cohort(tree, folders={"images": tree / "download"}), LABELS)
     assert len(tables.images) == 4
     assert set(tables.images["path"]) <= set(list_files(tree / "download", (".dcm",)))
+
+
+def test_a_survey_opens_no_image(tree, monkeypatch):
+    full = read(cohort(tree), LABELS)
+    for name in ("adapters.cbis_ddsm.try_header", "cbis_files.try_header", "cbis_files.dcmread"):
+        monkeypatch.setattr(f"mmpkd.cohorts.{name}", lambda *_, **__: pytest.fail("a survey opened an image"))
+    tables = read(cohort(tree), LABELS, survey=True)
+    assert tables.images["image_id"].tolist() == full.images["image_id"].tolist()
+    assert tables.images["path"].tolist() == full.images["path"].tolist()
+    assert tables.images[["rows", "columns"]].isna().all(axis=None)
+    assert sorted(tables.rois["roi_id"]) == sorted(full.rois["roi_id"])
+    assert tables.rejected.equals(full.rejected)
+
+
+def test_paths_that_leave_the_images_are_refused_with_their_row(tree, tmp_path_factory):
+    table = tree / "mass_case_description_train_set.csv"
+    text = table.read_text()
+    for path, column in (
+        ("Mass-Training_P_00002_LEFT_CC/../../000000.dcm", "image_file_path"),
+        ("/Mass-Training_P_00002_LEFT_CC/1.2/3.4/000000.dcm", "image_file_path"),
+        ("Mass-Training_P_00002_LEFT_CC/away/000000.dcm", "image_file_path"),
+    ):
+        away = tree / "CBIS-DDSM/Mass-Training_P_00002_LEFT_CC/away"
+        if not away.exists():
+            away.symlink_to(tmp_path_factory.mktemp("away"))
+        table.write_text(text.replace("Mass-Training_P_00002_LEFT_CC/1.2/3.4/000000.dcm", path))
+        tables = read(cohort(tree), LABELS)
+        assert "P_00002_LEFT_CC" not in set(tables.images["image_id"]) and len(tables.images) == 3
+        refused = tables.rejected[tables.rejected["reason"] == f"{column} does not stay below the images' folder"]
+        assert refused["record"].tolist() == ["P_00002_LEFT_CC, lesion 1"]
+
+
+def test_masks_unlike_their_mammogram_are_scaled_or_set_aside(tmp_path):
+    rows = [HEADERS["mass"]]
+    sizes = {1: (400, 200), 2: (402, 200), 3: (200, 100), 4: (412, 200), 5: (200, 200)}
+    name = "Mass-Training_P_00001_LEFT_CC"
+    write_image(tmp_path / f"CBIS-DDSM/{name}/1.2/3.4/000000.dcm", grey(400, 200))
+    for number, size in sizes.items():
+        paths = f"{name}/1.2/3.4/000000.dcm,{name}_{number}/1.2/5.6/000000.dcm,{name}_{number}/1.2/5.6/000001.dcm"
+        rows.append(f"P_00001,3,LEFT,CC,{number},mass,A,B,4,BENIGN,5,{paths}")
+        write_image(tmp_path / f"CBIS-DDSM/{name}_{number}/1.2/5.6/000000.dcm", grey(32, 32))
+        write_image(tmp_path / f"CBIS-DDSM/{name}_{number}/1.2/5.6/000001.dcm", mask(*size))
+    (tmp_path / "mass_case_description_train_set.csv").write_text("\n".join(rows))
+    for kind, part in (("mass", "test"), ("calc", "train"), ("calc", "test")):
+        (tmp_path / f"{kind}_case_description_{part}_set.csv").write_text(HEADERS[kind])
+    tables = read(cohort(tmp_path), ["mass"])
+    assert dict(zip(tables.rejected["record"], tables.rejected["reason"], strict=True)) == {
+        f"{name}_5": "ROI: none of the lesion's files is a mask of the mammogram's shape"
+    }
+    write_shard(tables, Imaging(size=40, window="minmax"), 0, 1, tmp_path / "store")
+    rois, masks = roi_masks([tmp_path / "store"])
+    assert rois["roi_id"].tolist() == [f"{name}_{number}_mass" for number in (1, 2, 3)]
+    box = np.zeros((40, 40), np.uint8)
+    box[10:20, 15:20] = 1  # a quarter to a half of 40 rows, and of the 20 columns in the middle
+    for stored in masks:
+        np.testing.assert_array_equal(stored, box)
+    rejected = pd.read_csv(tmp_path / "store" / "rejected.csv")
+    assert rejected.to_numpy().tolist() == [
+        [f"{name}_4_mass", "ROI: drawn on 412 x 200 pixels, but its image has 400 x 200"]
+    ]
+
+
+def test_what_is_needed(tree):
+    assert not RESTRICTED
+    wanted = needs(cohort(tree))
+    assert [need.path.name for need in wanted[:4]] == [
+        f"{kind}_case_description_{part}_set.csv" for kind in ("mass", "calc") for part in ("train", "test")
+    ]
+    assert wanted[4].path == tree / "CBIS-DDSM" and all(need.found and need.required for need in wanted)
+    assert len(needs(cohort(tree, images=False))) == 4
+    wanted[1].path.unlink()
+    assert [need.found for need in needs(cohort(tree))] == [True, False, True, True, True]
+
+
+@pytest.fixture
+def export(tree, tmp_path_factory):
+    """The fabricated tree as the JPEG export has it."""
+    root = tmp_path_factory.mktemp("export")
+    (root / "csv").mkdir()
+    for table in tree.glob("*.csv"):
+        table.rename(root / "csv" / table.name)
+    rows = ["file_path,image_path,PatientID,SeriesDescription"]
+    for number, file in enumerate(sorted((tree / "CBIS-DDSM").rglob("*.dcm"))):
+        folder = file.relative_to(tree / "CBIS-DDSM").parts[0]
+        pixels = dcmread(file).pixel_array
+        picture = root / "jpeg" / f"1.3.6.1.{abs(hash(file.parent))}" / f"1-{number:03d}.jpg"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((pixels * (255 / pixels.max())).astype(np.uint8)).save(picture, quality=90)
+        rows.append(f"x.dcm,CBIS-DDSM/jpeg/{picture.parent.name}/{picture.name},{folder},")
+    rows.append("x.dcm,CBIS-DDSM/jpeg/1.3.6.1.0/1-999.jpg,Calc-Test_P_00005_LEFT_CC,")  # not on the disk
+    (root / "csv" / "dicom_info.csv").write_text("\n".join(rows))
+    return root
+
+
+def test_the_jpeg_export_is_read_like_the_dicom_files(export):
+    tables = read(cohort(export), LABELS)
+    assert tables.images["image_id"].tolist() == [
+        f"P_0000{n}_LEFT_{v}" for n, v in ((1, "CC"), (2, "CC"), (3, "MLO"), (4, "CC"))
+    ]
+    assert tables.images[["rows", "columns"]].drop_duplicates().to_numpy().tolist() == [[40, 20]]
+    assert len(tables.rois) == 7
+    for path in tables.rois["mask_path"]:
+        assert Image.open(export / path).size == (20, 40)
+    assert ("P_00005_LEFT_CC", "mammogram is missing") in set(tables.rejected.itertuples(index=False, name=None))
+    assert [need.path.name for need in needs(cohort(export))][4:] == ["dicom_info.csv"]
+
+
+def test_a_jpeg_mask_is_told_from_a_crop_of_the_same_size(tmp_path):
+    Image.fromarray(mask(404, 204)).save(tmp_path / "a.jpg", quality=5)
+    Image.fromarray(grey(404, 204, np.uint8)).save(tmp_path / "b.jpg", quality=90)
+    stored = np.asarray(Image.open(tmp_path / "a.jpg"))
+    assert 0 < ((stored > 63) & (stored < 192)).mean() < 0.01  # compression leaves grey at the edges
+    assert choose_mask(tmp_path, ["a.jpg", "b.jpg"], Header(404, 204, 16)) == "a.jpg"
+    contents = pd.DataFrame({"patientid": ["M", "M"], "image_path": ["x/jpeg/1/a.jpg", "../jpeg/../a.jpg"]})
+    assert exported_files(contents, ["jpeg/1/a.jpg"]) == {"M": ["jpeg/1/a.jpg"]}

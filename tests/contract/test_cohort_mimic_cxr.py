@@ -1,14 +1,16 @@
 """MIMIC-CXR: a small fabricated tree with the dirt of the real one, and the phantom."""
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters.mimic_cxr import read
+from mmpkd.cohorts.adapters.mimic_cxr import RESTRICTED, needs, read
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.ms_cxr import read_boxes
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.cohorts.tables import read_tables
@@ -180,7 +182,9 @@ def test_the_tables_survive_a_round_trip(tree, tmp_path):
 
 
 def test_mistakes_in_the_configuration_are_named(tree):
-    with pytest.raises(ChoiceError, match="unknown options: experts; known are uncertain, blank, expert_test_labels"):
+    with pytest.raises(
+        ChoiceError, match="unknown options: experts; known are uncertain, blank, expert_test_labels, reports"
+    ):
         read(cohort(tree, options={"experts": True}), LABELS)
     with pytest.raises(ChoiceError, match="unknown folders: boxes; known are tables, reports, ms_cxr"):
         read(cohort(tree, folders={"boxes": tree}), LABELS)
@@ -216,6 +220,190 @@ def test_the_tables_may_lie_elsewhere(tree, tmp_path_factory):
         path.rename(elsewhere / path.name)
     tables = read(cohort(tree, folders={"tables": Path(elsewhere)}), LABELS)
     assert len(tables.images) == 6
+
+
+def test_labels_are_a_studys_and_splits_an_images(tree):
+    """A study of two frontal images, one of them published in the test set: both go there, with the same labels."""
+    path = tree / "mimic-cxr-2.0.0-split.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    write_gz(path, text.replace("a2,50000001,10000001,train", "a2,50000001,10000001,test"))
+    path = tree / "mimic-cxr-2.0.0-metadata.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    write_gz(path, text.replace("LATERAL,200,100,21800101,lateral", "AP,200,100,21800101,"))
+    tables = read(cohort(tree, options={"expert_test_labels": False}), LABELS)
+    images = tables.images.set_index("image_id")
+    assert images.loc[["a1", "a2"], "split"].tolist() == ["test", "test"]
+    assert tables.labels.set_index("image_id").loc[["a1", "a2"]].to_numpy().tolist() == [[1, 0, 0]] * 2
+    assert tables.notes["patients_in_several_splits"] == 1
+    assert (tables.privileged["record_id"] == "50000001").sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("position", "code", "procedure", "view"),
+    [
+        ("", "", "", "frontal"),
+        ("", "", "CHEST (PORTABLE AP)", "frontal"),
+        ("", "", "CHEST (PA AND LAT)", ""),
+        ("", "", "CHEST (LATERAL DECUB ONLY)", ""),
+        ("", "", "ATYPICAL PLATE", "frontal"),  # LAT is a word of its own
+        ("", "postero-anterior", "CHEST (PA AND LAT)", "PA"),
+        ("", "antero-posterior", "", "AP"),
+        ("", "left lateral", "", ""),
+        ("", "Left anterior oblique", "", ""),
+        ("LL", "postero-anterior", "", ""),
+        ("pa", "", "", "PA"),
+    ],
+)
+def test_the_view_of_an_image(tree, position, code, procedure, view):
+    path = tree / "mimic-cxr-2.0.0-metadata.csv.gz"
+    text = gzip.decompress(path.read_bytes()).decode()
+    old = "a1,10000001,50000001,CHEST (PA AND LAT),PA,200,100,21800101,postero-anterior"
+    assert old in text
+    write_gz(path, text.replace(old, f"a1,10000001,50000001,{procedure},{position},200,100,21800101,{code}"))
+    views = read(cohort(tree), LABELS).images.set_index("image_id")["view"]
+    assert views.get("a1", "") == view
+
+
+def test_a_repeated_row_of_metadata_is_dropped_and_one_that_contradicts_is_set_aside(tree):
+    path = tree / "mimic-cxr-2.0.0-metadata.csv.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    write_gz(path, "\n".join([*lines, lines[1], lines[1].replace("PA,200", "LATERAL,200")]) + "\n")
+    tables = read(cohort(tree), LABELS)
+    assert tables.images.set_index("image_id").loc["a1", "view"] == "PA"
+    reasons = tables.rejected["reason"].tolist()
+    assert reasons.count("second row of an image in the metadata table") == 1
+
+
+def as_coco(table):
+    """The COCO file that MS-CXR's CSV was made from."""
+    images = table.drop_duplicates("dicom_id")[["dicom_id", "image_width", "image_height"]].to_dict("records")
+    ids = {image["dicom_id"]: number for number, image in enumerate(images, start=7)}
+    names = sorted(set(table["category_name"]))
+    return {
+        "info": {},
+        "categories": [{"id": number, "name": name} for number, name in enumerate(names, start=1)],
+        "images": [
+            {
+                "id": ids[image["dicom_id"]],
+                "file_name": f"{image['dicom_id']}.jpg",
+                "path": f"files/p10/p1/s5/{image['dicom_id']}.jpg",
+                "width": int(image["image_width"]),
+                "height": int(image["image_height"]),
+            }
+            for image in images
+        ],
+        "annotations": [
+            {
+                "id": number,
+                "image_id": ids[row.dicom_id],
+                "category_id": names.index(row.category_name) + 1,
+                "bbox": [
+                    int(row.x) - 0.25 * (int(row.x) < 0) + 0.25 * (int(row.x) > 0),
+                    *map(int, (row.y, row.w, row.h)),
+                ],
+                "label_text": row.label_text,
+                "split": "train",
+            }
+            for number, row in enumerate(table.itertuples())
+        ],
+    }
+
+
+def test_boxes_from_the_coco_file_are_those_of_the_csv(tree):
+    folder = tree / "ms-cxr"
+    expected = read(cohort(tree), LABELS)
+    table = pd.read_csv(folder / "MS_CXR_Local_Alignment_v1.1.0.csv", dtype=str, keep_default_na=False)
+    (folder / "MS_CXR_Local_Alignment_v1.1.0.csv").unlink()
+    # The size of an image stands once in the COCO file, so the box of another size is one there as well.
+    same_size = table["image_width"] != "999"
+    (folder / "MS_CXR_Local_Alignment_v1.1.0.json").write_text(json.dumps(as_coco(table[same_size])))
+    tables = read(cohort(tree), LABELS)
+    for name in ("images", "labels", "rois", "privileged"):
+        pd.testing.assert_frame_equal(getattr(tables, name), getattr(expected, name))
+    assert tables.notes == expected.notes
+    without = expected.rejected[expected.rejected["reason"] != "box was drawn on an image of another size"]
+    pd.testing.assert_frame_equal(tables.rejected, without.reset_index(drop=True))
+    assert tables.images.set_index("image_id").loc["b1", "split"] == "test"
+
+
+def test_rows_of_the_coco_file_are_grouped_by_image(tmp_path):
+    images = [{"id": 1, "file_name": "a.jpg", "width": 100, "height": 200}]
+    images += [{"id": 2, "file_name": "b.jpg", "width": 300, "height": 400}]
+    boxes = [(2, [1.9, 2, 3, 4]), (1, [-0.9, 0, 1, 1]), (2, [5, 6, 7, 8])]
+    annotations = [{"image_id": image, "category_id": 3, "bbox": box} for image, box in boxes]
+    release = {"images": images, "categories": [{"id": 3, "name": "Edema"}], "annotations": annotations}
+    (tmp_path / "MS_CXR_Local_Alignment_v1.0.0.json").write_text(json.dumps(release))
+    assert read_boxes(tmp_path).to_numpy().tolist() == [
+        ["b", "Edema", "1", "2", "3", "4", "300", "400"],
+        ["b", "Edema", "5", "6", "7", "8", "300", "400"],
+        ["a", "Edema", "0", "0", "1", "1", "100", "200"],
+    ]
+
+
+def test_the_last_version_of_ms_cxr_counts_and_of_one_version_the_csv(tree):
+    folder = tree / "ms-cxr"
+    (folder / "MS_CXR_Local_Alignment_v1.1.0.json").write_text("not read")
+    (folder / "MS_CXR_Local_Alignment_with_reports.csv").write_text("not read")
+    assert len(read(cohort(tree), LABELS).rois) == 1
+    (folder / "MS_CXR_Local_Alignment_v1.2.0.json").write_text("no JSON")
+    with pytest.raises(TableFileError, match=r"v1\.2\.0\.json: not the COCO file of MS-CXR"):
+        read(cohort(tree), LABELS)
+    for faulty in ({"images": []}, {"images": [], "categories": [], "annotations": [{"image_id": 1}]}, []):
+        (folder / "MS_CXR_Local_Alignment_v1.2.0.json").write_text(json.dumps(faulty))
+        with pytest.raises(TableFileError, match="not the COCO file of MS-CXR"):
+            read(cohort(tree), LABELS)
+
+
+def test_a_survey_lists_the_reports(tree):
+    tables, surveyed = read(cohort(tree), LABELS), read(cohort(tree), LABELS, survey=True)
+    for name in ("images", "labels", "rois"):
+        pd.testing.assert_frame_equal(getattr(tables, name), getattr(surveyed, name))
+    assert set(surveyed.privileged["report"]) == {""}
+    listed = set(surveyed.privileged["record_id"])
+    assert listed == set(tables.privileged["record_id"]) | {"50000004"}  # that it is empty is not seen
+    for report in (tree / "files").rglob("*.txt"):
+        report.unlink()
+    with pytest.raises(FileNotFoundError, match="no report of 6 studies"):
+        read(cohort(tree), LABELS, survey=True)
+    assert read(cohort(tree, options={"reports": False}), LABELS).privileged.empty
+
+
+def test_reports_that_cannot_be_read_or_are_not_there(tree):
+    folder = tree / "files/p10/p10000002"
+    (folder / "s50000002.txt").write_bytes(b"\xff\xfe not UTF-8")
+    (folder / "s50000003.txt").unlink()
+    tables = read(cohort(tree), LABELS)
+    rejected = set(tables.rejected.itertuples(index=False, name=None))
+    assert ("s50000002.txt", "report cannot be read (UnicodeDecodeError)") in rejected
+    assert ("s50000003.txt", "report is missing") in rejected
+    assert "50000002" not in set(tables.privileged["record_id"]) and "b1" in set(tables.images["image_id"])
+
+
+def test_tables_may_be_unpacked(tree):
+    expected = read(cohort(tree), LABELS)
+    for path in tree.glob("*.csv.gz"):
+        path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
+        path.unlink()
+    tables = read(cohort(tree), LABELS)
+    pd.testing.assert_frame_equal(tables.images, expected.images)
+    pd.testing.assert_frame_equal(tables.labels, expected.labels)
+    assert all(need.found for need in needs(cohort(tree)))
+
+
+def test_what_is_needed(tree):
+    assert RESTRICTED
+    assert all(need.found for need in needs(cohort(tree)))
+    wanted = needs(cohort(tree / "nowhere"))
+    assert not any(need.found for need in wanted)
+    assert [need.path.name for need in wanted if need.required] == [
+        *(f"mimic-cxr-2.0.0-{name}.csv.gz" for name in ("split", "metadata", "chexpert")),
+        "files",
+        "files",
+    ]
+    assert all("physionet.org" in need.source for need in wanted)
+    options = {"expert_test_labels": False, "reports": False}
+    fewer = needs(cohort(tree, images=False, options=options, folders={"ms_cxr": tree / "nowhere"}))
+    assert len(fewer) == 4 and fewer[-1].required and not fewer[-1].found
 
 
 @pytest.fixture(scope="module")

@@ -101,6 +101,21 @@ def test_the_chest_tree_without_images(chest):
     assert tables.images["image_id"].tolist() == ["t1", "t2", "t3"] and set(tables.images["path"]) == {""}
 
 
+def test_needs_of_the_chest_tree_name_what_is_missing(chest):
+    wanted = vindr_cxr.needs(Cohort(adapter="vindr_cxr", root=chest, options={"splits": ["train", "test"]}))
+    assert [need.path.relative_to(chest).as_posix() for need in wanted] == [
+        "annotations/image_labels_train.csv",
+        "annotations/annotations_train.csv",
+        "train",
+        "annotations/image_labels_test.csv",
+        "annotations/annotations_test.csv",
+        "test",
+    ]
+    assert all(need.found and need.required for need in wanted) and vindr_cxr.RESTRICTED
+    elsewhere = vindr_cxr.needs(Cohort(adapter="vindr_cxr", root=chest / "none", images=False))
+    assert len(elsewhere) == 2 and not any(need.found for need in elsewhere)
+
+
 def test_mistakes_about_the_chest_tree_are_named(chest):
     with pytest.raises(ChoiceError, match=r"options\.splits: validate; known are train, test"):
         read_chest(chest, options={"splits": ["validate"]})
@@ -194,6 +209,17 @@ def test_mistakes_about_the_breast_tree_are_named(breast):
     (breast / "finding_annotations.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"finding_annotations\.csv: no such file; VinDr-Mammo is at https"):
         read_breast(breast)
+
+
+def test_what_the_breast_tree_needs(breast):
+    cohort = Cohort(adapter="vindr_mammo", root=breast)
+    names = ["breast-level_annotations.csv", "finding_annotations.csv", "images"]
+    assert vindr_mammo.RESTRICTED and [need.path.name for need in vindr_mammo.needs(cohort)] == names
+    assert all(need.found and need.required for need in vindr_mammo.needs(cohort))
+    elsewhere = Cohort(adapter="vindr_mammo", root=breast, folders={"tables": breast / "other"}, images=False)
+    assert [need.found for need in vindr_mammo.needs(elsewhere)] == [False, False]
+    surveyed = vindr_mammo.read(cohort, MAMMO_LABELS, survey=True)
+    assert surveyed.images.equals(read_breast(breast).images) and surveyed.rois.equals(read_breast(breast).rois)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from mmpkd.dependencies import LIBRARY, library_files
 
 ORDER = (
-    ("files", "logs", "auroc", "dependencies"),
+    ("files", "logs", "auroc", "dependencies", "redaction"),
     ("config",),
     ("cohorts",),
     ("imaging", "privileged"),
@@ -17,7 +17,9 @@ ORDER = (
     ("attention",),
     ("evaluation",),
     ("tables", "plotting"),
-    ("report",),
+    ("report", "check"),
+    ("cli",),
+    ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
 MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py")

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmpkd.imaging import resize
+from mmpkd.imaging.display import PERCENTILES, SAMPLE, GreyValues, to_display
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.resize import area_average, area_weights
 
@@ -93,6 +95,74 @@ def test_area_average_is_the_average_by_definition(rows, columns, shape, trim, s
     averaged = area_average(image, y_span, x_span, shape)
     assert averaged.dtype == np.float32
     assert np.allclose(averaged, brute_force_average(image, y_span, x_span, shape), atol=2e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(geometry=geometries(largest=250), seed=st.integers(0, 2**32 - 1))
+def test_a_dot_is_drawn_where_its_point_goes_and_found_back_within_half_a_pixel(geometry, seed):
+    """Through the pixels, not the formulas: crop, flip, pad and scale of an image that is dark but for one dot."""
+    rng = np.random.default_rng(seed)
+    x = int(rng.integers(geometry.crop_x0, geometry.crop_x1))
+    y = int(rng.integers(geometry.crop_y0, geometry.crop_y1))
+    image = np.zeros((geometry.rows, geometry.columns), dtype=np.float32)
+    image[y, x] = 1 / min(geometry.scale_x * geometry.scale_y, 1)  # bright enough to fill a store pixel
+    store = geometry.image_to_store(image).astype(float)
+    row, column = np.unravel_index(store.argmax(), store.shape)
+    if max(geometry.scale_x, geometry.scale_y) > 1:  # a dot larger than a store pixel: its middle
+        rows, columns = np.nonzero(store > store.max() / 2)
+        row, column = rows.mean(), columns.mean()
+    [[found_x, found_y]] = geometry.points_to_image(np.array([[column + 0.5, row + 0.5]]))
+    half_x, half_y = (0.5 * max(1 / scale, 1) + 1e-6 for scale in (geometry.scale_x, geometry.scale_y))
+    assert abs(found_x - (x + 0.5)) <= half_x + 0.5 and abs(found_y - (y + 0.5)) <= half_y + 0.5
+
+
+@settings(max_examples=40, deadline=None)
+@given(geometry=geometries(largest=400), seed=st.integers(0, 2**32 - 1))
+def test_blocks_of_rows_give_the_bits_of_the_whole(geometry, seed):
+    image = np.random.default_rng(seed).random((geometry.rows, geometry.columns)).astype(np.float32)
+    whole = geometry.image_to_store(image)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resize, "BLOCK", 700)
+        assert np.array_equal(geometry.image_to_store(image), whole)
+
+
+def exact_store(image, geometry):
+    """`image_to_store` by dense matrices in float64."""
+    height, width = (part.stop - part.start for part in geometry.content)
+
+    def weights(span, length, count):
+        edges = np.linspace(*span, count + 1)
+        overlap = np.minimum(edges[1:, None], np.arange(1, length + 1)) - np.maximum(
+            edges[:-1, None], np.arange(length)
+        )
+        overlap = np.clip(overlap, 0, None)
+        return overlap / overlap.sum(axis=1, keepdims=True)
+
+    y = weights((geometry.crop_y0, geometry.crop_y1), geometry.rows, height)
+    x = weights((geometry.crop_x0, geometry.crop_x1), geometry.columns, width)
+    store = np.zeros((geometry.size, geometry.size))
+    content = y @ image @ x.T
+    store[geometry.content] = content[:, ::-1] if geometry.flip else content
+    return np.rint(np.clip(store, 0, 1) * 255)
+
+
+@pytest.mark.parametrize("crop", [None, (17, 33, 1200, 1499)])
+@pytest.mark.parametrize(("bits", "window"), [(12, "percentile"), (16, "percentile"), (16, "minmax"), (8, "minmax")])
+def test_the_store_is_that_of_the_same_filter_in_float64(bits, window, crop):
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:1528, :1272]
+    values = ((np.sin(x / 90) * np.cos(y / 70) + 1.2) / 2.4 + rng.normal(0, 0.02, y.shape)) * ((1 << bits) - 1)
+    words = np.clip(values, 0, (1 << bits) - 1).astype(np.uint8 if bits == 8 else np.uint16)
+    levels = np.arange(1 << (8 * words.itemsize), dtype=np.float32)
+    step = max(1, int((words.size / SAMPLE) ** 0.5))
+    span = (0.0, 100.0) if window == "minmax" else PERCENTILES
+    low, high = np.percentile(words if window == "minmax" else words[::step, ::step], span)
+    exact = 1 - np.clip((words - low) / (high - low), 0, 1)
+    geometry = Geometry.fit(*words.shape, 224, True, crop=crop, flip=crop is not None)
+    store = geometry.image_to_store(to_display(GreyValues(words, levels, inverted=True), window)).astype(float)
+    difference = np.abs(store - exact_store(exact, geometry))
+    assert (difference <= 1).mean() >= 0.999 and difference.max() <= 1
+    assert (difference == 0).mean() > 0.999
 
 
 def test_weights_refuse_a_span_outside_the_line():

@@ -130,7 +130,7 @@ def examples(scores):
     masks[:, 20:, 20:] = 1  # to the border
     regions = {name: (pd.DataFrame({"image_id": names}), masks[: len(names)]) for name, names in ids.items()}
     exports = {
-        (domain, arm): [{"image_id": ids[home], "rollout": rng.random((len(ids[home]), 4, 4))} for _ in range(3)]
+        (domain, arm, home): [{"image_id": ids[home], "rollout": rng.random((len(ids[home]), 4, 4))} for _ in range(3)]
         for domain, home in homes.items()
         for arm in ("baseline", "mmpkd")
     }
@@ -447,6 +447,15 @@ def test_examples_are_picked_by_rule(gains, best, median, worst):
         "worst": worst,
     }
     np.testing.assert_allclose(chosen["gain"], chosen["mmpkd"] - chosen["baseline"])
+
+
+def test_examples_come_from_the_first_cohort_of_a_domain_that_has_scores():
+    scores = make_scores([0.1, 0.3, -0.2])
+    domains = {"cxr": {"training": "reports_alone", "cohorts": ["boxes_later", "home"]}, "mr": {"training": "other"}}
+    chosen = attention_examples.select_examples(scores, EVALUATION, domains)
+    assert set(chosen["domain"]) == {"cxr"} and set(chosen["cohort"]) == {"home"}
+    nothing = attention_examples.select_examples(scores, EVALUATION, {"mr": {"training": "other"}})
+    assert nothing.empty and {"domain", "cohort", "image_id"} <= set(nothing.columns)
 
 
 def test_maps_of_seeds_are_averaged_as_shares():

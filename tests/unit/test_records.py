@@ -65,6 +65,14 @@ def test_reports_become_sections_and_take_the_labels_of_their_images():
     assert np.isnan(records["target_B"][0]) and records["target_B"][1] == 1
 
 
+def test_an_exception_is_found_by_the_study():
+    """The report of this study, for which the official parser has a rule, says nothing of the images."""
+    reports = REPORTS.assign(record_id=["58235663", "s2"])
+    records = build(cohort(reports, "study_id"), "text", ["A"])
+    assert records["other"][0] == "remainder: FINDINGS: Clear. UPPER ABDOMEN: Gas."
+    assert list(report_texts(records, ["findings", "impression"])) == ["", "FINAL REPORT Normal chest."]
+
+
 def test_a_lesion_keeps_its_own_target_and_falls_back_to_the_image():
     records = build(cohort(LESIONS, "image_id"), "tabular", ["A", "B", "C"])
     assert list(records["target_A"]) == [1.0, 0.0]  # its image's label is 0

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
 from mmpkd.privileged.sections import KNOWN_SECTIONS, SPELLINGS, normalize_header, split_sections
 
 REPORT = "\n \n".join(
@@ -96,6 +97,48 @@ def test_the_line_after_a_bare_header_is_its_text():
 
 def test_a_repeated_header_loses_nothing():
     assert split_sections("\n FINDINGS:  One.\n \n FINDING:  Two.\n")["findings"] == "One. Two."
+
+
+def test_the_exceptions_are_those_of_the_official_parser():
+    """23 studies by section, 31 by offsets, 8 of them without findings."""
+    assert len(MISNAMED) == 23 and len(SPANS) == 31 and not set(MISNAMED) & set(SPANS)
+    assert sum(span == (0, 0) for span in SPANS.values()) == 8
+    assert all(start < end for start, end in SPANS.values() if end)
+    assert all(study.isdigit() and len(study) == 8 for study in [*MISNAMED, *SPANS])
+    assert set(MISNAMED.values()) - {"note"} <= set(KNOWN_SECTIONS)
+
+
+def test_a_section_with_a_wrong_header_is_the_impression_of_its_study():
+    text = "\n INDICATION:  Cough.\n \n RECOMMENDATION(S):  Small effusion.\n \n NOTIFICATION:  By telephone.\n"
+    as_written = {"indication": "Cough.", "recommendations": "Small effusion.", "notification": "By telephone."}
+    assert split_sections(text) == split_sections(text, "50000000") == as_written
+    renamed = split_sections(text, "50913680")
+    assert renamed == {"indication": "Cough.", "impression": "Small effusion.", "notification": "By telephone."}
+    assert split_sections(text, "59279892") == as_written  # the section of this study is the technique: there is none
+
+
+def test_the_last_section_of_a_wrong_name_counts_and_its_last_paragraph_stays_apart():
+    text = "\n INDICATION:  Cough.\n \n INDICATION:  Clear lungs.\n \n Dictated twice.\n"
+    assert split_sections(text, "57936451") == {
+        "indication": "Cough.",
+        "impression": "Clear lungs.",
+        "last_paragraph": "Dictated twice.",
+    }
+
+
+def test_an_impression_is_cut_out_by_its_offsets():
+    text = " FINAL REPORT\n CHEST\n".ljust(59, ".") + "y" * (218 - 59) + "\n FINDINGS: after\n"
+    cut = split_sections(text, "56579911")  # characters 59 to 218
+    assert cut["impression"] == "y" * 159
+    assert cut["preamble"].startswith("FINAL REPORT CHEST ...") and cut["remainder"] == "FINDINGS: after"
+    assert list(cut) == ["preamble", "impression", "remainder"]
+    assert split_sections(text.replace("\n", "\r\n"), "56579911") == cut  # offsets count a line's end once
+    assert split_sections(text[:217], "56579911") == split_sections(text[:217])  # not the report that was measured
+
+
+def test_a_report_without_findings_has_none():
+    text = "\n IMPRESSION:  Images cannot be found.\n"
+    assert split_sections(text, "58235663") == {"remainder": "IMPRESSION: Images cannot be found."}
 
 
 @pytest.mark.parametrize("empty", ["", " \n \n", "\n"])

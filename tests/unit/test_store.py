@@ -2,7 +2,11 @@
 
 import json
 import logging
+import signal
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,10 +14,11 @@ import pytest
 from PIL import Image
 
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
-from mmpkd.config.imaging import Imaging
+from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.npy import NpyStream
-from mmpkd.imaging.store import ImageStore, StoreError, roi_masks, write_shard
+from mmpkd.imaging.shards import write_shard
+from mmpkd.imaging.store import ImageStore, StoreError, roi_masks
 
 IMAGING = Imaging(size=16, window="minmax", keep_aspect=True)
 
@@ -249,6 +254,102 @@ def test_a_stream_refuses_other_arrays(tmp_path):
         for wrong in (np.zeros((5, 3), np.uint8), np.zeros((3, 5))):
             with pytest.raises(ValueError, match="want uint8"):
                 stream.append(wrong)
+
+
+def mammograms(root, sides):
+    """A cohort of PNG images, half a disc at the left or right of each, a bright label in the other upper corner."""
+    tables = cohort(root, len(sides), rois=[box(f"r{k}", f"i{k}", *_lesion(side)) for k, side in enumerate(sides)])
+    y, x = np.mgrid[:400, :300] + 0.5
+    for number, side in enumerate(sides):
+        image = np.where((x / 200) ** 2 + ((y - 200) / 150) ** 2 < 1, 120 + 20 * np.sin(x / 9) + 0.1 * y, 4)
+        image[100:140, 50:90] = 230  # the lesion
+        image[20:60, 230:260] = 255  # the label
+        picture(root / f"i{number}.png", (image if side == "left" else image[:, ::-1]).astype(np.uint8))
+    return tables
+
+
+def _lesion(side):
+    return (50, 100, 90, 140) if side == "left" else (210, 100, 250, 140)
+
+
+def test_mammograms_are_cropped_turned_and_freed_of_labels_with_their_rois(tmp_path, caplog):
+    tables = mammograms(tmp_path, ["left", "right", "left"])
+    picture(tmp_path / "i2.png", np.eye(400, dtype=np.uint8)[:, :300] * 255)  # no breast
+    imaging = Imaging(size=64, window="minmax")
+    breast = Breast(crop=True, margin=0, chest_wall="right", remove_labels=True)
+    with caplog.at_level(logging.INFO):
+        write_shard(tables, imaging, 0, 1, tmp_path / "out", breast)
+    assert "1 images: no breast was found, the whole image is stored" in caplog.text
+    store = ImageStore([tmp_path / "out"])
+    geometries = [Geometry.from_row(row) for _, row in store.geometry.iterrows()]
+    assert [geometry.flip for geometry in geometries] == [True, False, False]
+    assert geometries[2] == Geometry.fit(400, 300, 64, True)
+    assert all(190 < geometry.crop_x1 - geometry.crop_x0 < 225 for geometry in geometries[:2])
+    first, second = store.pixels([0, 1]).astype(int)
+    assert np.abs(first - second).max() <= 1  # one is the mirror image of the other
+    lesion = roi_masks([tmp_path / "out"])[1][0].astype(bool)
+    assert np.array_equal(lesion, roi_masks([tmp_path / "out"])[1][1].astype(bool))
+    assert first[lesion].min() > first[~lesion].max() - 30 and first.max() < 250  # the lesion, not the label
+
+
+def test_a_crop_never_loses_what_is_inside_and_says_what_is_outside(tmp_path):
+    tables = mammograms(tmp_path, ["left"])
+    tables.rois.loc[1] = tables.rois.loc[0]
+    tables.rois.loc[1, ["roi_id", "x0", "y0", "x1", "y1"]] = ["far", 280, 380, 299, 399]
+    write_shard(tables, Imaging(size=64, window="minmax"), 0, 1, tmp_path / "out", Breast(crop=True))
+    assert list(roi_masks([tmp_path / "out"])[0]["roi_id"]) == ["r0"]
+    assert rejected(tmp_path / "out") == {"far": "ROI: lies outside its image, or outside of the crop"}
+
+
+KILLED = """
+import os, signal, sys
+import pandas as pd
+from pathlib import Path
+import mmpkd.imaging.shards as shards
+from mmpkd.config.imaging import Breast, Imaging
+from tests.unit.test_store import cohort
+
+moment, root, out = sys.argv[1:]
+seen = []
+if moment == "images":
+    read = shards.read_display
+    def dying(*arguments):
+        seen.append(1)
+        if len(seen) == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return read(*arguments)
+    shards.read_display = dying
+else:
+    def dying(*arguments):
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr(shards, moment, dying)
+shards.write_shard(cohort(Path(root)), Imaging(size=16, window="minmax"), 0, 1, Path(out))
+"""
+
+
+@pytest.mark.parametrize("moment", ["images", "write_parquet", "write_csv"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_killed_job_leaves_no_store_and_the_next_makes_it_whole(tmp_path, moment, earlier):
+    out = tmp_path / "out"
+    if earlier:  # a store of other images, of which nothing may be taken for the new one's
+        write_shard(cohort(tmp_path / "other", 5), IMAGING, 0, 1, out)
+    arguments = [sys.executable, "-c", KILLED, moment, str(tmp_path / "root"), str(out)]
+    done = subprocess.run(arguments, cwd=Path(__file__).parents[2], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    with pytest.raises(StoreError, match="geometry.parquet is missing"):
+        ImageStore([out])
+    tables = cohort(tmp_path / "root")
+    for folder in (out, tmp_path / "fresh"):
+        write_shard(tables, IMAGING, 0, 1, folder)
+    assert {path.name for path in out.iterdir()} == {path.name for path in (tmp_path / "fresh").iterdir()}
+    for path in out.iterdir():
+        assert path.read_bytes() == (tmp_path / "fresh" / path.name).read_bytes(), path.name
+
+
+def test_the_log_counts_images_that_are_shown_by_another_window(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        write_shard(cohort(tmp_path), Imaging(size=16, window="dicom"), 0, 1, tmp_path / "out")
+    assert "5 images: window dicom: the file has no window" in caplog.text
 
 
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path):

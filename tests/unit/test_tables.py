@@ -93,6 +93,41 @@ def test_classification_is_a_row_a_label_and_arm(scores):
     np.testing.assert_array_less(table["auroc_low"], table["auroc_high"])
 
 
+@pytest.fixture(scope="module")
+def partial(scores):
+    """vindr_mammo does not know `malignant` and has no ROI of it; its targets of `mass` are all 0."""
+    there = (scores["cohort"] == "vindr_mammo").to_numpy()
+    rest = scores[~(there & (scores["label"] == "malignant").to_numpy())].copy()
+    mass = ((rest["cohort"] == "vindr_mammo") & (rest["label"] == "mass") & (rest["metric"] == "target")).to_numpy()
+    rest.loc[mass, "value"] = 0.0
+    return rest
+
+
+def test_classification_names_the_labels_of_each_cohort(scores, partial):
+    table, caption = classification.table(partial, STUDY.evaluation)
+    macro = table[(table["label"] == "macro") & (table["arm"] == "mmpkd")].set_index("cohort")
+    assert macro.loc["cbis_ddsm", ["labels_evaluated", "labels_not_known"]].tolist() == [
+        "calcification, malignant, mass",
+        "",
+    ]
+    assert macro.loc["vindr_mammo", ["labels_evaluated", "labels_not_known"]].tolist() == ["calcification", "malignant"]
+    assert (table.loc[table["label"] != "macro", ["labels_evaluated", "labels_not_known"]] == "").all(axis=None)
+    one_class = table[(table["cohort"] == "vindr_mammo") & (table["label"] == "mass")]
+    assert set(one_class["reason"]) == {"one class alone"}
+    assert caption.endswith("Labels of the domain that a cohort does not know: mammography@vindr_mammo (malignant).")
+    assert "does not know" not in classification.table(scores, STUDY.evaluation)[1]
+
+
+def test_cross_domain_names_the_labels_of_each_cohorts_regions(scores, partial):
+    table, caption = cross_domain.table(partial, STUDY.evaluation, HOMES, DOMAIN_OF)
+    regions = table.set_index(["domain", "cohort"])[["roi_labels", "labels_without_roi"]]
+    for domain in ("cxr", "mammography"):
+        assert regions.loc[domain, "vindr_mammo"].tolist() == ["calcification, mass", "malignant"]
+        assert regions.loc[domain, "cbis_ddsm"].tolist() == ["calcification, malignant, mass", ""]
+    assert caption.endswith("Labels of the domain that a cohort has no ROI of: vindr_mammo (malignant).")
+    assert "has no ROI of" not in cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF)[1]
+
+
 def test_scores_without_classification_give_an_empty_table(scores):
     table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation)
     assert table.empty and "auroc_gain_p" in table.columns
@@ -164,6 +199,14 @@ def test_cohorts_counts_splits_labels_and_what_was_set_aside(tables):
     assert rows.loc[("rejected when stored", "no pixels"), "total"] == 1
     assert rows.loc[("decision", "patients moved"), "total"] == 2
     assert "rejected when stored" not in cohorts.table({"x": tables})[0]["quantity"].tolist()
+
+
+def test_cohorts_names_labels_that_a_data_set_does_not_know(tables):
+    table, _ = cohorts.table({"x": tables}, labels={"x": ["mass", "malignant"]})
+    rows = table.set_index(["quantity", "item"])
+    assert rows.loc[("unknown", "malignant"), ["train", "validate", "test", "total"]].tolist() == [2, 1, 1, 4]
+    assert ("positive", "malignant") not in rows.index and rows.index.is_unique
+    assert ("unknown", "malignant") not in cohorts.table({"x": tables})[0].set_index(["quantity", "item"]).index
 
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"

@@ -5,12 +5,18 @@ Licence: CC BY 3.0.
 Citation: Lee et al., "A curated mammography data set for use in computer-aided detection and diagnosis research",
     Scientific Data 4:170177 (2017).
 
-Layout below root:
-    {mass,calc}_case_description_{train,test}_set.csv                                                (folder `tables`)
-    CBIS-DDSM/Mass-Training_P_00001_LEFT_CC/<...>/1-1.dcm      full mammogram                        (folder `images`)
-    CBIS-DDSM/Mass-Training_P_00001_LEFT_CC_1/<...>/1-*.dcm    crop and mask of lesion 1, in either order
-Files are found by the name of the mammogram's or lesion's folder, at any depth, so that the names that the NBIA
-downloader makes and the older ones that the tables quote (<study UID>/<series UID>/000000.dcm) both do.
+Layouts below root, told by what is on the disk (the two of DICOM may be mixed):
+    {mass,calc}_case_description_{train,test}_set.csv                                    (folder `tables`; or in csv/)
+    CBIS-DDSM/Mass-Training_P_00001_LEFT_CC/                                             (folder `images`)
+        08-07-2016-DDSM-29304/1.000000-full mammogram images-17430/1-1.dcm               as the NBIA downloader names it
+        <study UID>/<series UID>/000000.dcm                                              older, as the tables quote it
+    CBIS-DDSM/Mass-Training_P_00001_LEFT_CC_1/<...>/                                     crop and mask of lesion 1
+    jpeg/<series UID>/1-249.jpg and csv/dicom_info.csv                                   JPEG export that Kaggle offers
+DICOM files are found by the name of the mammogram's or lesion's folder, at any depth and whatever is below it. Where a
+mammogram's folder holds several, the file or the series that the table quotes decides. The JPEG export
+(kaggle.com/datasets/awsaf49/cbis-ddsm-breast-cancer-image-dataset) is read where `images` has a folder `jpeg`; its
+dicom_info.csv says which mammogram or lesion (`PatientID`) a picture (`image_path`) belongs to. These two columns and
+the folders are as public code reads them (google-deepmind/dm_nevis), not seen in the original.
 
 Yields a row an image: `P_00001_LEFT_CC`, the folder's name without Mass- or Calc- and the set. 71 of the 3,103 folders
 repeat a mammogram of the other kind; it is one image here, its file that of the mass folder where there are two: 3,032
@@ -18,8 +24,12 @@ images. A study is a patient's breast. Labels: malignant (any lesion of the imag
 lesion, labelled with its kind, and once more with `malignant` if it is. A privileged record a lesion (3,568 rows), its
 columns named alike for both kinds, with its own targets and `official_set`, the set of its table (train or test).
 
+Several lesions with different pathology: an image is malignant if any of its lesions is, and its ROI labelled
+`malignant` are those of the malignant lesions alone.
+
 Mask or crop is told by the header (the mask has 8 bits and the mammogram's size), and where that leaves a doubt by the
-pixels (a mask has two values).
+pixels (a mask has two values). With `survey` no image is opened: rows and columns stay unknown, and each lesion is
+listed with the first of its files, be it crop or mask.
 
 Split: 31 patients stand in the train set of one kind and the test set of the other: they go to test. There is no
 published validation set.
@@ -28,26 +38,42 @@ Options:
     validation_share: share of the training patients that validate, chosen by a hash of the identifier.
 
 Traps: some crops and masks are swapped, in the tables and in the series' names. Some masks differ in size from their
-mammogram. `assessment` leaks the pathology. BENIGN_WITHOUT_CALLBACK is benign. Path cells end in line breaks.
+mammogram: they are scaled, or set aside when images are stored if the aspect differs by 1 % or more. The density is
+`breast_density` in the tables of masses and `breast density` in those of calcifications. `assessment` leaks the
+pathology. BENIGN_WITHOUT_CALLBACK is benign. Path cells end in line breaks. A path that is absolute, climbs with `..`
+or leaves the images' folder through a link is refused with its row.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from mmpkd.cohorts.cbis_files import Header, NotFoundError, choose_mammogram, choose_mask, files_by_folder, try_header
+from mmpkd.cohorts.cbis_files import (
+    PICTURES,
+    Header,
+    NotFoundError,
+    choose_mammogram,
+    choose_mask,
+    exported_files,
+    files_by_folder,
+    try_header,
+)
 from mmpkd.cohorts.choices import ChoiceError, read_folders, read_options
-from mmpkd.cohorts.paths import list_files, read_table, require_folder
+from mmpkd.cohorts.needs import Need
+from mmpkd.cohorts.paths import list_files, read_table, relative_below_all, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.splits import resolve, stable_share
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
 from mmpkd.config.cohorts import Cohort
 from mmpkd.logs import progress
 
+RESTRICTED = False
 OPTIONS = {"validation_share": 0.15}
 FOLDERS = ("tables", "images")
 LABELS = ("malignant", "mass", "calcification")
 SOURCE = "CBIS-DDSM is at https://www.cancerimagingarchive.net/collection/cbis-ddsm/ (open)"
+PATHS = ["image_file_path", "roi_mask_file_path"]
 MALIGNANT = {"MALIGNANT": 1.0, "BENIGN": 0.0, "BENIGN_WITHOUT_CALLBACK": 0.0}
 COLUMNS = [
     "patient_id",
@@ -58,8 +84,7 @@ COLUMNS = [
     "assessment",
     "pathology",
     "subtlety",
-    "image_file_path",
-    "roi_mask_file_path",
+    *PATHS,
 ]
 DESCRIPTORS = {"mass": ["mass_shape", "mass_margins"], "calc": ["calc_type", "calc_distribution"]}
 METADATA = [
@@ -79,33 +104,49 @@ MAMMOGRAM = r"^(?P<mammogram>(?:Mass|Calc)-(?:Training|Test)_(?P<image_id>P_\d+_
 LESION = r"^((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)_\d+)/"
 
 
-def read(cohort: Cohort, labels: list[str]) -> CohortTables:
+def needs(cohort: Cohort) -> list[Need]:
+    """The four tables and the folder of images."""
+    folder, root = _table_folder(cohort), _image_root(cohort)
+    tables = [
+        Need(path, f"descriptions of the {kind} cases, {name} set", SOURCE) for path, kind, name in _tables(folder)
+    ]
+    if not cohort.images:
+        return tables
+    if (root / "jpeg").is_dir():
+        return [*tables, Need(root / "csv" / "dicom_info.csv", "what each picture of the JPEG export shows", SOURCE)]
+    return [*tables, Need(root, "mammograms, crops and masks", SOURCE)]
+
+
+def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
     """Reads CBIS-DDSM below `cohort.root`; it knows the labels malignant, mass and calcification.
+
+    With `survey` no image is opened, so that masks are listed but not told from crops.
 
     Raises:
         FileNotFoundError: if a table, or every image, is missing.
         TableFileError: if a table cannot be read.
         ChoiceError: for an unknown option or folder, or a share outside 0 to 1.
     """
-    options, folders = read_options(cohort, OPTIONS), read_folders(cohort, FOLDERS)
+    options = read_options(cohort, OPTIONS)
+    folder, root = _table_folder(cohort), _image_root(cohort)
     known = [label for label in LABELS if label in labels]
     rejections = Rejections()
-    lesions = _lesions(folders.get("tables", cohort.root), rejections)
+    lesions = _lesions(folder, root, rejections)
     lesions, notes = _split(lesions, options["validation_share"])
-    image_root = folders.get("images") or _image_root(cohort.root)
     if cohort.images:
-        files = files_by_folder(list_files(require_folder(image_root, SOURCE), (".dcm",)))
-        images = _with_files(_images(lesions), lesions, image_root, files, rejections)
+        files = _files(root)
+        images = _with_files(_images(lesions), lesions, root, files, rejections, survey)
         orphans = ~lesions["image_id"].isin(images["image_id"])
         lesions = rejections.split_off(lesions, orphans, "record_id", "lesion of a mammogram that was left out")
-        rois = _rois(lesions, images, image_root, files, known, rejections)
+        masks = _masks(lesions, images, root, files, rejections, survey)
+        rois = _rois(lesions, masks, known)
     else:
         images, rois = _images(lesions), empty(ROI_COLUMNS)
     targets = lesions.groupby("image_id")[[f"target_{label}" for label in known]].max()
     targets.columns = known
     notes["images_in_mass_and_calcification_tables"] = int((lesions.groupby("image_id")["subset"].nunique() > 1).sum())
     return CohortTables(
-        image_root=image_root,
+        image_root=root,
         images=images[list(IMAGE_COLUMNS)],
         labels=targets.reindex(images["image_id"]).reset_index(),
         rois=rois,
@@ -116,26 +157,48 @@ def read(cohort: Cohort, labels: list[str]) -> CohortTables:
     )
 
 
-def _image_root(root: Path) -> Path:
-    below = root / "CBIS-DDSM"
-    return below if below.is_dir() else root
+def _table_folder(cohort: Cohort) -> Path:
+    below = cohort.root / "csv"
+    return read_folders(cohort, FOLDERS).get("tables", below if below.is_dir() else cohort.root)
 
 
-def _lesions(folder: Path, rejections: Rejections) -> pd.DataFrame:
+def _image_root(cohort: Cohort) -> Path:
+    below = cohort.root / "CBIS-DDSM"
+    return read_folders(cohort, FOLDERS).get("images", below if below.is_dir() else cohort.root)
+
+
+def _tables(folder: Path) -> list[tuple[Path, str, str]]:
+    """Each table's path, kind and official set."""
+    return [
+        (folder / f"{subset}_case_description_{official_set}_set.csv", subset, official_set)
+        for subset in DESCRIPTORS
+        for official_set in ("train", "test")
+    ]
+
+
+def _files(root: Path) -> dict[str, list[str]]:
+    """The files of each mammogram's and lesion's folder: DICOM, or those of the JPEG export where there is one."""
+    if (root / "jpeg").is_dir():
+        contents = read_table(root / "csv" / "dicom_info.csv", ["patientid", "image_path"], SOURCE)
+        return exported_files(contents, [f"jpeg/{name}" for name in list_files(root / "jpeg", PICTURES)])
+    return files_by_folder(list_files(require_folder(root, SOURCE), (".dcm",)))
+
+
+def _lesions(folder: Path, root: Path, rejections: Rejections) -> pd.DataFrame:
     """One row a lesion of the four tables: their columns, record_id, image_id, subset, official_set and the targets."""
-    parts = []
-    for subset, descriptors in DESCRIPTORS.items():
-        for official_set in ("train", "test"):
-            path = folder / f"{subset}_case_description_{official_set}_set.csv"
-            parts.append(
-                read_table(path, COLUMNS + descriptors, SOURCE).assign(subset=subset, official_set=official_set)
-            )
+    parts = [
+        read_table(path, COLUMNS + DESCRIPTORS[subset], SOURCE).assign(subset=subset, official_set=official_set)
+        for path, subset, official_set in _tables(folder)
+    ]
     lesions = pd.concat(parts, ignore_index=True).fillna("")
-    lesions = lesions.join(lesions["image_file_path"].str.extract(MAMMOGRAM))
-    lesions["record_id"] = lesions["roi_mask_file_path"].str.extract(LESION, expand=False)
     lesions = lesions.rename(columns={"left_or_right_breast": "laterality", "image_view": "view"})
     stated = lesions["patient_id"] + "_" + lesions["laterality"] + "_" + lesions["view"]
     lesions["stated"] = stated + ", lesion " + lesions["abnormality_id"]
+    for column in PATHS:
+        lesions[column], refused = relative_below_all(root, lesions[column])
+        lesions = rejections.split_off(lesions, refused, "stated", f"{column} does not stay below the images' folder")
+    lesions = lesions.join(lesions["image_file_path"].str.extract(MAMMOGRAM))
+    lesions["record_id"] = lesions["roi_mask_file_path"].str.extract(LESION, expand=False)
     unnamed = lesions["image_id"].isna() | lesions["record_id"].isna()
     lesions = rejections.split_off(lesions, unnamed, "stated", "its paths name no mammogram or no lesion")
     other = lesions["image_id"] != stated[lesions.index]
@@ -171,9 +234,14 @@ def _images(lesions: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_files(
-    images: pd.DataFrame, lesions: pd.DataFrame, root: Path, files: dict[str, list[str]], rejections: Rejections
+    images: pd.DataFrame,
+    lesions: pd.DataFrame,
+    root: Path,
+    files: dict[str, list[str]],
+    rejections: Rejections,
+    survey: bool,
 ) -> pd.DataFrame:
-    """Adds path, rows and columns; sets images aside whose mammogram is missing or no DICOM image."""
+    """Adds path, rows and columns; sets images aside whose mammogram is missing or no image that can be read."""
     folders = lesions.drop_duplicates("mammogram").sort_values("mammogram", ascending=False)  # Mass before Calc
     candidates = {
         image_id: list(zip(group["mammogram"], group["image_file_path"], strict=True))
@@ -187,39 +255,48 @@ def _with_files(
     for image_id in progress(images["image_id"], "mammograms", unit="image"):
         folder, quoted = next((one for one in candidates[image_id] if one[0] in files), ("", ""))
         try:
-            path = choose_mammogram(files.get(folder, []), quoted)
+            found[image_id] = _mammogram(root, choose_mammogram(files.get(folder, []), quoted), survey)
         except NotFoundError as reason:
             reasons[image_id] = str(reason)
-            continue
-        header = try_header(root / path)
-        if header is None:
-            reasons[image_id] = "mammogram is no readable DICOM image"
-        else:
-            found[image_id] = (path, header.rows, header.columns)
     rejections.add(reasons, reasons.values())
     images = images[images["image_id"].isin(found)].copy()
     images[["path", "rows", "columns"]] = [found[image_id] for image_id in images["image_id"]]
     return images
 
 
-def _rois(
+def _mammogram(root: Path, path: str, survey: bool) -> tuple[str, Any, Any]:
+    """Path, rows and columns of a mammogram. Raises NotFoundError if it cannot be read."""
+    if survey:
+        return path, pd.NA, pd.NA
+    header = try_header(root / path)
+    if header is None:
+        raise NotFoundError("mammogram is no readable image")
+    return path, header.rows, header.columns
+
+
+def _masks(
     lesions: pd.DataFrame,
     images: pd.DataFrame,
     root: Path,
     files: dict[str, list[str]],
-    labels: list[str],
     rejections: Rejections,
-) -> pd.DataFrame:
-    """A row a lesion and label: its kind, and malignant if it is. Lesions without a mask are set aside."""
-    sizes = {row.image_id: Header(row.rows, row.columns, 16) for row in images.itertuples()}
+    survey: bool,
+) -> dict[str, str]:
+    """The mask of each lesion (with `survey`, any of its files). Lesions without one are set aside."""
+    sizes = {} if survey else {row.image_id: Header(row.rows, row.columns, 16) for row in images.itertuples()}
     masks, reasons = {}, {}
     pairs = list(zip(lesions["record_id"], lesions["image_id"], strict=True))
     for record_id, image_id in progress(pairs, "masks", unit="lesion"):
         try:
-            masks[record_id] = choose_mask(root, files.get(record_id, []), sizes[image_id])
+            masks[record_id] = choose_mask(root, files.get(record_id, []), sizes.get(image_id))
         except NotFoundError as reason:
             reasons[record_id] = f"ROI: {reason}"
     rejections.add(reasons, reasons.values())
+    return masks
+
+
+def _rois(lesions: pd.DataFrame, masks: dict[str, str], labels: list[str]) -> pd.DataFrame:
+    """A row a lesion that has a mask, and label: its kind, and malignant if it is."""
     parts = [
         lesions.loc[lesions[f"target_{label}"] == 1, ["record_id", "image_id"]].assign(label=label) for label in labels
     ]

@@ -21,7 +21,8 @@ Options:
 
 Traps: no patient identifier is published, so each image counts as a patient of its own, and intervals by patient are
 intervals by image. The tables do not tell the size of an image. Infiltration, ILD and the like have no CheXpert name
-and are left out, their boxes too.
+and are left out, their boxes too. Kaggle's VinBigData competition distributes the same images, also as .dicom, but with
+other tables (train.csv for its training images, no labels for the others): that download is not read.
 """
 
 from pathlib import Path
@@ -30,11 +31,14 @@ import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.membership import is_among
+from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import list_files, read_table, require_folder, snake_case
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
 
+RESTRICTED = True
 OPTIONS = {"splits": ["test"]}
 FOLDERS = ("annotations",)
 OFFICIAL = ("train", "test")
@@ -56,8 +60,21 @@ SOURCES = {
 }
 
 
-def read(cohort: Cohort, labels: list[str]) -> CohortTables:
+def needs(cohort: Cohort) -> list[Need]:
+    """The two tables of each set that is taken, and its folder of images."""
+    folder, wanted = _annotations(cohort), []
+    for split in read_options(cohort, OPTIONS)["splits"]:
+        wanted.append(Need(folder / f"image_labels_{split}.csv", f"labels of the {split} set", SOURCE))
+        wanted.append(Need(folder / f"annotations_{split}.csv", f"boxes of the {split} set", SOURCE))
+        if cohort.images:
+            wanted.append(Need(cohort.root / split, f"images of the {split} set", SOURCE))
+    return wanted
+
+
+def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
     """Reads VinDr-CXR below `cohort.root`; `labels` are CheXpert names, those of `SOURCES` are known to it.
+
+    No file is opened a record, so that `survey` changes nothing.
 
     Raises:
         FileNotFoundError: if a table, or every image, is missing.
@@ -65,7 +82,7 @@ def read(cohort: Cohort, labels: list[str]) -> CohortTables:
         ChoiceError: for an unknown option, folder or split.
     """
     splits = among("splits", read_options(cohort, OPTIONS)["splits"], OFFICIAL)
-    folder = read_folders(cohort, FOLDERS).get("annotations", cohort.root / "annotations")
+    folder = _annotations(cohort)
     known = [label for label in labels if label in SOURCES]
     rejections = Rejections()
     parts = [_image_labels(folder, split, known, rejections) for split in splits]
@@ -83,6 +100,10 @@ def read(cohort: Cohort, labels: list[str]) -> CohortTables:
         rejected=rejections.table,
         notes=notes,
     )
+
+
+def _annotations(cohort: Cohort) -> Path:
+    return read_folders(cohort, FOLDERS).get("annotations", cohort.root / "annotations")
 
 
 def _image_labels(folder: Path, split: str, labels: list[str], rejections: Rejections) -> pd.DataFrame:
@@ -120,7 +141,7 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, splits: list[str], rejecti
     if not cohort.images:
         return images
     listed = {f"{split}/{name}" for split in splits for name in _listing(cohort.root / split)}
-    there = images["path"].isin(listed)
+    there = is_among(images["path"], listed)
     if len(images) and not there.any():
         raise FileNotFoundError(f"{cohort.root}: holds none of the {len(images)} images of the tables; {SOURCE}")
     return rejections.split_off(images, ~there, "image_id", "image file is missing")
@@ -142,7 +163,7 @@ def _rois(
     boxes["label"] = boxes["class_name"].map(lambda text: names.get(snake_case(text)))
     boxes = boxes.dropna(subset="label").rename(columns={"x_min": "x0", "y_min": "y0", "x_max": "x1", "y_max": "y1"})
     boxes = rejections.split_off(
-        boxes, ~boxes["image_id"].isin(images["image_id"]), "image_id", "box on an image that was left out"
+        boxes, ~is_among(boxes["image_id"], images["image_id"]), "image_id", "box on an image that was left out"
     )
     agreed = images[["image_id", "rows", "columns", *labels]].melt(["image_id", "rows", "columns"], var_name="label")
     boxes = boxes.merge(agreed, on=["image_id", "label"], how="left")

@@ -9,6 +9,9 @@ Citation: Nguyen et al., "VinDr-Mammo: A large-scale benchmark dataset for compu
 Layout below root:
     images/<study_id>/<image_id>.dicom
     breast-level_annotations.csv, finding_annotations.csv                                             (folder `tables`)
+    metadata.csv                                                                                      (not read)
+Names of files, folders and columns are those of the release's page and of public code that reads it. Categories are
+the text of a list of names (`['Mass', 'Skin Retraction']`), boxes are in pixels and empty where there is no finding.
 
 Yields four views a study, the labels mass and calcification from the findings' categories, and their boxes.
 `malignant` is not known to it: BI-RADS is an assessment and no pathology. There is no privileged table.
@@ -20,20 +23,25 @@ Options:
     splits: the published sets that are taken, training or test; images of the others are left out and counted.
 
 Traps: only suspicious calcifications are annotated, so an image without the label may hold benign ones. A finding may
-have several categories; its box then counts for each. Asymmetry, distortion and other findings are left out.
+have several categories; its box then counts for each. Asymmetry, distortion and other findings are left out. Some boxes
+reach out of their image, with negative corners among them, and are clipped. With `survey` nothing is different: no
+image is opened either way.
 """
 
 import ast
+from pathlib import Path
 
 import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import list_files, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
 
+RESTRICTED = True
 OPTIONS = {"splits": ["test"]}
 FOLDERS = ("tables",)
 OFFICIAL = ("training", "test")
@@ -42,8 +50,20 @@ CATEGORIES = {"mass": "mass", "suspicious calcification": "calcification"}
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 
 
-def read(cohort: Cohort, labels: list[str]) -> CohortTables:
+def needs(cohort: Cohort) -> list[Need]:
+    """The two tables and the folder of images."""
+    breasts, findings = _tables(cohort)
+    tables = [
+        Need(breasts, "the images, their sizes and sets", SOURCE),
+        Need(findings, "findings and their boxes", SOURCE),
+    ]
+    return [*tables, Need(cohort.root / "images", "mammograms, a folder a study", SOURCE)] if cohort.images else tables
+
+
+def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
     """Reads VinDr-Mammo below `cohort.root`; it knows the labels mass and calcification.
+
+    `survey` is accepted for the sake of the other adapters.
 
     Raises:
         FileNotFoundError: if a table, or every image, is missing.
@@ -51,17 +71,17 @@ def read(cohort: Cohort, labels: list[str]) -> CohortTables:
         ChoiceError: for an unknown option, folder or split.
     """
     splits = among("splits", read_options(cohort, OPTIONS)["splits"], OFFICIAL)
-    folder = read_folders(cohort, FOLDERS).get("tables", cohort.root)
+    breast_table, finding_table = _tables(cohort)
     known = [label for label in labels if label in CATEGORIES.values()]
     rejections = Rejections()
     listed = read_table(
-        folder / "breast-level_annotations.csv",
+        breast_table,
         ["study_id", "image_id", "laterality", "view_position", "height", "width", "split"],
         SOURCE,
     )
     images = _with_files(_images(listed, splits, rejections), cohort, rejections)
     findings = read_table(
-        folder / "finding_annotations.csv",
+        finding_table,
         ["image_id", "finding_categories", "xmin", "ymin", "xmax", "ymax"],
         SOURCE,
     )
@@ -78,6 +98,11 @@ def read(cohort: Cohort, labels: list[str]) -> CohortTables:
         rejected=rejections.table,
         notes={f"images_of_official_{name}_set_left_out": count for name, count in left_out.items()},
     )
+
+
+def _tables(cohort: Cohort) -> tuple[Path, Path]:
+    folder = read_folders(cohort, FOLDERS).get("tables", cohort.root)
+    return folder / "breast-level_annotations.csv", folder / "finding_annotations.csv"
 
 
 def _images(listed: pd.DataFrame, splits: list[str], rejections: Rejections) -> pd.DataFrame:

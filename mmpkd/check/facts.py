@@ -1,0 +1,127 @@
+"""What a check finds out, as plain data: `StudyFacts.as_dict()` is what `mmpkd check --json` prints.
+
+The keys below are the schema of that output; `schema` grows by one when one of them changes its meaning or goes.
+Counts, labels, reasons, folders of the configuration and names that every copy of a data set has are all that they
+hold: no identifier and no text of a report.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SCHEMA = 1
+Level = Literal["error", "warning"]
+State = Literal["at hand", "made here", "needs network", "missing"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why the study cannot run (error), or what its user should know (warning). `where`: mostly a key."""
+
+    level: Level
+    where: str
+    message: str
+
+
+@dataclass(frozen=True)
+class NeedFacts:
+    """A file or folder of a download, see `mmpkd.cohorts.needs.Need`."""
+
+    path: str
+    what: str
+    source: str
+    required: bool
+    found: bool
+
+
+@dataclass(frozen=True)
+class HeaderFacts:
+    """Headers that were read: `read` of `files` (images and masks). rows, columns: smallest, median and largest."""
+
+    read: int
+    files: int
+    unreadable: dict[str, int]  # by reason
+    transfer_syntaxes: dict[str, int]  # by name
+    undecodable: dict[str, int]  # those of the transfer syntaxes that no installed decoder reads
+    rows: list[int]
+    columns: list[int]
+
+
+@dataclass
+class CohortFacts:
+    """One data set. `counts` and `labels` are by split and have `all` beside train, validate and test."""
+
+    domain: str
+    training: bool  # its train and validate splits are learnt from
+    adapter: str
+    root: str | None  # None: a phantom, which will be drawn
+    restricted: bool
+    licence_restricts: bool
+    images_wanted: bool
+    needs: list[NeedFacts] = field(default_factory=list)
+    # images, studies, patients, rois, records -> split -> count
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    # label -> positive, negative, unknown -> split -> count, of images
+    labels: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
+    unknown_labels: list[str] = field(default_factory=list)  # of the domain, that the cohort does not know
+    roi_labels: dict[str, int] = field(default_factory=dict)
+    privileged_kind: Literal["text", "tabular", "none"] = "none"
+    rejected: dict[str, int] = field(default_factory=dict)  # by reason
+    notes: dict[str, int] = field(default_factory=dict)
+    headers: HeaderFacts | None = None
+    phantom_patients: int | None = None
+    phantom_bytes: int = 0
+    store_bytes: int = 0
+    error: str | None = None  # why it could not be read
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class WeightFacts:
+    """Weights that the study starts from. `purpose` is their key in the configuration."""
+
+    purpose: str
+    source: str
+    state: State
+    message: str
+
+
+@dataclass(frozen=True)
+class DiskFacts:
+    """Bytes that the study will write below `folder`, by kind, those that are there already, and those free."""
+
+    folder: str
+    needed: dict[str, int]
+    there: int
+    free: int
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """device: as configured. gpus: seen here. torch: its version, None if it is not installed."""
+
+    device: str
+    gpus: int
+    torch: str | None
+    decoders: dict[str, bool]  # transfer syntax -> whether an installed decoder reads it
+
+
+@dataclass
+class StudyFacts:
+    """Everything."""
+
+    study: str
+    files: list[str]
+    cohorts: dict[str, CohortFacts]
+    weights: list[WeightFacts]
+    disk: DiskFacts
+    machine: MachineFacts
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def can_run(self) -> bool:
+        """Whether nothing stands against running it."""
+        return not any(problem.level == "error" for problem in self.problems)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, with `schema` and `can_run`."""
+        return {"schema": SCHEMA, "can_run": self.can_run, **asdict(self)}

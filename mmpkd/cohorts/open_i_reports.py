@@ -1,0 +1,105 @@
+"""The reports of Open-i's Indiana University collection: XML files, read without trust.
+
+    <eCitation>
+      <uId id="CXR1"/>
+      <MedlineCitation> ... <Abstract>
+        <AbstractText Label="COMPARISON">None.</AbstractText>     INDICATION, FINDINGS and IMPRESSION likewise
+      <MeSH> <major>Opacity/lung/base/left</major> <automatic>opacity</automatic>
+      <parentImage id="CXR1_1_IM-0001-3001"> <caption>Xray Chest PA and Lateral</caption> ... one an image
+
+Safety: ElementTree reads no external entity and no external DTD, but it expands entities that a file declares, so a few
+bytes can fill the memory ("billion laughs"). An entity can be declared by `<!ENTITY` alone, and no report needs one: a
+file with it is refused before it is parsed. For that to hold, the text is decoded as UTF-8 first and parsed as such,
+whatever encoding it claims. A report takes a few kilobytes, so files above a megabyte are refused too.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+LIMIT = 1_000_000  # bytes of a report's file
+NOT_IN_HEADERS = re.compile(r"[^A-Z ()/,-]+")  # what a header of a report cannot hold, see privileged/sections.py
+
+
+class ReportError(ValueError):
+    """A report cannot be used; the message is the reason and holds nothing of the report."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report as it stands in its file.
+
+    study_id: such as CXR1. images: their identifiers, each with its caption. terms: the terms that readers indexed the
+    report with (`MeSH/major`). text: its sections, each under its header.
+    """
+
+    study_id: str
+    images: tuple[tuple[str, str], ...]
+    terms: tuple[str, ...]
+    text: str
+
+
+def read_report(path: Path) -> Report:
+    """Reads a report.
+
+    Raises:
+        ReportError: if it is unsafe, no XML, or names no study or another study's images.
+    """
+    root = _parse(_text(path))
+    study_id = _attribute(root.find(".//uId"))
+    if not re.fullmatch(r"CXR\d+", study_id):
+        raise ReportError("report names no study")
+    images = tuple((_attribute(image), _words(image.findtext(".//caption"))) for image in root.iter("parentImage"))
+    # The identifiers become names of files, so they may hold nothing but what the collection's hold.
+    if not all(re.fullmatch(rf"{study_id}_[\w-]+", image_id) for image_id, _ in images):
+        raise ReportError("report names an image that is not its own")
+    terms = tuple(_words(term.text) for term in root.iterfind(".//MeSH/major"))
+    return Report(study_id, tuple(dict.fromkeys(images)), tuple(term for term in terms if term), _sections(root))
+
+
+def has_text(report: Report) -> bool:
+    """Whether the findings or the impression have words."""
+    return bool(re.search(r"^ (?:FINDINGS|IMPRESSION): ", report.text, re.MULTILINE))
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > LIMIT:
+            raise ReportError(f"report is larger than {LIMIT} bytes")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ReportError("report is not UTF-8") from error
+    except OSError as error:
+        raise ReportError(f"report cannot be read ({type(error).__name__})") from error
+    if "<!ENTITY" in text:
+        raise ReportError("report declares XML entities, which is refused")
+    return text
+
+
+def _parse(text: str) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ReportError("report is not well-formed XML") from error
+
+
+def _sections(root: ElementTree.Element) -> str:
+    """The sections in order, as a MIMIC-CXR report shows them: ` FINDINGS:  ...`, one a line; empty ones are left out.
+
+    The line breaks of a section become blanks, so that no line of it can look like a header.
+    """
+    lines = []
+    for section in root.iter("AbstractText"):
+        header = _words(NOT_IN_HEADERS.sub(" ", section.get("Label", "").upper()))
+        if body := _words("".join(section.itertext())):
+            lines.append(f" {header}:  {body}\n" if header else f"{body}\n")
+    return "\n".join(lines)
+
+
+def _attribute(element: ElementTree.Element | None) -> str:
+    return "" if element is None else element.get("id", "").strip()
+
+
+def _words(text: str | None) -> str:
+    return " ".join((text or "").split())

@@ -1,0 +1,66 @@
+"""Masks as run lengths in COCO's format, as pycocotools writes them: {"size": [rows, columns], "counts": ...}.
+
+The mask is read column by column, from the top of the left one; the runs are of pixels outside and inside by turns, the
+first one outside. `counts` lists them, or is a text: each run is written as a number of 5 bits a character, the lowest
+first, character code 48 + 32 if more follow + the bits, the last of them with its sign; from the fourth run on the
+number is the difference to the run before the last (github.com/cocodataset/cocoapi, common/maskApi.c).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """A mask of rows x columns pixels; `runs` alternate between outside and inside."""
+
+    rows: int
+    columns: int
+    runs: np.ndarray
+
+    @classmethod
+    def from_coco(cls, mask: Mapping[str, Any]) -> "RunLengths":
+        """Reads the mapping that pycocotools writes. Raises ValueError where it is none, or does not fit its size."""
+        try:
+            rows, columns = (int(number) for number in mask["size"])
+            counts = mask["counts"]
+            runs = np.array(_decode(counts) if isinstance(counts, str) else counts, dtype=np.int64)
+        except (KeyError, TypeError, OverflowError) as error:
+            raise ValueError(f"run lengths without size or counts ({type(error).__name__})") from error
+        if rows < 1 or columns < 1 or runs.ndim != 1 or (runs < 0).any() or runs.sum() != rows * columns:
+            raise ValueError("run lengths do not fit the size of their mask")
+        return cls(rows, columns, runs)
+
+    @property
+    def area(self) -> int:
+        """The number of pixels inside."""
+        return int(self.runs[1::2].sum())
+
+    def mask(self) -> np.ndarray:
+        """The mask, bool rows x columns."""
+        inside = np.arange(len(self.runs)) % 2 == 1
+        return np.repeat(inside, self.runs).reshape(self.columns, self.rows).T
+
+
+def _decode(text: str) -> list[int]:
+    """The runs of a compressed text. Raises ValueError where it ends within a number or holds other characters."""
+    runs: list[int] = []
+    number = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64:
+            raise ValueError("run lengths hold a character that is none of theirs")
+        number |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            number -= 1 << shift
+        runs.append(number + (runs[-2] if len(runs) > 2 else 0))
+        number = shift = 0
+    if shift:
+        raise ValueError("run lengths end within a number")
+    return runs

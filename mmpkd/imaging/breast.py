@@ -1,0 +1,98 @@
+"""Where the breast is in a mammogram: for the crop, the side of the chest wall, and what is not breast.
+
+The breast is the largest connected part brighter than the background, found on the image shrunk to SIDE pixels. The
+threshold is the lower one of Otsu's for three classes (air, breast, and what is dense: the pectoral muscle would else
+push fat to the air), on the square root of the grey values and after smoothing; an opening cuts view markers and film
+edges off before the parts are compared. Which side the chest wall is on is read off the
+picture and not off the laterality in the header, because scanned films lie either way round.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+from skimage.filters import threshold_multiotsu
+from skimage.morphology import disk
+
+from mmpkd.config.imaging import Breast
+from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.resize import Image, area_average
+
+SIDE = 256  # pixels of the longer side on which the breast is looked for
+OPENING = disk(3)  # what is thinner than 7 pixels of these is cut off: letters and edges, 2.7 % of the longer side
+RIM = disk(4)  # pixels that the opening, and a threshold above the skin's faint edge, may have cost the breast
+NOISE = 1.0  # standard deviation of the smoothing, in pixels of these
+LEAST = 0.02  # a part smaller than this share of the image is no breast
+
+
+@dataclass(frozen=True)
+class Found:
+    """The breast in an image of `rows` x `columns`.
+
+    mask: bool, the image shrunk to SIDE pixels: true on the breast and a rim around it.
+    """
+
+    mask: np.ndarray
+    rows: int
+    columns: int
+
+    def crop(self, margin: float) -> tuple[float, float, float, float]:
+        """The smallest box around the breast, in image pixels (x0, y0, x1, y1), widened by `margin` longer sides."""
+        sides = []
+        rim = margin * max(self.rows, self.columns)
+        for axis, length in ((0, self.columns), (1, self.rows)):
+            occupied = np.flatnonzero(self.mask.any(axis=axis))
+            scale = length / self.mask.shape[1 - axis]
+            low, high = occupied[0] * scale - rim, (occupied[-1] + 1) * scale + rim
+            sides.append((float(np.clip(np.floor(low), 0, length)), float(np.clip(np.ceil(high), 0, length))))
+        (x0, x1), (y0, y1) = sides
+        return x0, y0, x1, y1
+
+    @property
+    def chest_wall(self) -> str:
+        """The side, left or right, that has more of the breast."""
+        share = self.mask.mean(axis=0)
+        half = len(share) // 2
+        return "left" if share[:half].sum() >= share[-half:].sum() else "right"
+
+    def in_store(self, geometry: Geometry) -> np.ndarray:
+        """Bool size x size: the store pixels that show the breast."""
+        return geometry.resampled(*self.mask.shape).mask_to_store(self.mask)
+
+
+def find(image: Image) -> Found | None:
+    """Finds the breast in an image of 0..1, bright where tissue is dense; None where nothing looks like one."""
+    rows, columns = image.shape
+    scale = min(1.0, SIDE / max(rows, columns))
+    shape = max(1, round(rows * scale)), max(1, round(columns * scale))
+    small = np.sqrt(area_average(image, (0.0, float(rows)), (0.0, float(columns)), shape))
+    small = ndimage.gaussian_filter(small, NOISE)
+    try:
+        threshold = threshold_multiotsu(small, classes=3)[0]
+    except ValueError:  # fewer than three grey values: a drawing, or an image of one grey
+        threshold = (small.min() + small.max()) / 2
+    # An image may end in the middle of the breast: beyond its edge it goes on, so that the opening leaves it there.
+    padded = np.pad(small > threshold, OPENING.shape[0], mode="edge")
+    opened = ndimage.binary_opening(padded, OPENING)
+    opened = opened[OPENING.shape[0] : -OPENING.shape[0], OPENING.shape[1] : -OPENING.shape[1]]
+    parts, count = ndimage.label(opened)
+    if not count:
+        return None
+    sizes = np.bincount(parts.ravel())[1:]
+    if sizes.max() < LEAST * parts.size:
+        return None
+    breast = ndimage.binary_fill_holes(parts == 1 + sizes.argmax())
+    return Found(ndimage.binary_dilation(breast, RIM), rows, columns)
+
+
+def fit(image: Image, size: int, keep_aspect: bool, wanted: Breast | None) -> tuple[Geometry, Found | None]:
+    """The geometry for an image, with the crop and the mirroring that are wanted, and the breast if it was found.
+
+    An image without a breast is fitted as it is.
+    """
+    found = find(image) if wanted is not None and wanted.active else None
+    if found is None:
+        return Geometry.fit(*image.shape, size, keep_aspect), None
+    crop = found.crop(wanted.margin) if wanted.crop else None
+    flip = wanted.chest_wall not in ("as_is", found.chest_wall)
+    return Geometry.fit(*image.shape, size, keep_aspect, crop=crop, flip=flip), found

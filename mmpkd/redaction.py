@@ -1,0 +1,38 @@
+"""Text that may be shown: reasons and errors without what could be an identifier or a line of a report.
+
+Reasons for a rejection and messages of errors come from many places, some from files of a restricted data set. What is
+quoted, and every long number or hexadecimal word, is replaced. Paths of the configuration are the user's own and stay.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+LONGEST = 240  # characters
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+DICOM_UID = re.compile(r"\d+(?:\.\d+){3,}")
+NUMBER = re.compile(r"\d{3,}")
+HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{6,}[0-9a-f](?![0-9A-Za-z])")
+
+
+def redact(text: str, known: Iterable[str | Path] = ()) -> str:
+    """`text` in one line, with `#` for long numbers and `...` for what is quoted; `known` paths stay as they are."""
+    text = " ".join(text.split())
+    paths = sorted({str(path) for path in known} - {"", "."}, key=len, reverse=True)
+    if not paths:
+        return _shorten(_hide(text))
+    # Quotes around a known path are dropped first, so that the path is not taken for a quotation.
+    alternatives = "|".join(map(re.escape, paths))
+    parts = re.split(f"['\"]?({alternatives})(?:['\"](?=$|\\W))?", text)
+    return _shorten("".join(part if index % 2 else _hide(part) for index, part in enumerate(parts)))
+
+
+def _hide(text: str) -> str:
+    text = QUOTED.sub("...", text)
+    for identifier in (DICOM_UID, HEXADECIMAL, NUMBER):
+        text = identifier.sub("#", text)
+    return text
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

@@ -1,0 +1,68 @@
+"""docs/data.md: a section for every adapter, and configuration blocks that the configuration accepts."""
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mmpkd.check.configuration import read_config, update
+from mmpkd.cli import _parser
+from mmpkd.config.study import load
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "data.md").read_text()
+ADAPTERS = sorted(path.stem for path in (ROOT / "mmpkd" / "cohorts" / "adapters").glob("[a-z]*.py"))
+HEADINGS = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+SECTIONS = dict(re.findall(r"^### [^\n]*\(`(\w+)`\)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
+YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def anchor(heading: str) -> str:
+    """As GitHub makes it: lower case, punctuation dropped, blanks to hyphens."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_data_set_has_a_section_and_a_row():
+    assert sorted(SECTIONS) == ADAPTERS
+    rows = re.findall(r"^\| \[.*?\]\(#(\S+)\).*?\| `(\w+)` \|", TEXT, re.MULTILINE)
+    assert sorted(adapter for _, adapter in rows) == ADAPTERS
+    assert {link for link, _ in rows} <= set(map(anchor, HEADINGS))
+
+
+def test_links_lead_to_files():
+    for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", TEXT):
+        assert (ROOT / "docs" / link).is_file(), link
+
+
+@pytest.mark.parametrize("block", YAML, ids=lambda block: block.split("\n")[1].strip())
+def test_every_configuration_block_is_valid(block):
+    assert load(update(read_config(ROOT / "config.yaml"), yaml.safe_load(block))).cohorts
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_the_section_says_what_the_licence_asks_for(adapter):
+    restricted = import_module(f"mmpkd.cohorts.adapters.{adapter}").RESTRICTED
+    block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
+    assert ("restricted: true" in block) == restricted
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_options_and_folders_are_the_adapters(adapter):
+    """Those that a block shows, in a comment too."""
+    module = import_module(f"mmpkd.cohorts.adapters.{adapter}")
+    block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
+    for name, known in (("options", getattr(module, "OPTIONS", None)), ("folders", getattr(module, "FOLDERS", None))):
+        for shown in re.findall(rf"{name}: (\{{.*?\}})(?:\s|$|,|\}})", block):
+            if known is not None:
+                assert set(yaml.safe_load(shown)) <= set(known), f"{name} of {adapter}"
+
+
+def test_commands_are_those_of_the_program():
+    commands = [line for line in TEXT.splitlines() if line.startswith(".venv/bin/mmpkd")]
+    assert commands
+    for command in commands:
+        options = _parser().parse_args(shlex.split(command)[1:])
+        assert all((ROOT / overlay).is_file() for overlay in options.overlays)
