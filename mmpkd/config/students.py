@@ -17,7 +17,7 @@ class Backbone(Section):
     path: Path | None = Field(None, description="file: a safetensors file of the model's state")
     images: int = Field(6000, ge=64, description="shapes: images to draw")
     epochs: int = Field(10, ge=1, description="shapes: passes over them")
-    learning_rate: float = Field(1e-3, gt=0, description="shapes: peak learning rate")
+    learning_rate: float = Field(2e-3, gt=0, description="shapes: peak learning rate")
     seed: int = Field(7, ge=0, description="seed of the shapes and of the first weights")
 
     @model_validator(mode="after")
@@ -32,7 +32,7 @@ class Student(Section):
 
     model: str = Field("vit_tiny_patch16_224", description="name of a timm vision transformer with a class token")
     arguments: dict[str, bool | int | float | str] = Field(
-        {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 4},
+        {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
         description="further keyword arguments of timm.create_model; img_size and in_chans are set for you",
     )
     mean: float = Field(0.5, description="grey value (0 to 1) that is subtracted")
@@ -43,13 +43,13 @@ class Student(Section):
 class Training(Section):
     """The one training loop; the same for every arm."""
 
-    epochs: int = Field(16, ge=1, description="passes over the training images")
+    epochs: int = Field(14, ge=1, description="passes over the training images")
     batch_size: int = Field(32, ge=1, description="images a step")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    shift: int = Field(4, ge=0, description="augmentation: largest shift in pixels, either way")
+    shift: int = Field(2, ge=0, description="augmentation: largest shift in pixels, either way")
     contrast: float = Field(0.2, ge=0, lt=1, description="augmentation: largest relative change of contrast")
     brightness: float = Field(0.1, ge=0, lt=1, description="augmentation: largest change of the grey value (0 to 1)")
 

@@ -56,7 +56,7 @@ class Study(Section):
         {
             "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=1500, seed=1)),
             "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
-            "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1000, seed=3)),
+            "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1000, seed=3, label_noise=0.15)),
             "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=150, seed=4)),
         },
         description="the data sets",

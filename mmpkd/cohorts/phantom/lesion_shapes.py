@@ -12,7 +12,7 @@ from skimage.draw import polygon2mask
 from mmpkd.cohorts.phantom import canvas
 from mmpkd.cohorts.phantom.lesions import ASYMMETRIES, Lesion
 
-RADIUS = (4.0, 7.0)  # smallest and largest, in store pixels
+RADIUS = (5.0, 8.0)  # smallest and largest, in store pixels
 MARGIN = 0.6  # store pixels that a reader's outline leaves around a lesion
 
 # outline of a mass: (lowest harmonic, highest harmonic, amplitude)

@@ -252,7 +252,7 @@ def _add_lesion(rng, image, body, centre, lesion, unit, nipple, brightness):
     towards = float(np.arctan2(nipple[0] - centre[0], nipple[1] - centre[1]))
     opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, unit, towards)
     # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk.
-    strength = brightness * (1.6 if lesion.kind == "calcification" else 1.0) * (0.5 + 0.5 * lesion.contrast)
+    strength = brightness * (2.0 if lesion.kind == "calcification" else 1.0) * (0.5 + 0.5 * lesion.contrast)
     image[window] += strength * opacity * body[window]
     mask = np.zeros(image.shape, bool)
     mask[window] = outline & (body[window] > 0)
