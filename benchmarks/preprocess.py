@@ -10,13 +10,12 @@ cache. Each of them reads a batch of DISTINCT files, then the next reads it, in 
 what a job does, and what the C library's memory allocator adapts to. A row gives medians and the ratios of medians.
 Each batch has the same contents, in files of its own that are there only while they are read.
 
-Memory: the largest resident set of a process that stores a shard of so many images.
+Memory: the largest resident set of a process that stores a shard of so many images (Linux).
 """
 
 import argparse
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -214,7 +213,9 @@ def store_shard(images: int, folder: Path) -> None:
     table["path"] = [f"{number % DISTINCT}.dcm" for number in range(images)]
     tables = CohortTables(folder, table, labels=pd.DataFrame({"image_id": names}), rois=empty(ROI_COLUMNS))
     write_shard(tables, Imaging(size=SIZE), 0, 1, folder / "out")
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # Not getrusage: its maximum is handed down by the process that started this one.
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) / 1024)
 
 
 def memory(counts: list[int]) -> None:
@@ -234,14 +235,15 @@ def memory(counts: list[int]) -> None:
 def main() -> None:
     """Prints both tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--files", type=int, default=200, help="files of each kind")
+    parser.add_argument("--files", type=int, default=200, help="files of each kind; 0: memory alone")
     parser.add_argument("--images", type=int, nargs="*", default=[1000, 4000, 16000], help="sizes of a shard")
     parser.add_argument("--shard", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.shard:
         store_shard(int(arguments.shard[0]), Path(arguments.shard[1]))
         return
-    speed(arguments.files)
+    if arguments.files:
+        speed(arguments.files)
     memory(arguments.images)
 
 
