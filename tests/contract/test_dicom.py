@@ -225,6 +225,15 @@ def test_percentiles_cut_a_bright_marker_and_keep_a_rare_object(tmp_path):
     assert np.array_equal(read_image(write(tmp_path / "b.dcm", rare), "percentile"), rare / 7)
 
 
+@pytest.mark.parametrize("scale", [1, -3])
+def test_percentiles_lie_between_values_as_numpy_has_them(tmp_path, scale):
+    values = np.random.default_rng(0).choice(4096, 30, replace=False).astype(np.uint16).reshape(5, 6)
+    path = write(tmp_path / "a.dcm", values, bits=12, RescaleSlope=scale, RescaleIntercept=5)
+    scaled = values.astype(float) * scale + 5
+    low, high = np.percentile(scaled, (0.5, 99.5))
+    assert np.allclose(read_image(path, "percentile"), np.clip((scaled - low) / (high - low), 0, 1), atol=1e-6)
+
+
 def test_percentiles_of_a_large_image_are_close_to_those_of_all_pixels(tmp_path):
     values = np.random.default_rng(0).normal(2000, 300, (2500, 2000)).astype(np.uint16)
     low, high = np.percentile(values, (0.5, 99.5))

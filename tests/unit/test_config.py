@@ -54,7 +54,7 @@ def test_every_field_is_described():
         (("seeds",), [1, 1], "must be different"),
         (("training", "epochs"), 0, "training.epochs"),
         (("training", "learning_rate"), "fast", "training.learning_rate"),
-        (("cohorts", "mimic_cxr", "adapter"), "mimic", "unknown name 'mimic'; known are cbis_ddsm, chexlocalize, inbreast, mimic_cxr,"),
+        (("cohorts", "mimic_cxr", "adapter"), "mimic", "unknown name 'mimic'; known are cbis_ddsm, chexlocalize,"),
         (("cohorts", "mimic_cxr", "root"), "/data", "exactly one of root"),
         (("domains", "cxr", "training"), "padchest", "unknown name 'padchest'"),
         (("domains", "cxr", "cohorts"), ["cbis_ddsm"], "stands in two places"),

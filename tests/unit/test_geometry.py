@@ -165,6 +165,45 @@ def test_the_store_is_that_of_the_same_filter_in_float64(bits, window, crop):
     assert (difference == 0).mean() > 0.999
 
 
+def squared(values):
+    return np.clip(values / 4095, 0, 1) ** 2
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+@pytest.mark.parametrize(
+    ("grey", "window"),
+    [
+        ({}, "percentile"),  # a line between two words, for 12 of 16 bits
+        ({"window": squared}, "dicom"),  # no line
+        ({"padding": 2000}, "minmax"),  # black in the middle of a line
+        ({}, "mimic_jpg"),
+    ],
+)
+def test_a_large_picture_is_stored_as_it_is_displayed_whether_on_a_line_or_not(grey, window, inverted):
+    y, x = np.mgrid[:900, :700]
+    words = ((np.sin(x / 50) * np.cos(y / 40) + 1.3) / 2.6 * 3500).astype(np.uint16) + 500
+    words[::7] |= 0xA000  # bits that are not stored
+    levels = (np.arange(1 << 16) & 0xFFF).astype(np.float32)
+    if "padding" in grey:
+        levels[levels == grey["padding"]] = np.nan
+    display = to_display(GreyValues(words, levels, inverted, grey.get("window")), window)
+    clean = to_display(GreyValues(words & 0xFFF, levels, inverted, grey.get("window")), window)
+    assert np.array_equal(display[:], clean[:])
+    assert words.size > resize.BLOCK and (clean.line is None) == (grey != {} or window == "mimic_jpg")
+    geometry = Geometry.fit(900, 700, 64, True)
+    exact = exact_store(display[:].astype(float), geometry)
+    for picture in (display, clean):
+        assert np.abs(geometry.image_to_store(picture) - exact).max() <= 1
+        assert (geometry.image_to_store(picture) == exact).mean() > 0.999
+
+
+def test_a_tie_of_coverage_is_not_decided_by_rounding():
+    geometry = Geometry.fit(18, 187, 16, False)
+    mask = np.zeros((18, 187), dtype=bool)
+    mask[4:5, 119:159] = True
+    assert np.array_equal(geometry.mask_to_store(mask), geometry.box_to_store_mask(119, 4, 159, 5))
+
+
 def test_weights_refuse_a_span_outside_the_line():
     for span in ((0.0, 10.5), (-0.1, 5.0), (5.0, 5.0)):
         with pytest.raises(ValueError, match="empty or reaches out"):

@@ -107,7 +107,15 @@ def test_unreadable_images_are_set_aside_with_their_rois_and_the_rest_goes_on(tm
     assert list(table["roi_id"]) == ["r3"] and len(masks) == 1
 
 
-def test_box_polygon_and_mask_of_one_region_give_one_mask(tmp_path):
+def run_lengths(mask: np.ndarray) -> str:
+    """A mask as COCO writes it, uncompressed: column by column, runs of pixels outside and inside by turns."""
+    pixels = np.concatenate([[False], mask.T.ravel()])
+    starts = np.flatnonzero(np.diff(pixels)) if mask.any() else np.array([], dtype=int)
+    runs = np.diff([0, *starts, mask.size])
+    return json.dumps({"size": list(mask.shape), "counts": runs.tolist()})
+
+
+def test_box_polygon_mask_and_run_lengths_of_one_region_give_one_mask(tmp_path):
     mask = np.zeros((40, 20), dtype=bool)
     mask[10:30, 5:15] = True
     polygon = json.dumps([[5, 10], [15, 10], [15, 30], [5, 30]])
@@ -116,13 +124,15 @@ def test_box_polygon_and_mask_of_one_region_give_one_mask(tmp_path):
         other("p", "i0", "polygon", polygon=polygon),
         other("m", "i0", "mask", mask_path="masks/m.png"),
         other("m2", "i0", "mask", mask_path="masks/m2.png"),
+        other("r", "i0", "rle", polygon=run_lengths(mask)),
+        other("r2", "i0", "rle", polygon=run_lengths(np.kron(mask, np.ones((2, 2))).astype(bool))),
     ]
     tables = cohort(tmp_path, rois=rois)
     picture(tmp_path / "masks/m.png", mask)
     picture(tmp_path / "masks/m2.png", np.kron(mask, np.ones((2, 2))).astype(bool))  # another sampling of the image
     write_shard(tables, IMAGING, 0, 1, tmp_path / "out")
     table, masks = roi_masks([tmp_path / "out"])
-    assert list(table["roi_id"]) == ["b", "p", "m", "m2"] and rejected(tmp_path / "out") == {}
+    assert list(table["roi_id"]) == ["b", "p", "m", "m2", "r", "r2"] and rejected(tmp_path / "out") == {}
     assert masks.dtype == np.uint8 and set(np.unique(masks)) == {0, 1}
     expected = np.zeros((16, 16), dtype=np.uint8)
     expected[4:12, 6:10] = 1  # 2.5 image pixels a store pixel, 4 columns of padding
@@ -290,6 +300,19 @@ def test_mammograms_are_cropped_turned_and_freed_of_labels_with_their_rois(tmp_p
     lesion = roi_masks([tmp_path / "out"])[1][0].astype(bool)
     assert np.array_equal(lesion, roi_masks([tmp_path / "out"])[1][1].astype(bool))
     assert first[lesion].min() > first[~lesion].max() - 30 and first.max() < 250  # the lesion, not the label
+
+
+def test_labels_are_removed_and_the_breast_stays(tmp_path):
+    tables, imaging = mammograms(tmp_path, ["left", "right"]), Imaging(size=64, window="minmax")
+    stores = {}
+    for remove in (False, True):
+        write_shard(tables, imaging, 0, 1, tmp_path / str(remove), Breast(remove_labels=remove))
+        stores[remove] = ImageStore([tmp_path / str(remove)]).pixels([0, 1])
+    changed = stores[True] != stores[False]
+    assert stores[False][changed].max() > 200 and not stores[True][changed].any()  # the label went
+    lesions = roi_masks([tmp_path / "True"])[1].astype(bool)
+    assert stores[True][lesions].min() > 180 and not (changed & lesions).any()
+    assert (stores[True] > 100).mean() > 0.2
 
 
 def test_a_crop_never_loses_what_is_inside_and_says_what_is_outside(tmp_path):
