@@ -56,6 +56,12 @@ def plain(section, *names, without=()):
     return section.model_dump(mode="json", include=set(names) or None, exclude=set(without) or None)
 
 
+def breast_of(cohort):
+    """What is done to the mammograms of a cohort; null in a domain that has none."""
+    breast = STUDY.domains[STUDY.domain_of[cohort]].breast
+    return None if breast is None else plain(breast)
+
+
 def plain_domains():
     """For each domain its training cohort, its further cohorts and its labels."""
     return {

@@ -1,12 +1,6 @@
 """DICOM to the memory-mapped image store; regions of interest through the same geometry."""
 
 
-def breast_of(cohort):
-    """What is done to the mammograms of a cohort; null in a domain that has none."""
-    breast = STUDY.domains[STUDY.domain_of[cohort]].breast
-    return None if breast is None else plain(breast)
-
-
 rule preprocess:
     input:
         cohort=lambda w: cohort_tables(w.cohort),
