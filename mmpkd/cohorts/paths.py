@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmpkd.cohorts.membership import is_among
+
 READERS = 8  # folders that are read at a time
 
 log = logging.getLogger("mmpkd.paths")
@@ -49,7 +51,7 @@ def relative_below_all(root: Path, texts: pd.Series) -> tuple[pd.Series, pd.Seri
     links = _Links(str(root))
     relative = {text: _relative(text) for text in set(texts)}
     refused = {text for text, path in relative.items() if not path or links.lead_outside(path)}
-    mask = texts.isin(refused)
+    mask = is_among(texts, refused)
     return texts.map(relative).astype("str").mask(mask, ""), mask
 
 

