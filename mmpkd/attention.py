@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mmpkd.logs import progress
+from mmpkd.models.problem import log_odds
 from mmpkd.models.student import Student
 from mmpkd.training.data import LabelledImages
 
@@ -115,12 +116,17 @@ def rollout_row(modules: list[nn.Module], inputs: list[torch.Tensor], last: torc
 
 @torch.no_grad()
 def export_maps(
-    student: Student, images: LabelledImages, methods: list[str], batch_size: int, device: torch.device
+    student: Student,
+    images: LabelledImages,
+    methods: list[str],
+    batch_size: int,
+    device: torch.device,
+    problem: str = "multi_label",
 ) -> dict[str, np.ndarray]:
     """Logits and maps of all images, in order: the content of `attention/.../<cohort>.npz`.
 
     Returns:
-        image_id N, labels L, logits N x L float32, and for each method N x g x g float16.
+        image_id N, labels L, logits N x L float32 (the log-odds of each label), and for each method N x g x g float16.
     """
     student = student.to(device).eval()
     logits, maps = [], {method: [] for method in methods}
@@ -128,12 +134,12 @@ def export_maps(
     for batch in progress(images.batches(batch_size), "attention", total=total, unit="batch"):
         inputs = student.normalise(batch.images.to(device))
         features, found = attention_maps(student.vit, inputs, methods)
-        logits.append(student.vit.forward_head(features).cpu())
+        logits.append(student.read(features).logits.cpu())
         for method in methods:
             maps[method].append(found[method].to("cpu", torch.float16))
     return {
         "image_id": images.image_ids,
         "labels": np.array(student.labels),
-        "logits": torch.cat(logits).numpy(),
+        "logits": log_odds(torch.cat(logits), problem).numpy(),
         **{method: torch.cat(parts).numpy() for method, parts in maps.items()},
     }

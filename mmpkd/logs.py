@@ -1,8 +1,9 @@
 """A stage's log file and its progress bar."""
 
 import logging
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -11,10 +12,13 @@ from tqdm import tqdm
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_NOTES = 1.0
 
 
 def log_to(path: str | Path) -> None:
     """Sends the log, warnings and an uncaught exception's traceback of this process to the file `path`."""
+    if rank := int(os.environ.get("LOCAL_RANK", 0)):  # a further process of a job that trains with several
+        path = f"{path}.rank{rank}"
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(
         filename=str(path),
@@ -33,20 +37,61 @@ def log_to(path: str | Path) -> None:
     sys.excepthook = log_and_show
 
 
-def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
-    """Iterates over `items` with a bar on a terminal, and with a line in the log every half minute.
+class Bar:
+    """A bar on a terminal, and a line in the log every half minute: the count, the rate and the time left.
 
-    Both tell the count, the rate and the time left.
+    A context: it is cleared at the end.
     """
-    log = logging.getLogger("mmpkd.progress")
-    bar = tqdm(items, desc=description, total=total, unit=unit, leave=False, disable=None, file=sys.stderr)
-    total = total if total is not None else (len(items) if hasattr(items, "__len__") else None)
-    started = last = monotonic()
-    for done, item in enumerate(bar, start=1):
-        yield item
+
+    def __init__(
+        self,
+        description: str,
+        total: int | None,
+        unit: str,
+        done: int = 0,
+        note: Callable[[], str] | None = None,
+    ) -> None:
+        """`done`: of an earlier run. `note`: further words, asked for only when they are shown."""
+        self.description, self.total, self.unit, self.done, self.note = description, total, unit, done, note
+        self._bar = tqdm(
+            desc=description, total=total, unit=unit, initial=done, leave=False, disable=None, file=sys.stderr
+        )
+        self._first, self._started = done, monotonic()
+        self._shown = self._logged = self._started
+
+    def advance(self, count: int = 1) -> None:
+        """`count` more are done."""
+        self.done += count
         now = monotonic()
-        if now - last >= SECONDS_BETWEEN_LINES or done == total:
-            rate = done / max(now - started, 1e-9)
-            left = "" if total is None else f", {(total - done) / rate:.0f} s left"
-            log.info("%s: %d%s %s, %.1f/s%s", description, done, f"/{total}" if total else "", unit, rate, left)
-            last = now
+        if self.note and not self._bar.disable and now - self._shown >= SECONDS_BETWEEN_NOTES:
+            self._bar.set_postfix_str(self.note(), refresh=False)
+            self._shown = now
+        self._bar.update(count)
+        if now - self._logged >= SECONDS_BETWEEN_LINES or self.done == self.total:
+            self._log(now)
+            self._logged = now
+
+    def _log(self, now: float) -> None:
+        rate = (self.done - self._first) / max(now - self._started, 1e-9)
+        of, left = (
+            ("", "") if self.total is None else (f"/{self.total}", f", {(self.total - self.done) / rate:.0f} s left")
+        )
+        note = f", {self.note()}" if self.note else ""
+        line = f"{self.description}: {self.done}{of} {self.unit}, {rate:.1f}/s{left}{note}"
+        logging.getLogger("mmpkd.progress").info("%s", line)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._bar.close()
+
+
+def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
+    """Iterates over `items` under a `Bar`."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with Bar(description, total, unit) as bar:
+        for item in items:
+            yield item
+            bar.advance()

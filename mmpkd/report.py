@@ -214,7 +214,8 @@ def _used(study: Mapping[str, Any]) -> list[str]:
 
 def _size_words(study: Mapping[str, Any]) -> str:
     domains, arms, seeds = study["domains"], study["arms"], study["seeds"]
-    students = count(len(domains) * len(arms) * len(seeds), "student")
+    pairs = sum(len(arm.get("domains") or domains) for arm in arms.values())  # null: an arm of every domain
+    students = count(pairs * len(seeds), "student")
     factors = (
         f"{count(len(domains), 'training domain')} ({', '.join(domains)})",
         f"{count(len(arms), 'arm')} ({', '.join(map(arm_name, arms))})",

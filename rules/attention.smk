@@ -27,6 +27,7 @@ rule attention:
         runtime=120,
         gpu=STUDY.gpus,
     params:
+        problem=lambda w: STUDY.domains[w.domain].problem,
         methods=STUDY.evaluation.methods,
         batch_size=STUDY.training.batch_size,
         shards={name: shard_folders(name) for name in PICTURED},

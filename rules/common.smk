@@ -16,6 +16,8 @@ except ConfigError as error:
 
 DOMAINS = list(STUDY.domains)
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
+STUDENTS = STUDY.students  # domain, arm, seed
+TEACHERS = list(STUDY.teachers)  # domain, name
 COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
 PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
@@ -27,6 +29,7 @@ wildcard_constraints:
     domain="|".join(DOMAINS),
     cohort="|".join(COHORTS),
     arm="|".join(STUDY.arms),
+    teacher="|".join(dict.fromkeys(name for _, name in TEACHERS)),
     seed=r"\d+",
     shard=r"\d+",
 
@@ -94,15 +97,26 @@ def figure_files(name):
     return [result(f"figures/{name}.{kind}") for kind in ("pdf", "png", "caption.txt")]
 
 
+def student_file(domain, arm, seed):
+    return result(f"students/{domain}/{arm}/seed{seed}/model.safetensors")
+
+
 def training_inputs(wildcards):
-    """Images, labels and first weights; the teacher's targets where the arm has a teacher."""
+    """Images, labels and first weights; what the arm's teacher says, or the student that it is."""
     cohort = STUDY.domains[wildcards.domain].training
     arm = STUDY.arms[wildcards.arm]
+    targets, image_teacher = [], []
+    if arm.teacher in ("privileged", "shuffled"):
+        targets = result(f"teachers/{wildcards.domain}/{arm.variant or 'main'}/targets.npz")
+    elif arm.teacher == "image":
+        following = STUDY.seeds[(STUDY.seeds.index(int(wildcards.seed)) + 1) % len(STUDY.seeds)]
+        image_teacher = student_file(wildcards.domain, arm.image_teacher, following)
     return {
         "cohort": cohort_tables(cohort),
         "images": shard_files(cohort),
         "backbone": result("students/backbone/model.safetensors"),
-        "targets": [] if arm.teacher == "none" else result(f"teachers/{wildcards.domain}/targets.npz"),
+        "targets": targets,
+        "image_teacher": image_teacher,
     }
 
 

@@ -1,11 +1,9 @@
 """Scores of every map and logit, in one long table."""
 
 SCORE_FILES = [
-    result(f"evaluation/{domain}/{arm}/seed{seed}.parquet")
-    for domain in DOMAINS
-    for arm in STUDY.arms
-    for seed in STUDY.seeds
-] + [result("evaluation/control.parquet")]
+    *[result(f"evaluation/{domain}/{arm}/seed{seed}.parquet") for domain, arm, seed in STUDENTS],
+    result("evaluation/control.parquet"),
+]
 
 
 rule evaluate:

@@ -58,7 +58,7 @@ rule figure_cohorts:
 rule figure_training:
     input:
         histories=[
-            result(f"students/{d}/{a}/seed{k}/history.csv") for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds
+            result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS
         ],
         code=code("figure_training"),
     output:
@@ -77,7 +77,7 @@ rule figure_training:
         runtime=30,
     params:
         phantoms=PHANTOMS,
-        students=[(d, a, k) for d in DOMAINS for a in STUDY.arms for k in STUDY.seeds],
+        students=STUDENTS,
     message:
         "Figure: training"
     script:

@@ -50,7 +50,8 @@ rule train_student:
     params:
         arm=lambda w: plain(STUDY.arms[w.arm]),
         student=plain(STUDY.student),
-        training=plain(STUDY.training),
+        training=lambda w: plain(STUDY.training_of(w.domain)),
+        problem=lambda w: STUDY.domains[w.domain].problem,
         labels=lambda w: STUDY.domains[w.domain].labels,
         size=STUDY.imaging.size,
         device=STUDY.device,

@@ -33,7 +33,7 @@ rule table_cohorts:
 
 rule table_teachers:
     input:
-        predictions=[result(f"teachers/{name}/predictions.parquet") for name in DOMAINS],
+        predictions=[result(f"teachers/{domain}/{teacher}/predictions.parquet") for domain, teacher in TEACHERS],
         code=code("table_teachers"),
     output:
         csv=result("tables/teachers.csv"),
@@ -51,7 +51,7 @@ rule table_teachers:
         mem_mb=4000,
         runtime=30,
     params:
-        domains=DOMAINS,
+        teachers=TEACHERS,
         evaluation=plain(STUDY.evaluation, "confidence", "resamples", "seed"),
     message:
         "Table: teachers"
@@ -174,7 +174,7 @@ rule table_claims:
 rule table_runtime:
     input:
         scores=result("evaluation/scores.parquet"),
-        teachers=[result(f"teachers/{name}/predictions.parquet") for name in DOMAINS],
+        teachers=[result(f"teachers/{domain}/{teacher}/predictions.parquet") for domain, teacher in TEACHERS],
         code=code("table_runtime"),
     output:
         csv=result("tables/runtime.csv"),

@@ -6,13 +6,13 @@ rule teacher:
         records=result("privileged/{domain}/records.parquet"),
         code=code("teacher"),
     output:
-        targets=result("teachers/{domain}/targets.npz"),
-        predictions=result("teachers/{domain}/predictions.parquet"),
-        model=result("teachers/{domain}/model.safetensors"),
+        targets=result("teachers/{domain}/{teacher}/targets.npz"),
+        predictions=result("teachers/{domain}/{teacher}/predictions.parquet"),
+        model=result("teachers/{domain}/{teacher}/model.safetensors"),
     log:
-        log_of("teacher/{domain}"),
+        log_of("teacher/{domain}-{teacher}"),
     benchmark:
-        benchmark_of("teacher/{domain}")
+        benchmark_of("teacher/{domain}-{teacher}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
@@ -21,10 +21,11 @@ rule teacher:
         runtime=480,
         gpu=STUDY.gpus,
     params:
-        teacher=lambda w: plain(STUDY.domains[w.domain].teacher),
+        teacher=lambda w: plain(STUDY.teachers[w.domain, w.teacher]),
         labels=lambda w: STUDY.domains[w.domain].labels,
         device=STUDY.device,
+        cache=result("cache/encodings"),
     message:
-        "Teacher of {wildcards.domain}"
+        "Teacher {wildcards.teacher} of {wildcards.domain}"
     script:
         "../workflow_scripts/teacher.py"

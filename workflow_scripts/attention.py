@@ -21,4 +21,4 @@ for file in snakemake.output:
     cohort = Path(file).stem
     store = ImageStore([Path(folder) for folder in params.shards[cohort]])
     images = labelled_images(tables[cohort], store, "test", [])
-    write_npz(export_maps(student, images, params.methods, params.batch_size, device), file)
+    write_npz(export_maps(student, images, params.methods, params.batch_size, device, params.problem), file)

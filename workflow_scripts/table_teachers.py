@@ -4,13 +4,13 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.logs import log_to
-from mmpkd.tables.teachers import table
+from mmpkd.tables.teachers import SHOWN, table
 from mmpkd.tables.write import write
 
 log_to(snakemake.log[0])
 evaluation = Evaluation.model_validate(snakemake.params.evaluation)
 predictions = {
-    domain: pd.read_parquet(file)
-    for domain, file in zip(snakemake.params.domains, snakemake.input.predictions, strict=True)
+    (domain, teacher): pd.read_parquet(file)
+    for (domain, teacher), file in zip(snakemake.params.teachers, snakemake.input.predictions, strict=True)
 }
-write(*table(predictions, evaluation.confidence, evaluation.resamples, evaluation.seed), *snakemake.output)
+write(*table(predictions, evaluation.confidence, evaluation.resamples, evaluation.seed), *snakemake.output, shown=SHOWN)

@@ -1,5 +1,7 @@
 """Fits the privileged teacher and caches its targets."""
 
+from pathlib import Path
+
 import pandas as pd
 from pydantic import TypeAdapter
 
@@ -17,6 +19,7 @@ result = fit_teacher(
     labels=snakemake.params.labels,
     threads=snakemake.threads,
     device=resolve_device(snakemake.params.device),
+    cache=Path(snakemake.params.cache),
 )
 write_npz(result.targets, snakemake.output.targets)
 write_parquet(result.predictions, snakemake.output.predictions)

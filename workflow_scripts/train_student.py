@@ -9,35 +9,35 @@ from mmpkd.config.students import Arm, Student, Training
 from mmpkd.files import read_npz, write_csv
 from mmpkd.imaging.store import ImageStore
 from mmpkd.logs import log_to
-from mmpkd.models.student import create, load_backbone, save
-from mmpkd.training.data import add_teacher, labelled_images, shuffle_among_patients
+from mmpkd.models.student import create, load, load_backbone, save
+from mmpkd.training.checkpoint import Checkpoint, identity_of
+from mmpkd.training.data import labelled_images
+from mmpkd.training.events import Events
 from mmpkd.training.loop import resolve_device, train, use_threads
+from mmpkd.training.targets import taught, taught_by_image
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
-seed, labels = int(snakemake.wildcards.seed), snakemake.params.labels
-arm = Arm.model_validate(snakemake.params.arm)
+params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
+seed, labels, device = int(snakemake.wildcards.seed), params.labels, resolve_device(params.device)
+arm, training = Arm.model_validate(params.arm), Training.model_validate(params.training)
 
-tables = read_tables(Path(snakemake.input.cohort[0]).parent)
-store = ImageStore([Path(folder) for folder in snakemake.params.shards])
-training_images = labelled_images(tables, store, "train", labels)
+tables = read_tables(Path(inputs.cohort[0]).parent)
+store = ImageStore([Path(shard) for shard in params.shards])
+images = labelled_images(tables, store, "train", labels)
 validation_images = labelled_images(tables, store, "validate", labels)
-if arm.teacher != "none":
-    rows = np.arange(len(training_images))
-    if arm.teacher == "shuffled":
-        rows = shuffle_among_patients(training_images.patients, np.random.default_rng(seed))
-    add_teacher(training_images, read_npz(snakemake.input.targets), labels, rows)
+if arm.teacher == "image":
+    images = taught_by_image(images, load(inputs.image_teacher), training.batch_size, device)
+elif arm.teacher != "none":
+    images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
 
-student = create(Student.model_validate(snakemake.params.student), snakemake.params.size, labels, seed)
-load_backbone(student, snakemake.input.backbone)
-trained = train(
-    student,
-    training_images,
-    validation_images,
-    arm,
-    Training.model_validate(snakemake.params.training),
-    seed,
-    resolve_device(snakemake.params.device),
-)
-save(trained.student, snakemake.output.model)
-write_csv(trained.history, snakemake.output.history)
+student = create(Student.model_validate(params.student), params.size, labels, seed)
+load_backbone(student, inputs.backbone)
+identity = identity_of([params.arm, params.training, params.student, params.problem, seed, *map(Path, inputs)])
+checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
+events = Events(folder / "events" if training.tensorboard else None)
+trained = train(student, images, validation_images, arm, training, seed, device, params.problem, checkpoint, events)
+if trained.leads:
+    save(trained.student, snakemake.output.model)
+    write_csv(trained.history, snakemake.output.history)
+    checkpoint.remove()

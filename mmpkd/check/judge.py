@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
+from mmpkd.check.vit import VitShape
 from mmpkd.config.study import Study
 
 UNTRAINED_TABLES = {"cohorts", "teachers"}  # what is made without a student
@@ -29,6 +31,8 @@ def judge(study: Study, facts: StudyFacts) -> list[Problem]:
         *_weight_problems(facts),
         *_disk_problems(facts),
         *_device_problems(study, facts),
+        *_package_problems(study),
+        *_size_problems(study),
     ]
     return sorted(problems, key=lambda problem: problem.level != "error")
 
@@ -171,3 +175,16 @@ def bytes_text(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" or abs(count) >= 100 else f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:.3g} TB"
+
+
+def _package_problems(study: Study) -> Iterator[Problem]:
+    if study.training.tensorboard and trains_students(study) and find_spec("tensorboardX") is None:
+        message = "the package tensorboardX is not installed: pip install tensorboardX"
+        yield Problem("error", "training.tensorboard", message)
+
+
+def _size_problems(study: Study) -> Iterator[Problem]:
+    shape = VitShape.of(study.student, study.imaging.size)
+    if shape and study.imaging.size % shape.patch and trains_students(study):
+        message = f"{study.imaging.size} pixels are no multiple of the student's patch of {shape.patch}"
+        yield Problem("error", "imaging.size", message)

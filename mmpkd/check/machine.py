@@ -70,7 +70,7 @@ def _gpus() -> int:
 
 def _student_bytes(study: Study) -> int:
     shape = VitShape.of(study.student, study.imaging.size)
-    files = len(study.domains) * len(study.arms) * len(study.seeds) + 1  # and the backbone
+    files = len(study.students) + 1  # and the backbone
     return 0 if shape is None else files * shape.parameters * BYTES_A_WEIGHT
 
 
@@ -78,7 +78,7 @@ def _map_bytes(study: Study, cohorts: dict[str, CohortFacts]) -> int:
     """Maps of every test image by every student, by the untrained ones and the pretrained one."""
     shape = VitShape.of(study.student, study.imaging.size)
     images = sum(facts.counts.get("images", {}).get("test", 0) for facts in cohorts.values() if facts.images_wanted)
-    exports = len(study.domains) * len(study.arms) * len(study.seeds) + len(study.seeds) + 1
+    exports = len(study.students) + len(study.seeds) + 1
     values = 0 if shape is None else shape.grid**2 * len(study.evaluation.methods)
     return images * exports * values * BYTES_A_MAP_VALUE
 

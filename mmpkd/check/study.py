@@ -8,7 +8,7 @@ from mmpkd.check.facts import CohortFacts, StudyFacts, WeightFacts
 from mmpkd.check.judge import fits_teachers, judge, trains_students
 from mmpkd.check.machine import look_at_disk, look_at_machine
 from mmpkd.check.weights import find_encoder, find_first_weights
-from mmpkd.config.study import Study
+from mmpkd.config.study import MAIN, Study
 from mmpkd.config.teachers import TextTeacher
 
 RESULTS = Path("results")
@@ -52,9 +52,12 @@ def _weights(study: Study) -> list[WeightFacts]:
     """Of each text teacher and of the students, as far as the study fits them."""
     found = []
     if fits_teachers(study):
-        for name, domain in study.domains.items():
-            if isinstance(domain.teacher, TextTeacher):
-                found.append(find_encoder(domain.teacher.encoder, f"domains.{name}.teacher.encoder"))
+        encoders = {}
+        for (domain, name), teacher in study.teachers.items():
+            if isinstance(teacher, TextTeacher):
+                where = "teacher" if name == MAIN else f"variants.{name}"
+                encoders.setdefault(teacher.encoder, f"domains.{domain}.{where}.encoder")
+        found += [find_encoder(encoder, purpose) for encoder, purpose in encoders.items()]
     if trains_students(study):
         found.append(find_first_weights(study.student, study.imaging.size))
     return found

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import struct
+import zipfile
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +15,11 @@ from mmpkd.check.vit import VitShape
 from mmpkd.config.students import Student
 from mmpkd.config.teachers import Encoder
 from mmpkd.models.packaged_encoder import PACKAGE, PACKAGE_SHA256, WEIGHTS
+from mmpkd.models.weight_names import PATCHES, POSITIONS, grid_side, how_to_place, without_prefix
 
 TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
+# What timm looks for in a repository.
+HUB_FILES = (WEIGHTS, "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 
 
@@ -27,7 +31,12 @@ def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
         return WeightFacts(purpose, config.source, "missing", f"set {purpose}.name to a folder or a hub name")
     if config.source == "folder":
         return _encoder_folder(Path(config.name), config.sha256, purpose, "folder")
-    return _hub(purpose, config.name, config.revision, "encoder.source to folder and encoder.name to its place")
+    folder = f"models--{config.name.replace('/', '--')}"
+    cure = (
+        f"Without a network run `hf download {config.name}` elsewhere and copy {folder} to {constants.HF_HUB_CACHE}, "
+        "or set encoder.source to folder and encoder.name to its place"
+    )
+    return _hub(purpose, config.name, config.revision, cure)
 
 
 def find_first_weights(config: Student, size: int) -> WeightFacts:
@@ -39,7 +48,7 @@ def find_first_weights(config: Student, size: int) -> WeightFacts:
     if backbone.source == "none":
         return WeightFacts(purpose, "none", "made here", "random first weights")
     if backbone.source == "file":
-        return _weights_file(Path(backbone.path), VitShape.of(config, size), purpose)
+        return _weights_file(config, size, purpose)
     return _timm(config.model, purpose)
 
 
@@ -73,20 +82,59 @@ def _encoder_folder(folder: Path, sha256: str | None, purpose: str, source: str)
     return WeightFacts(purpose, source, "at hand", f"{folder}{', hash as expected' if sha256 else ''}")
 
 
-def _weights_file(path: Path, wanted: VitShape | None, purpose: str) -> WeightFacts:
-    """Whether a safetensors file is there and, told by the shapes in its header, the student's own."""
+def _weights_file(config: Student, size: int, purpose: str) -> WeightFacts:
+    """Whether a file of weights is there and, told by the shapes in a safetensors header, fits the student."""
+    path = Path(config.backbone.path)
     if not path.is_file():
         return WeightFacts(purpose, "file", "missing", f"there is no file {path}; place the weights there")
     try:
-        shapes = tensor_shapes(path)
-    except ValueError as error:
+        if zipfile.is_zipfile(path):
+            return WeightFacts(purpose, "file", "at hand", f"{path}, {_torch_archive(path)}")
+        changes = fitting(tensor_shapes(path), VitShape.of(config, size), config.backbone.resample_patches)
+    except (ValueError, zipfile.BadZipFile) as error:
         return WeightFacts(purpose, "file", "missing", f"{path}: {error}")
-    expected = {} if wanted is None else wanted.tensors()
-    for name, shape in expected.items():
-        if shapes.get(name) != shape:
-            message = f"{path} does not fit student.model: {name} is {shapes.get(name, 'missing')}, {shape} is wanted"
-            return WeightFacts(purpose, "file", "missing", message)
-    return WeightFacts(purpose, "file", "at hand", str(path))
+    return WeightFacts(purpose, "file", "at hand", ", ".join([str(path), *changes]))
+
+
+def _torch_archive(path: Path) -> str:
+    """What can be said of a torch state dict without torch: `torch.save` writes a zip with a member data.pkl."""
+    with zipfile.ZipFile(path) as archive:
+        if not any(name.endswith("/data.pkl") for name in archive.namelist()):
+            raise ValueError("neither a safetensors file nor a torch state dict")
+    return "a torch state dict; whether it fits is seen when it is loaded"
+
+
+def fitting(shapes: dict[str, list[int]], student: VitShape | None, resample_patches: bool) -> list[str]:
+    """What is done to the tensors of a file so that they fit the student (as `mmpkd.models.pretrained.fit` does it).
+
+    Args:
+        shapes: of the tensors in the file. student: None where its shape is not known before it is built.
+
+    Raises:
+        ValueError: they cannot be made to fit.
+    """
+    shapes = without_prefix(shapes)
+    if student is None:
+        return []
+    width, channels, patch, _ = shapes[PATCHES] if len(shapes[PATCHES]) == 4 else (0, 0, 0, 0)
+    if width != student.width or channels not in (1, 3) or (patch != student.patch and not resample_patches):
+        raise ValueError(
+            f"{PATCHES} is {shapes[PATCHES]}, and student.model wants {student.tensors()[PATCHES]} (or three channels; "
+            "patches of another size with student.backbone.resample_patches)"
+        )
+    last = f"blocks.{student.depth - 1}.mlp.fc2.weight"
+    if shapes.get(last) != student.tensors()[last] or f"blocks.{student.depth}.mlp.fc2.weight" in shapes:
+        raise ValueError(f"{last} is {shapes.get(last, 'missing')}, or not of the last block, as student.model wants")
+    changes = ["three channels folded into one"] if channels == 3 else []
+    if patch != student.patch:
+        changes.append(f"patches resampled from {patch} to {student.patch} pixels")
+    count = shapes.get(POSITIONS, [1, 0, 0])[1]
+    side = grid_side(count, 1 if "register_tokens" in shapes else student.positioned)
+    if side is None:
+        raise ValueError(f"{count} positional embeddings are not {student.positioned} and a square grid of patches")
+    if side != student.grid:
+        changes.append(f"positions resampled from {side} x {side} to {student.grid} x {student.grid}")
+    return changes
 
 
 def tensor_shapes(path: Path) -> dict[str, list[int]]:
@@ -115,18 +163,19 @@ def _timm(model: str, purpose: str) -> WeightFacts:
     if not prefix and "." not in model:
         message = f"name the weights in student.model, such as {model}.augreg_in21k_ft_in1k, to have them looked for"
         return WeightFacts(purpose, "timm", "needs network", message)
-    return _hub(purpose, name if prefix else f"timm/{name}", None, "HF_HOME to the folder that holds hub/", "timm")
+    repository = name if prefix else f"timm/{name}"
+    return _hub(purpose, repository, None, how_to_place(repository), "timm", HUB_FILES)
 
 
-def _hub(purpose: str, name: str, revision: str | None, setting: str, source: str = "hub") -> WeightFacts:
-    cached = try_to_load_from_cache(name, WEIGHTS, revision=revision)
-    if isinstance(cached, str):
+def _hub(
+    purpose: str, name: str, revision: str | None, cure: str, source: str = "hub", files: tuple[str, ...] = (WEIGHTS,)
+) -> WeightFacts:
+    """Whether one of `files` of a repository is in the hub's cache."""
+    if any(isinstance(try_to_load_from_cache(name, file, revision=revision), str) for file in files):
         return WeightFacts(purpose, source, "at hand", f"{name} in {constants.HF_HUB_CACHE}")
     offline = constants.HF_HUB_OFFLINE
-    folder = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
     message = (
         f"{name} is not in {constants.HF_HUB_CACHE}: "
-        f"{'HF_HUB_OFFLINE is set, so it cannot be fetched' if offline else 'it will be fetched'}. Without a network "
-        f"run `hf download {name}` elsewhere and copy {folder.name} to {folder.parent}, or set {setting}"
+        f"{'HF_HUB_OFFLINE is set, so it cannot be fetched' if offline else 'it will be fetched'}. {cure}"
     )
     return WeightFacts(purpose, source, "missing" if offline else "needs network", message)

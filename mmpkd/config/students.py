@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from mmpkd.config.base import Section
 
@@ -12,9 +12,15 @@ class Backbone(Section):
     """Where a student's first weights come from; made once, shared by all arms and seeds."""
 
     source: Literal["shapes", "timm", "file", "none"] = Field(
-        "shapes", description="shapes: pretrain here on generic shapes; timm: the hub's weights; file; none: random"
+        "shapes",
+        description="shapes: pretrain here on generic shapes; timm: the hub's weights; file; none: random",
     )
-    path: Path | None = Field(None, description="file: a safetensors file of the model's state")
+    path: Path | None = Field(None, description="file: safetensors, or a torch state dict")
+    mean: list[float] | None = Field(
+        None, description="timm, file: mean a channel (0 to 1) that the weights expect; null: what timm states of model"
+    )
+    std: list[PositiveFloat] | None = Field(None, description="timm, file: deviation a channel; null: likewise")
+    resample_patches: bool = Field(False, description="timm, file: resample weights made for patches of another size")
     images: int = Field(6000, ge=64, description="shapes: images to draw")
     epochs: int = Field(10, ge=1, description="shapes: passes over them")
     learning_rate: float = Field(2e-3, gt=0, description="shapes: peak learning rate")
@@ -26,6 +32,16 @@ class Backbone(Section):
             raise ValueError("path goes with source: file, and only with it")
         return self
 
+    @model_validator(mode="after")
+    def _mean_goes_with_std(self) -> "Backbone":
+        if (self.mean is None) != (self.std is None) or len(self.mean or ()) != len(self.std or ()):
+            raise ValueError("mean and std go together, one value of each a channel")
+        if self.mean is not None and len(self.mean) not in (1, 3):
+            raise ValueError("mean and std have one value, or three")
+        if (self.mean is not None or self.resample_patches) and self.source not in ("timm", "file"):
+            raise ValueError("mean, std and resample_patches go with source: timm or file")
+        return self
+
 
 class Student(Section):
     """A timm vision transformer that sees one grey image."""
@@ -35,8 +51,8 @@ class Student(Section):
         {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
         description="further keyword arguments of timm.create_model; img_size and in_chans are set for you",
     )
-    mean: float = Field(0.5, description="grey value (0 to 1) that is subtracted")
-    std: float = Field(0.25, gt=0, description="grey value that is divided by")
+    mean: float = Field(0.5, description="grey value (0 to 1) that is subtracted; first weights are fitted to it")
+    std: float = Field(0.25, gt=0, description="grey value that is divided by; first weights are fitted to it")
     backbone: Backbone = Field(Backbone(), description="first weights")
 
 
@@ -44,32 +60,96 @@ class Training(Section):
     """The one training loop; the same for every arm."""
 
     epochs: int = Field(14, ge=1, description="passes over the training images")
-    batch_size: int = Field(32, ge=1, description="images a step")
+    batch_size: int = Field(32, ge=1, description="images a step, over all processes")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="factor of the learning rate from each block to the one below it"
+    )
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay a step of the moving average of the weights that is kept; 0: the weights"
+    )
+    patience: int = Field(
+        0, ge=0, description="epochs without a better validation AUROC after which training stops; 0: never"
+    )
     shift: int = Field(2, ge=0, description="augmentation: largest shift in pixels, either way")
     contrast: float = Field(0.2, ge=0, lt=1, description="augmentation: largest relative change of contrast")
     brightness: float = Field(0.1, ge=0, lt=1, description="augmentation: largest change of the grey value (0 to 1)")
+    flip: float = Field(
+        0.0, ge=0, le=1, description="augmentation: share of images mirrored left to right; not with labels of a side"
+    )
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast, for a GPU that has it")
+    compile: bool = Field(False, description="torch.compile the student; pays for large ones on a GPU")
+    processes: int = Field(1, ge=1, description="processes, one a GPU, that train one student together")
+    workers: int = Field(0, ge=0, description="threads that read batches ahead; they change no result")
+    checkpoint_minutes: float = Field(
+        10.0, ge=0, description="time between two checkpoints, from which a job that was stopped goes on"
+    )
+    tensorboard: bool = Field(False, description="also write the history as TensorBoard events, beside the log")
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> "Training":
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size {self.batch_size} is no multiple of processes {self.processes}")
+        return self
+
+
+# What each loss reads of the teacher; the function of the same name is in mmpkd/training/losses.py.
+LOSSES = {
+    "label": "",
+    "logit": "logits",
+    "soft_label": "logits",
+    "embedding_cosine": "embedding",
+    "embedding_mse": "embedding",
+    "embedding_smooth_l1": "embedding",
+    "relational_distance": "embedding",
+    "relational_angle": "embedding",
+}
 
 
 class Arm(Section):
     """How a student is taught. All arms of a seed share initialisation, data order, augmentation and budget."""
 
-    teacher: Literal["none", "privileged", "shuffled"] = Field(
-        "none", description="shuffled: the teacher's rows permuted among the training patients"
+    teacher: Literal["none", "privileged", "shuffled", "image"] = Field(
+        "none",
+        description="shuffled: the teacher's rows permuted among the patients; image: a student of another arm",
     )
-    logits_weight: float = Field(0.0, ge=0, description="weight of the logit distillation")
-    embedding_weight: float = Field(0.0, ge=0, description="weight of the embedding distillation")
-    label_weight: float = Field(1.0, ge=0, description="weight of the labels' own loss")
-    temperature: float = Field(1.0, gt=0, description="temperature of the logit distillation")
+    variant: str | None = Field(None, description="privileged, shuffled: one of domains.*.variants; null: its teacher")
+    image_teacher: str = Field("baseline", description="image: the arm whose student of the next seed teaches")
+    domains: list[str] | None = Field(None, description="domains that have this arm; null: all")
+    losses: dict[Literal[tuple(LOSSES)], NonNegativeFloat] = Field(
+        {"label": 1.0}, description=f"weight of each loss: {', '.join(LOSSES)}"
+    )
+    temperature: float = Field(1.0, gt=0, description="softens the teacher's logits in logit and soft_label")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the label loss")
+    ramp: float = Field(0.0, ge=0, le=1, description="share of the steps in which the teacher's weights rise from 0")
+    projector: Literal["linear", "orthogonal"] = Field(
+        "linear", description="map from the student's embedding to the teacher's in embedding_*"
+    )
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The losses that count."""
+        return {name: weight for name, weight in self.losses.items() if weight > 0}
+
+    def reads(self, part: str) -> bool:
+        """Whether a loss reads `part` of the teacher: logits or embedding."""
+        return any(LOSSES[name] == part for name in self.weights)
+
+    @property
+    def projects(self) -> bool:
+        """Whether a loss compares the student's embedding, projected, with the teacher's."""
+        return any(name.startswith("embedding_") for name in self.weights)
 
     @model_validator(mode="after")
-    def _weights_go_with_a_teacher(self) -> "Arm":
-        distils = self.logits_weight > 0 or self.embedding_weight > 0
+    def _losses_go_with_a_teacher(self) -> "Arm":
+        distils = self.reads("logits") or self.reads("embedding")
         if distils != (self.teacher != "none"):
-            raise ValueError("an arm with a teacher needs a positive logits_weight or embedding_weight, and vice versa")
-        if not distils and self.label_weight == 0:
-            raise ValueError("label_weight 0 leaves an arm without a teacher nothing to learn from")
+            raise ValueError("an arm with a teacher needs a loss that reads it, such as logit, and vice versa")
+        if not self.weights:
+            raise ValueError("losses: at least one weight must be above 0")
+        if self.variant is not None and self.teacher not in ("privileged", "shuffled"):
+            raise ValueError(f"variant names a privileged teacher, and teacher is {self.teacher}")
         return self

@@ -1,10 +1,11 @@
 """The whole study; its defaults are the `demo` on phantom cohorts."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from mmpkd.config.base import Section
 from mmpkd.config.cohorts import Cohort, Phantom
@@ -24,6 +25,8 @@ FIGURES = (
     "cross_domain",
     "claims",
 )
+MAIN = "main"  # a domain's own teacher, beside its variants
+SIDE = re.compile(r"\b(left|right|laterality)\b", re.IGNORECASE)
 ADAPTERS = Path(__file__).parent.parent / "cohorts" / "adapters"
 
 
@@ -37,8 +40,46 @@ class Domain(Section):
     training: str = Field(description="cohort whose train and validate splits are learnt from")
     cohorts: list[str] = Field([], description="further cohorts of this modality, for evaluation alone")
     labels: list[str] = Field(min_length=1, description="what students and teacher predict")
+    problem: Literal["multi_label", "single_label"] = Field(
+        "multi_label", description="single_label: exactly one of the labels is true of an image"
+    )
     teacher: Teacher = Field(description="the privileged teacher")
+    variants: dict[Annotated[str, Field(pattern=r"^\w+$")], dict[str, Any]] = Field(
+        {}, description="further teachers by name, each the keys in which it differs; arms choose them with variant"
+    )
+    course: dict[str, Any] = Field(
+        {}, description="keys of training in which this domain differs, such as epochs for a smaller data set"
+    )
     breast: Breast | None = Field(None, description="mammograms: crop, side of the chest wall, removal of labels")
+
+    @model_validator(mode="after")
+    def _variants_are_teachers(self) -> "Domain":
+        for name in self.variants:
+            if name == MAIN:
+                raise ValueError(f"variants: {MAIN} is the domain's own teacher; choose another name")
+            self.teacher_of(name)
+        return self
+
+    def teacher_of(self, name: str) -> TextTeacher | TabularTeacher:
+        """The domain's teacher (`main`) or a variant of it.
+
+        Raises:
+            ValueError: the variant's keys make no teacher.
+        """
+        if name == MAIN:
+            return self.teacher
+        settings = self.teacher.model_dump(mode="json")
+        for key, value in self.variants[name].items():
+            settings[key] = {**settings[key], **value} if isinstance(settings.get(key), dict) else value
+        if settings["kind"] != self.teacher.kind:
+            raise ValueError(
+                f"variants.{name}.kind: a variant reads what the domain's teacher reads, {self.teacher.kind}"
+            )
+        try:
+            return TypeAdapter(Teacher).validate_python(settings)
+        except ValidationError as error:
+            mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
+            raise ValueError(f"variants.{name}: {mistakes}") from None
 
 
 class Study(Section):
@@ -85,8 +126,8 @@ class Study(Section):
     arms: dict[str, Arm] = Field(
         {
             "baseline": Arm(),
-            "mmpkd": Arm(teacher="privileged", logits_weight=1.0),
-            "shuffled": Arm(teacher="shuffled", logits_weight=1.0),
+            "mmpkd": Arm(teacher="privileged", losses={"label": 1.0, "logit": 1.0}),
+            "shuffled": Arm(teacher="shuffled", losses={"label": 1.0, "logit": 1.0}),
         },
         min_length=1,
         description="how students are taught",
@@ -131,6 +172,8 @@ class Study(Section):
         homes = [cohort for domain in self.domains.values() for cohort in (domain.training, *domain.cohorts)]
         if len(set(homes)) != len(homes):
             raise ValueError("domains: a cohort stands in two places")
+        for name, arm in self.arms.items():
+            self._arm_can_be_taught(f"arms.{name}", name, arm)
         for name, claim in self.claims.items():
             for arm in (claim.arm, claim.reference):
                 _known(f"claims.{name}", arm, self.arms)
@@ -138,12 +181,68 @@ class Study(Section):
                 domain, cohort = cell.split("@")
                 _known(f"claims.{name}", domain, self.domains)
                 _known(f"claims.{name}", cohort, homes)
+                for arm in (claim.arm, claim.reference):
+                    _known(f"claims.{name}: arm {arm}, domain", domain, self.domains_of(arm))
         return self
+
+    @model_validator(mode="after")
+    def _labels_suit_the_training(self) -> "Study":
+        for name, domain in self.domains.items():
+            sided = [label for label in domain.labels if SIDE.search(label)]
+            if self.training_of(name).flip and sided:
+                raise ValueError(f"training.flip mirrors images, and domains.{name}.labels tells sides: {sided}")
+            if domain.problem == "single_label" and len(domain.labels) < 2:
+                raise ValueError(f"domains.{name}.problem: single_label needs two labels or more")
+        return self
+
+    def _arm_can_be_taught(self, where: str, name: str, arm: Arm) -> None:
+        for domain in arm.domains or ():
+            _known(f"{where}.domains", domain, self.domains)
+        if arm.variant is not None:
+            for domain in self.domains_of(name):
+                _known(f"{where}.variant: domains.{domain}.variants", arm.variant, self.domains[domain].variants)
+        if arm.teacher == "image":
+            _known(f"{where}.image_teacher", arm.image_teacher, self.arms)
+            if self.arms[arm.image_teacher].teacher == "image":
+                raise ValueError(f"{where}.image_teacher: {arm.image_teacher} is taught by a student itself")
+            for domain in self.domains_of(name):
+                _known(f"{where}.image_teacher: domain", domain, self.domains_of(arm.image_teacher))
 
     @property
     def domain_of(self) -> dict[str, str]:
         """The domain of each cohort that is in use."""
         return {c: name for name, domain in self.domains.items() for c in (domain.training, *domain.cohorts)}
+
+    def domains_of(self, arm: str) -> list[str]:
+        """The domains in which an arm is trained."""
+        chosen = self.arms[arm].domains
+        return [name for name in self.domains if chosen is None or name in chosen]
+
+    def training_of(self, domain: str) -> Training:
+        """The course of training in a domain.
+
+        Raises:
+            ValueError: the domain's own keys make none.
+        """
+        try:
+            return Training.model_validate({**self.training.model_dump(), **self.domains[domain].course})
+        except ValidationError as error:
+            mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
+            raise ValueError(f"domains.{domain}.course: {mistakes}") from None
+
+    @property
+    def students(self) -> list[tuple[str, str, int]]:
+        """Domain, arm and seed of every student."""
+        return [(d, a, seed) for d in self.domains for a in self.arms if d in self.domains_of(a) for seed in self.seeds]
+
+    @property
+    def teachers(self) -> dict[tuple[str, str], TextTeacher | TabularTeacher]:
+        """The teachers of each domain: `main` and the variants by name."""
+        return {
+            (name, teacher): domain.teacher_of(teacher)
+            for name, domain in self.domains.items()
+            for teacher in (MAIN, *domain.variants)
+        }
 
 
 def _known(where: str, name: str, known) -> None:

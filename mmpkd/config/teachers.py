@@ -26,16 +26,20 @@ class TextTeacher(Section):
     kind: Literal["text"] = Field("text", description="text or tabular")
     encoder: Encoder = Field(Encoder(), description="the text encoder")
     sections: list[str] = Field(["findings", "impression"], min_length=1, description="report sections that it reads")
-    tuning: Literal["frozen", "full"] = Field("frozen", description="full: the encoder is fine-tuned, fold by fold")
+    tuning: Literal["frozen", "last", "full"] = Field(
+        "frozen", description="last, full: the last layers of the encoder, or all of it, are fine-tuned, fold by fold"
+    )
+    layers: int = Field(2, ge=1, description="last: transformer layers of the encoder that are fine-tuned")
     penalty: float = Field(0.03, gt=0, description="frozen: inverse L2 strength C of the logistic head")
-    epochs: int = Field(3, ge=1, description="full: passes over the training reports")
-    learning_rate: float = Field(2e-5, gt=0, description="full: peak learning rate of AdamW")
-    batch_size: int = Field(32, ge=1, description="reports a step")
+    epochs: int = Field(3, ge=1, description="last, full: passes over the training reports")
+    learning_rate: float = Field(2e-5, gt=0, description="last, full: peak learning rate of AdamW")
+    batch_size: int = Field(32, ge=1, description="last, full: reports a step")
     folds: int = Field(5, ge=2, description="folds by patient for the out-of-fold targets")
     targets: Literal["out_of_fold", "in_sample"] = Field(
         "out_of_fold",
         description="targets of training rows: by the fold model that did not see them, or by one that did",
     )
+    calibrate: bool = Field(True, description="divide each label's logits by a temperature fitted on validation rows")
     seed: int = Field(0, ge=0, description="seed of folds and fitting")
 
 
@@ -61,6 +65,7 @@ class TabularTeacher(Section):
         "out_of_fold",
         description="targets of training rows: by the fold model that did not see them, or by one that did",
     )
+    calibrate: bool = Field(True, description="divide each label's logits by a temperature fitted on validation rows")
     seed: int = Field(0, ge=0, description="seed of folds and fitting")
 
 

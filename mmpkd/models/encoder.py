@@ -2,8 +2,10 @@
 
 import hashlib
 import logging
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +73,15 @@ def load_encoder(config: Encoder) -> LoadedEncoder:
             f"files and {WEIGHTS} (a pickle alone is refused: convert it once with save_pretrained). "
             "Without network download it elsewhere and set encoder.source to folder"
         ) from error
-    limit = getattr(model.config, "max_position_embeddings", config.max_tokens)
-    return LoadedEncoder(tokenizer, model.eval(), config.pooling, min(config.max_tokens, limit), sha256)
+    return LoadedEncoder(tokenizer, model.eval(), config.pooling, min(config.max_tokens, _positions(model)), sha256)
 
 
 @torch.no_grad()
 def encode(encoder: LoadedEncoder, texts: list[str], device: torch.device | str = "cpu") -> np.ndarray:
-    """Embeds texts: each distinct text once, windows of similar length together.
+    """Embeds texts: each distinct text once, windows of one length together.
 
     A text longer than a window is read in overlapping windows whose vectors are averaged, so that its end counts too.
+    On a processor a text's vector is the same to the last bit whatever other texts are encoded with it.
 
     Returns:
         N x D float32.
@@ -96,8 +98,10 @@ def encode(encoder: LoadedEncoder, texts: list[str], device: torch.device | str 
         vectors[rows] = pooled(encoder, model, ids.to(device), mask.to(device)).float().cpu().numpy()
     sums = np.zeros((len(distinct), encoder.dimensions), dtype=np.float64)
     np.add.at(sums, owners, vectors)
-    means = sums / np.bincount(owners, minlength=len(distinct))[:, None]
-    log.info("%d texts, %d distinct, %d windows", len(texts), len(distinct), len(windows))
+    counts = np.bincount(owners, minlength=len(distinct))
+    means = sums / counts[:, None]
+    several = int((counts > 1).sum())
+    log.info("%d texts, %d distinct, %d of them longer than a window", len(texts), len(distinct), several)
     return means[position].astype(np.float32)
 
 
@@ -135,14 +139,46 @@ def pooled(encoder: LoadedEncoder, model: torch.nn.Module, ids: Tensor, mask: Te
     return (hidden * weight).sum(dim=1) / weight.sum(dim=1)
 
 
+def last_layers(model: torch.nn.Module, count: int) -> torch.nn.ModuleList:
+    """The last `count` transformer layers, found as the one list of modules that is as long as the encoder is deep.
+
+    Raises:
+        EncoderError: there is no such list (layers that share weights; an encoder beside a decoder), or it is shorter.
+    """
+    depth = getattr(model.config, "num_hidden_layers", None)
+    lists = {name: module for name, module in model.named_modules() if isinstance(module, torch.nn.ModuleList)}
+    outer = [name for name in lists if not any(name.startswith(f"{other}.") for other in lists)]
+    found = [lists[name] for name in outer if len(lists[name]) == depth]
+    if len(found) != 1:
+        raise EncoderError(
+            f"teacher.tuning is last, and {type(model).__name__} has no single list of {depth} transformer layers; "
+            "set tuning to frozen or full"
+        )
+    if count > depth:
+        raise EncoderError(f"teacher.layers is {count}, and the encoder has {depth}; set it lower, or tuning to full")
+    return found[0][depth - count :]
+
+
 def _batches(windows: list[list[int]], order: list[int]) -> list[list[int]]:
-    """Rows in order of length, cut so that a padded batch holds about `TOKENS_A_BATCH` tokens."""
-    batches: list[list[int]] = [[]]
-    for row in order:
-        if batches[-1] and (len(batches[-1]) + 1) * len(windows[row]) > TOKENS_A_BATCH:
-            batches.append([])
-        batches[-1].append(row)
-    return [batch for batch in batches if batch]
+    """Rows in order of length, cut into batches of one length and about `TOKENS_A_BATCH` tokens.
+
+    No window is padded, for padding to another's length changes the last bits of its vector, and a vector may not
+    depend on what else was encoded with it: a cached one would differ from one made anew.
+    """
+    batches: list[list[int]] = []
+    for length, group in groupby(order, key=lambda row: len(windows[row])):
+        rows, size = list(group), max(1, TOKENS_A_BATCH // max(length, 1))
+        batches += [rows[start : start + size] for start in range(0, len(rows), size)]
+    return batches
+
+
+def _positions(model: torch.nn.Module) -> int:
+    """How many tokens the model can read at once; RoBERTa's kin count their positions from behind the padding's."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
+            return module.num_embeddings - module.padding_idx - 1
+    limit = getattr(model.config, "max_position_embeddings", None)
+    return limit if limit and limit > 0 else sys.maxsize
 
 
 def _place(config: Encoder) -> tuple[str, bool]:

@@ -11,7 +11,9 @@ from torch import nn
 
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.files import atomic
-from mmpkd.models.vision import timm
+from mmpkd.models.patches import PatchProjection
+from mmpkd.models.vision import VisionTransformer, timm
+from mmpkd.models.weight_names import HEADS
 
 
 class CheckpointError(ValueError):
@@ -48,26 +50,56 @@ class Student(nn.Module):
             self.vit = timm.create_model(
                 config.model, img_size=size, in_chans=1, num_classes=len(labels), **config.arguments
             )
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, AssertionError) as error:
             raise ValueError(
                 f"student.model {config.model!r}, student.arguments {config.arguments}: {error}"
             ) from error
-        if not getattr(self.vit, "has_class_token", False):
-            raise ValueError(
-                f"student.model {config.model!r} has no class token, whose attention is what is studied; "
-                "choose a vision transformer with one, such as vit_small_patch16_224"
-            )
+        refuse_unsuitable(self.vit, config.model, size)
+        self.vit.patch_embed.proj = PatchProjection.of(self.vit.patch_embed.proj)
+        if hasattr(self.vit, "head_dist"):  # see `read`
+            del self.vit.head_dist
         self.mean, self.std = config.mean, config.std
 
     def forward(self, images: torch.Tensor) -> StudentOutput:
         """Images N x 1 x S x S, grey values 0 to 1."""
-        tokens = self.vit.forward_features(self.normalise(images))
-        embedding = self.vit.forward_head(tokens, pre_logits=True)
+        return self.read(self.vit.forward_features(self.normalise(images)))
+
+    def read(self, tokens: torch.Tensor) -> StudentOutput:
+        """What the class token says, of the tokens N x T x D that `vit.forward_features` gives.
+
+        A distilled transformer (DeiT) would average the heads of two tokens. Its distillation token stays, as one more
+        token beside the patches, but has no head: the logits are those of the token whose attention is studied.
+        """
+        embedding = VisionTransformer.forward_head(self.vit, tokens, pre_logits=True)
         return StudentOutput(self.vit.head(embedding), embedding)
 
     def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Grey values 0 to 1 as the transformer takes them."""
         return (images - self.mean) / self.std
+
+
+def refuse_unsuitable(vit: nn.Module, model: str, size: int) -> None:
+    """Refuses what has no class token that its head reads, or whose attention could not be exported after training.
+
+    Raises:
+        ValueError: which of these, and what to choose instead.
+    """
+    cure = "choose a vision transformer of timm with a class token, such as vit_small_patch16_224"
+    if not isinstance(vit, VisionTransformer) or not vit.has_class_token:
+        raise ValueError(f"student.model {model!r} has no class token, or is no VisionTransformer of timm; {cure}")
+    if vit.global_pool != "token":
+        raise ValueError(
+            f"student.model {model!r} classifies by pooling {vit.global_pool!r}, not by its class token, whose "
+            "attention is what is studied; set global_pool: token in student.arguments"
+        )
+    if any(type(getattr(block, "attn", None)) is not timm.layers.Attention for block in vit.blocks):
+        raise ValueError(f"student.model {model!r} has blocks whose attention cannot be read; {cure}")
+    patch = vit.patch_embed.patch_size[0]
+    if size % patch:
+        raise ValueError(
+            f"imaging.size {size} is no multiple of {patch}, the patch of student.model {model!r}, "
+            "so that the last rows would not be seen; change one of them (patch_size in student.arguments)"
+        )
 
 
 def create(config: StudentConfig, size: int, labels: list[str], seed: int) -> Student:
@@ -83,16 +115,20 @@ def load_backbone(student: Student, path: str | Path) -> None:
     Raises:
         CheckpointError: tensors are missing or of another shape.
     """
-    state = {name: tensor for name, tensor in load_file(path).items() if not name.startswith("head.")}
-    own = student.vit.state_dict()
-    wrong = [
-        f"{name} {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(own[name].shape)}"
-        for name in own
-        if not name.startswith("head.") and (name not in state or state[name].shape != own[name].shape)
-    ]
-    if state and wrong:
+    state = {name: tensor for name, tensor in load_file(path).items() if not name.startswith(HEADS)}
+    wrong = describe_misfits(state, student.vit.state_dict())
+    if wrong:
         raise CheckpointError(f"{path}: does not fit the student: {'; '.join(wrong[:3])} ({len(wrong)} tensors)")
     student.vit.load_state_dict(state, strict=False)
+
+
+def describe_misfits(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> list[str]:
+    """One line for each tensor of a student, but the head's, that `state` lacks or has in another shape."""
+    return [
+        f"{name} {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if not name.startswith(HEADS) and (name not in state or state[name].shape != tensor.shape)
+    ]
 
 
 def save(student: Student, path: str | Path) -> None:

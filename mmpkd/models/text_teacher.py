@@ -1,4 +1,4 @@
-"""Teachers that read reports: a logistic head on a frozen encoder, or the encoder fine-tuned with a linear head."""
+"""Teachers that read reports: a logistic head on a frozen encoder, or an encoder fine-tuned with a linear head."""
 
 import copy
 import logging
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmpkd.config.teachers import TextTeacher
 from mmpkd.logs import progress
-from mmpkd.models.encoder import LoadedEncoder, encode, pad, pooled, text_windows
+from mmpkd.models.encoder import LoadedEncoder, encode, last_layers, pad, pooled, text_windows
 from mmpkd.models.logistic import MultiLabelLogistic, constant_logits, has_both_classes
 
 log = logging.getLogger("mmpkd.text_teacher")
@@ -75,7 +75,7 @@ class FrozenHead:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """An encoder fine-tuned with a linear head; reports longer than a window count by the mean of their windows."""
+    """An encoder fine-tuned, whole or in its last layers, with a linear head on the mean vector of a report's windows."""
 
     encoder: LoadedEncoder
     head: nn.Linear
@@ -95,7 +95,12 @@ class FineTuned:
     ) -> "FineTuned":
         """Fine-tunes a copy of `encoder` on N texts and N x L targets (NaN for unknown).
 
-        AdamW on the masked cross-entropy of every window; the learning rate is warmed up, then falls linearly to zero.
+        AdamW on the masked cross-entropy of a report, read as `encode` reads it: the mean of its windows' vectors. The
+        learning rate is warmed up, then falls linearly to zero. With tuning `last` the layers below stay as they are,
+        without dropout.
+
+        Raises:
+            EncoderError: tuning `last` asks for layers that the encoder does not have.
         """
         rng = torch.Generator().manual_seed(seed)
         device = torch.device(device)
@@ -116,37 +121,46 @@ class FineTuned:
         windows, owners = text_windows(self.encoder, texts)
         used = torch.from_numpy(np.isfinite(targets) & self.learnt).to(self.device)
         filled = torch.from_numpy(np.nan_to_num(targets)).float().to(self.device)
-        model, size = self.encoder.model, min(config.batch_size, len(windows))
-        steps = config.epochs * (len(windows) // size)
-        parameters = [*model.parameters(), *self.head.parameters()]
+        size = min(config.batch_size, len(texts))
+        steps = config.epochs * (len(texts) // size)
+        parameters = [*self._tuned(config), *self.head.parameters()]
         optimizer = torch.optim.AdamW(parameters, config.learning_rate, weight_decay=WEIGHT_DECAY)
         warmup = max(1, round(WARMUP * steps))
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: min((step + 1) / warmup, (steps - step) / max(steps - warmup, 1))
         )
-        model.train()
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):  # the encoder's own dropout draws from torch's global state
             torch.manual_seed(int(torch.randint(2**31, (1,), generator=rng)))
-            for rows in progress(self._order(len(windows), size, config.epochs, rng), "fine-tuning", steps, "step"):
-                logits = self._logits(*pad(self.encoder, [windows[row] for row in rows]))
-                report = torch.from_numpy(owners[rows]).to(self.device)
-                losses = nn.functional.binary_cross_entropy_with_logits(logits, filled[report], reduction="none")
-                loss = (losses * used[report]).sum() / used[report].sum().clamp(min=1)
+            for rows in progress(self._order(len(texts), size, config.epochs, rng), "fine-tuning", steps, "step"):
+                logits = self._logits(windows, owners, rows)
+                losses = nn.functional.binary_cross_entropy_with_logits(logits, filled[rows], reduction="none")
+                loss = (losses * used[rows]).sum() / used[rows].sum().clamp(min=1)
                 optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(parameters, CLIP)
                 optimizer.step()
                 schedule.step()
 
+    def _tuned(self, config: TextTeacher) -> list[nn.Parameter]:
+        """The encoder's parameters that are trained; its other layers are frozen, without dropout."""
+        model = self.encoder.model.eval().requires_grad_(False)
+        trained = model if config.tuning == "full" else last_layers(model, config.layers)
+        return list(trained.train().requires_grad_(True).parameters())
+
     @staticmethod
     def _order(count: int, size: int, epochs: int, rng: torch.Generator):
         for _ in range(epochs):
-            order = torch.randperm(count, generator=rng).tolist()
+            order = torch.randperm(count, generator=rng).numpy()
             yield from (order[start : start + size] for start in range(0, count - size + 1, size))
 
-    def _logits(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.head(pooled(self.encoder, self.encoder.model, ids.to(self.device), mask.to(self.device)))
+    def _logits(self, windows: list[list[int]], owners: np.ndarray, rows: np.ndarray) -> Tensor:
+        """Logits B x L of the texts `rows`, each read in all its windows."""
+        read = np.flatnonzero(np.isin(owners, rows))
+        ids, mask = pad(self.encoder, [windows[window] for window in read])
+        vectors = pooled(self.encoder, self.encoder.model, ids.to(self.device), mask.to(self.device))
+        share = torch.from_numpy(rows[:, None] == owners[read]).to(vectors)  # a product, for it adds in one order
+        return self.head(share @ vectors / share.sum(dim=1, keepdim=True))
 
     def embed(self, texts: list[str]) -> np.ndarray:
         """N x D float32."""

@@ -5,5 +5,6 @@ from mmpkd.models.torchvision_schema import mend
 mend()
 
 import timm  # noqa: E402
+from timm.models.vision_transformer import VisionTransformer  # noqa: E402
 
-__all__ = ["timm"]
+__all__ = ["VisionTransformer", "timm"]

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
+from mmpkd.config.students import LOSSES
 from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, arm_marks, arm_name, styled, wrap
 
 # All lengths are inches: the axes fill the figure.
@@ -18,6 +19,7 @@ COLUMNS = {"source": 0.16, "model": 2.16, "output": 4.0, "end": 5.68}
 WIDTHS = {"source": 1.62, "model": 1.46, "output": 1.3, "end": 1.36}
 LETTERS = {"source": 30, "model": 26}  # that fit a line of a box
 PRIVILEGED = {"text": "reports", "tabular": "case descriptions"}
+TEACHER_LINES = {"shuffled": ["of other patients"], "image": ["a student of another seed"]}
 TEACHERS = {
     "text": "text encoder",
     "mlp": "network",
@@ -181,12 +183,15 @@ def _lines(domains: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], s
 
 def _arm_lines(arm: Mapping[str, Any], letters: int) -> list[str]:
     """How an arm is taught, in a few short lines."""
-    sentences = ["labels" if arm["label_weight"] else "no labels"]
-    terms = [name for name in ("logits", "embedding") if arm[f"{name}_weight"]]
-    if terms:
-        sentences.append(f"+ teacher's {' and '.join(terms)}")
-    if arm["teacher"] == "shuffled":
-        sentences.append("of other patients")
+    losses = [name for name, weight in arm["losses"].items() if weight > 0]
+    smoothed = " smoothed" if arm["smoothing"] else ""
+    sentences = [f"labels{smoothed}" if "label" in losses else "no labels"]
+    parts = dict.fromkeys(LOSSES[name] for name in losses if LOSSES[name])
+    if parts:
+        sentences.append(f"+ teacher's {' and '.join(parts)}")
+    sentences += TEACHER_LINES.get(arm["teacher"], [])
+    if arm["variant"]:
+        sentences.append(f"({arm['variant'].replace('_', ' ')})")
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 

@@ -28,8 +28,13 @@ NAMES = {
     "validation_auroc": "AUROC on\nvalidation images",
     "loss": "training loss,\nsum of terms",
     "label_loss": "label loss",
-    "logit_distillation": "logit distillation",
-    "embedding_distillation": "embedding distillation",
+    "logit_loss": "logit distillation",
+    "soft_label_loss": "soft-label loss",
+    "embedding_cosine_loss": "embedding, cosine",
+    "embedding_mse_loss": "embedding, MSE",
+    "embedding_smooth_l1_loss": "embedding, smooth L1",
+    "relational_distance_loss": "relational, distance",
+    "relational_angle_loss": "relational, angle",
 }
 
 

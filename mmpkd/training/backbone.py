@@ -6,9 +6,9 @@ import torch
 
 from mmpkd.cohorts.phantom.shapes import draw_shapes
 from mmpkd.config.students import Arm, Student, Training
+from mmpkd.models.pretrained import fit, from_file, from_hub
 from mmpkd.models.student import Student as StudentModel
-from mmpkd.models.student import create, load_backbone
-from mmpkd.models.vision import timm
+from mmpkd.models.student import create
 from mmpkd.training.data import ArrayStore, LabelledImages
 from mmpkd.training.loop import train
 
@@ -24,26 +24,10 @@ def make_backbone(
         return pretrain_on_shapes(config, training, size, device)
     student = create(config, size, ["none"], backbone.seed)
     if backbone.source == "timm":
-        copy_from_hub(student, config, size)
+        fit(student, from_hub(config), backbone)
     elif backbone.source == "file":
-        if not backbone.path.is_file():
-            raise FileNotFoundError(f"student.backbone.path: there is no file {backbone.path}")
-        load_backbone(student, backbone.path)
+        fit(student, from_file(backbone.path), backbone)
     return student, pd.DataFrame({"epoch": [], "loss": [], "validation_auroc": []})
-
-
-def copy_from_hub(student: StudentModel, config: Student, size: int) -> None:
-    """Weights that timm publishes for the model, with the patch embedding summed to one channel by timm itself."""
-    try:
-        pretrained = timm.create_model(
-            config.model, pretrained=True, img_size=size, in_chans=1, num_classes=1, **config.arguments
-        )
-    except (OSError, RuntimeError) as error:
-        raise RuntimeError(
-            f"no pretrained weights of {config.model!r} could be had: {error}. Without a network, fetch them elsewhere "
-            f"(hf download timm/{config.model}), copy the hub's cache folder here, and set HF_HOME to it"
-        ) from error
-    student.vit.load_state_dict(pretrained.state_dict())
 
 
 def pretrain_on_shapes(

@@ -2,29 +2,41 @@
 
 import logging
 from dataclasses import dataclass
-from math import cos, pi
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmpkd.auroc import macro_auroc
 from mmpkd.config.students import Arm, Training
-from mmpkd.logs import progress
+from mmpkd.logs import Bar
+from mmpkd.models.problem import log_odds
 from mmpkd.models.student import Student
+from mmpkd.training import engine
+from mmpkd.training.checkpoint import Checkpoint
 from mmpkd.training.data import LabelledImages
+from mmpkd.training.events import Events
+from mmpkd.training.feed import Feed, seed_of
+from mmpkd.training.learner import make_learner, outputs_of
 from mmpkd.training.losses import arm_loss
+from mmpkd.training.optimizer import learning_rate_factor, make_optimizer, ramp_factor, set_learning_rate
+from mmpkd.training.run import Run
 
 log = logging.getLogger("mmpkd.training")
 
 
 @dataclass
 class Trained:
-    """The student with the weights of the selected epoch, and one row an epoch."""
+    """The student with the weights of the selected epoch, and one row an epoch.
+
+    leads: whether this is the process that writes the results, of several that trained together.
+    """
 
     student: Student
     history: pd.DataFrame
+    leads: bool
 
 
 def resolve_device(device: str) -> torch.device:
@@ -52,84 +64,79 @@ def train(
     training: Training,
     seed: int,
     device: torch.device,
+    problem: str = "multi_label",
+    checkpoint: Checkpoint | None = None,
+    events: Events | None = None,
 ) -> Trained:
     """Trains `student` and selects the epoch with the best macro AUROC on the validation labels.
 
     `seed` decides the data order and the augmentation, and is the same for all arms. Regions of interest play no part.
+
+    Args:
+        student: with its first weights.
+        training_images: with the teacher's targets where the arm has a teacher.
+        validation_images: to select by.
+        arm: the losses.
+        training: the course.
+        seed: of order, augmentation, the model's own dropout and the projector.
+        device: of this process.
+        problem: multi_label or single_label.
+        checkpoint: what to go on from, and where to be kept; None: nowhere.
+        events: where rows of the history go as well.
     """
-    generator = torch.Generator().manual_seed(seed)
-    student = student.to(device)
-    projector = make_projector(student, training_images, arm, seed).to(device)
-    optimizer = make_optimizer([student, projector], training)
-    steps = max(len(training_images) // training.batch_size, 1) * training.epochs
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_factor(step, steps, training))
+    fabric = engine.start(training, device)
+    feed = Feed(training_images, training, seed, fabric.global_rank, fabric.world_size)
+    learner = make_learner(student, training_images, arm, seed)
+    model = engine.wrapped(fabric, learner, training)
+    optimizer = make_optimizer(learner, training)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(training.ema)) if training.ema else None
+    judged = average.module if average else student
+    run = Run(learner, optimizer, average)
+    if checkpoint:
+        run.go_on(checkpoint)
 
-    rows, best, best_state = [], -np.inf, None
-    for epoch in progress(range(1, training.epochs + 1), "training", unit="epoch"):
-        student.train()
-        sums: dict[str, torch.Tensor] = {}
-        count = 0
-        for batch in training_images.training_batches(training, generator):
-            batch = batch.to(device)
-            output = student(batch.images)
-            projected = projector(output.embedding)
-            terms = arm_loss(arm, output.logits, projected, batch.labels, batch.teacher_logits, batch.teacher_embedding)
-            optimizer.zero_grad(set_to_none=True)
-            terms["loss"].backward()
-            nn.utils.clip_grad_norm_(parameters, training.clip)
-            optimizer.step()
-            scheduler.step()
-            sums = {name: sums.get(name, 0.0) + term.detach() for name, term in terms.items()}
-            count += 1
-        losses = {name: float(total) / count for name, total in sums.items()}
-        if not np.isfinite(losses["loss"]):
-            raise FloatingPointError(f"the loss is {losses['loss']} in epoch {epoch}; lower training.learning_rate")
-        auroc = macro_auroc(predict(student, validation_images, training.batch_size, device), validation_images.labels)
-        rows.append({"epoch": epoch, **losses, "learning_rate": scheduler.get_last_lr()[0], "validation_auroc": auroc})
-        log.info("epoch %d: loss %.4f, validation AUROC %.4f", epoch, losses["loss"], auroc)
-        if best_state is None or auroc > best:
-            best, best_state = auroc, {name: tensor.clone() for name, tensor in student.state_dict().items()}
+    steps = feed.steps * training.epochs
+    done = ((run.epoch - 1) * feed.steps + run.step) * feed.batch_size
+    bar = Bar("training", steps * feed.batch_size, "image", done=done, note=run.note)
+    with torch.random.fork_rng(devices=[fabric.device] if device.type == "cuda" else []), bar:
+        for epoch in range(run.epoch, training.epochs + 1):
+            model.train()
+            for step, batch in feed.epoch(epoch, run.step):
+                at = (epoch - 1) * feed.steps + step
+                torch.manual_seed(seed_of(seed, epoch, step, fabric.global_rank))  # for the model's own dropout
+                set_learning_rate(optimizer, learning_rate_factor(at, steps, training))
+                batch = batch.to(fabric.device)
+                outputs = engine.gathered(fabric, outputs_of(model(batch.images)))
+                terms = arm_loss(arm, outputs, batch.targets, problem, ramp_factor(at, steps, arm.ramp))
+                optimizer.zero_grad(set_to_none=True)
+                fabric.backward(terms["loss"] * fabric.world_size)  # the mean over processes is the batch's gradient
+                nn.utils.clip_grad_norm_(parameters, training.clip)
+                optimizer.step()
+                if average:
+                    average.update_parameters(student)
+                run.add(terms)
+                bar.advance(feed.batch_size)
+                if checkpoint and fabric.is_global_zero and checkpoint.due():
+                    run.keep(checkpoint)
+            logits = predict(judged, validation_images, training.batch_size, fabric.device, problem)
+            auroc = fabric.broadcast(macro_auroc(logits, validation_images.labels))
+            run.close_epoch(auroc, judged)
+            if events and fabric.is_global_zero:
+                events.write(run.rows[-1])
+            if training.patience and run.epochs_without_gain >= training.patience:
+                log.info("stopped after epoch %d: no better validation AUROC in %d epochs", epoch, training.patience)
+                break
 
-    student.load_state_dict(best_state)
-    history = pd.DataFrame(rows)
-    history["selected"] = history.index == (history["validation_auroc"].fillna(-np.inf)).idxmax()
-    return Trained(student.cpu().eval(), history)
+    student.load_state_dict(run.best_state)
+    return Trained(student.cpu().eval(), run.history(), fabric.is_global_zero)
 
 
 @torch.no_grad()
-def predict(student: Student, images: LabelledImages, batch_size: int, device: torch.device) -> np.ndarray:
-    """Logits N x L of all rows, in order."""
+def predict(
+    student: Student, images: LabelledImages, batch_size: int, device: torch.device, problem: str = "multi_label"
+) -> np.ndarray:
+    """Log-odds N x L of all rows, in order."""
     student.eval()
     logits = [student(batch.images.to(device)).logits.cpu() for batch in images.batches(batch_size)]
-    return torch.cat(logits).numpy()
-
-
-def make_projector(student: Student, images: LabelledImages, arm: Arm, seed: int) -> nn.Module:
-    """A linear map from the student's embedding to the teacher's, used in training alone; else the identity."""
-    if not arm.embedding_weight:
-        return nn.Identity()
-    projector = nn.Linear(student.vit.num_features, images.teacher_embedding.shape[1])
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        projector.weight.normal_(std=student.vit.num_features**-0.5, generator=generator)
-        projector.bias.zero_()
-    return projector
-
-
-def make_optimizer(modules: list[nn.Module], training: Training) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) that decays matrices, not biases, norms or tokens."""
-    parameters = [parameter for module in modules for parameter in module.parameters()]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1 and p.shape[0] > 1], "weight_decay": training.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1 or p.shape[0] == 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=training.learning_rate, fused=True)
-
-
-def learning_rate_factor(step: int, steps: int, training: Training) -> float:
-    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, arXiv:1608.03983, without restarts)."""
-    warm = max(round(steps * training.warmup), 1)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + cos(pi * min((step - warm) / max(steps - warm, 1), 1.0)))
+    return log_odds(torch.cat(logits), problem).numpy()

@@ -5,58 +5,39 @@ patients, for a teacher is over-confident on what it was fitted on. Validation a
 fitted on all training rows, the one that is saved. Embeddings come from that one network for all rows, for networks of
 different folds have unrelated spaces.
 
+Calibration. That one network's logits on the validation rows, which it was not fitted on, give each label a temperature
+(`mmpkd.models.calibration`), by which all logits are divided, those out of fold too: a fold's model differs from it in
+a part of its rows alone.
+
 Predictions. What tables/teachers is made from. Protocol `split`, variant `teacher`: the logits above, before records of
 a key are put together. Protocol `official` (or `split` where the cohort has no official sets): the tabular teacher and
 its competitors, with and without the withheld columns, fitted on the official training rows and scored on the official
-test rows, so that the figures compare with published ones. The official sets share patients; targets never do.
+test rows, so that the figures compare with published ones; they are not calibrated, for those sets have no validation
+rows. The official sets share patients; targets never do.
 """
 
-import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.numpy import save_file
 
-from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TabularTeacher, TextTeacher
-from mmpkd.files import atomic
 from mmpkd.logs import progress
-from mmpkd.models.encoder import encode, load_encoder
+from mmpkd.models.calibration import fit_temperatures
+from mmpkd.models.encoder import load_encoder
+from mmpkd.models.encoding_cache import encode_cached
 from mmpkd.models.logistic import has_both_classes
 from mmpkd.models.tabular_teacher import TabularModel, fit_tabular_model
 from mmpkd.models.text_teacher import FineTuned, FrozenHead, report_texts
 from mmpkd.privileged.metadata import fields_of
+from mmpkd.training.teacher_results import TeacherResult, prediction_rows, targets_by_key
 
 log = logging.getLogger("mmpkd.teachers")
 
 NOT_TRAINED_ON = -1
-PREDICTION_COLUMNS = ["variant", "protocol", "record_id", "patient_id", "split", "subset", "label", "logit", "target"]
-
-
-@dataclass
-class TeacherResult:
-    """What the rule `teacher` writes.
-
-    targets: key K, labels L, logits K x L, embedding K x D, fold K (-1: not a training row), as targets.npz holds them.
-    predictions: one row a variant, record and label, see `PREDICTION_COLUMNS`.
-    state, facts: arrays of the teacher fitted on all training rows, and what is needed to use them.
-    """
-
-    targets: dict[str, np.ndarray]
-    predictions: pd.DataFrame
-    state: dict[str, np.ndarray]
-    facts: dict = field(default_factory=dict)
-
-    def save(self, path: str | Path) -> None:
-        """Writes the teacher as safetensors; `facts` as JSON in its metadata, under `facts`."""
-        arrays = {name: np.ascontiguousarray(array) for name, array in self.state.items()}
-        with atomic(path) as temporary:
-            save_file(arrays, temporary, metadata={"facts": json.dumps(self.facts, sort_keys=True)})
 
 
 def fit_teacher(
@@ -65,10 +46,12 @@ def fit_teacher(
     labels: list[str],
     threads: int = 1,
     device: torch.device | str = "cpu",
+    cache: Path | None = None,
 ) -> TeacherResult:
-    """Fits the configured teacher; see `fit_text` and `fit_tabular`."""
-    fit = fit_text if config.kind == "text" else fit_tabular
-    return fit(records, config, labels, threads, device)
+    """Fits the configured teacher; see `fit_text` and `fit_tabular`. `cache` keeps encodings of texts."""
+    if config.kind == "text":
+        return fit_text(records, config, labels, threads, device, cache)
+    return fit_tabular(records, config, labels, threads)
 
 
 def fit_text(
@@ -77,10 +60,12 @@ def fit_text(
     labels: list[str],
     threads: int = 1,
     device: torch.device | str = "cpu",
+    cache: Path | None = None,
 ) -> TeacherResult:
     """Fits the text teacher on records of `mmpkd.privileged.records.build`.
 
-    Records without text to read have no target; their number is logged.
+    Records without text to read have no target; their number is logged. With `cache`, a folder, the vectors of a frozen
+    encoder are kept there and taken from there.
 
     Raises:
         ValueError: nothing to learn from.
@@ -95,7 +80,7 @@ def fit_text(
     encoder = load_encoder(config.encoder)
     rows = np.flatnonzero(training)
     if config.tuning == "frozen":
-        embedding = encode(encoder, texts, device)
+        embedding = encode_cached(encoder, texts, cache, device)
         final = FrozenHead.fit(embedding[rows], targets[rows], config.penalty)
 
         def fit_predict(fitted: np.ndarray, held_out: np.ndarray) -> np.ndarray:
@@ -113,15 +98,16 @@ def fit_text(
 
         final = fit(rows)
         embedding = final.embed(texts)
-    logits, fold = _out_of_fold(fit_predict, final.predict_logits(embedding), records, training, config)
-    facts = {
-        "config": config.model_dump(mode="json"),
-        "labels": labels,
-        "encoder_sha256": encoder.sha256,
-        "training_records": int(training.sum()),
-    }
-    predictions = _predictions("teacher", "split", records, labels, logits, targets)
-    return TeacherResult(_by_key(records, labels, logits, embedding, fold), predictions, final.state(), facts)
+    final_logits = final.predict_logits(embedding)
+    temperatures = _temperatures(final_logits, targets, records, labels, config)
+    logits, fold = _out_of_fold(fit_predict, final_logits, records, training, config)
+    facts = {**_facts(config, labels, training, temperatures), "encoder_sha256": encoder.sha256}
+    return TeacherResult(
+        targets_by_key(records, labels, logits / temperatures, embedding, fold),
+        prediction_rows("teacher", "split", records, labels, logits, targets, temperatures),
+        {**final.state(), "temperature": temperatures},
+        facts,
+    )
 
 
 def fit_tabular(
@@ -129,11 +115,10 @@ def fit_tabular(
     config: TabularTeacher,
     labels: list[str],
     threads: int = 1,
-    device: torch.device | str = "cpu",
 ) -> TeacherResult:
     """Fits the tabular teacher on records of `mmpkd.privileged.records.build`, and its competitors for the table.
 
-    The models are small and stay on the CPU; `device` is there to match `fit_text`.
+    The models are small and stay on the CPU.
 
     Raises:
         ValueError: nothing to learn from, or no column to read.
@@ -150,21 +135,18 @@ def fit_tabular(
         return fit(fitted).predict_logits(records.iloc[held_out])
 
     final = fit(np.flatnonzero(training))
-    logits, fold = _out_of_fold(fit_predict, final.predict_logits(records), records, training, config)
+    final_logits = final.predict_logits(records)
+    temperatures = _temperatures(final_logits, targets, records, labels, config)
+    logits, fold = _out_of_fold(fit_predict, final_logits, records, training, config)
     log.info("%d terms stand in no training row", final.design.count_unknown(records))
-    compared = _compare(records, config, labels, targets)
-    predictions = pd.concat(
-        [_predictions("teacher", "split", records, labels, logits, targets), *compared], ignore_index=True
+    teacher = prediction_rows("teacher", "split", records, labels, logits, targets, temperatures)
+    terms = {"terms": final.design.terms, "numbers": final.design.numbers}
+    return TeacherResult(
+        targets_by_key(records, labels, logits / temperatures, final.embedding(records), fold),
+        pd.concat([teacher, *_compare(records, config, labels, targets)], ignore_index=True),
+        {**final.state(), "temperature": temperatures},
+        {**_facts(config, labels, training, temperatures), **terms},
     )
-    facts = {
-        "config": config.model_dump(mode="json"),
-        "labels": labels,
-        "terms": final.design.terms,
-        "numbers": final.design.numbers,
-        "training_records": int(training.sum()),
-    }
-    keyed = _by_key(records, labels, logits, final.embedding(records), fold)
-    return TeacherResult(keyed, predictions, final.state(), facts)
 
 
 def patient_folds(patients: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -205,6 +187,34 @@ def _out_of_fold(
     return logits, fold
 
 
+def _temperatures(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    records: pd.DataFrame,
+    labels: list[str],
+    config: TextTeacher | TabularTeacher,
+) -> np.ndarray:
+    """The temperature of each label, from the validation rows of `logits`; ones without calibration."""
+    if not config.calibrate:
+        return np.ones(len(labels))
+    rows = np.flatnonzero(records["split"] == "validate")
+    temperatures = fit_temperatures(logits[rows], targets[rows], labels)
+    told = ", ".join(f"{label} {value:.2f}" for label, value in zip(labels, temperatures, strict=True))
+    log.info("temperatures from %d validation records: %s", len(rows), told)
+    return temperatures
+
+
+def _facts(
+    config: TextTeacher | TabularTeacher, labels: list[str], training: np.ndarray, temperatures: np.ndarray
+) -> dict:
+    return {
+        "config": config.model_dump(mode="json"),
+        "labels": labels,
+        "temperatures": dict(zip(labels, temperatures.tolist(), strict=True)),
+        "training_records": int(training.sum()),
+    }
+
+
 def _compare(
     records: pd.DataFrame, config: TabularTeacher, labels: list[str], targets: np.ndarray
 ) -> list[pd.DataFrame]:
@@ -221,7 +231,7 @@ def _compare(
         for suffix, fields in choices.items():
             model = fit_tabular_model(kind, records.iloc[rows], targets[rows], fields, config, config.seed)
             logits = model.predict_logits(records)
-            tables.append(_predictions(kind + suffix, protocol, judged, labels, logits, targets))
+            tables.append(prediction_rows(kind + suffix, protocol, judged, labels, logits, targets))
     return tables
 
 
@@ -240,48 +250,6 @@ def _learnable(records: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np
         )
         log.warning("label %s has %s", label, told)
     return targets, training
-
-
-def _by_key(
-    records: pd.DataFrame, labels: list[str], logits: np.ndarray, embedding: np.ndarray, fold: np.ndarray
-) -> dict[str, np.ndarray]:
-    """One row a key: of several records the largest logit a label (one lesion suffices) and the mean embedding."""
-    codes, keys = pd.factorize(records["key"], sort=True)
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(keys)))
-    counts = np.bincount(codes)[:, None]
-    return {
-        "key": np.asarray(keys, dtype=str),
-        "labels": np.asarray(labels, dtype=str),
-        "logits": np.maximum.reduceat(logits[order], starts).astype(np.float32),
-        "embedding": (np.add.reduceat(embedding[order].astype(np.float64), starts) / counts).astype(np.float32),
-        "fold": fold[order][starts],
-    }
-
-
-def _predictions(
-    variant: str, protocol: str, records: pd.DataFrame, labels: list[str], logits: np.ndarray, targets: np.ndarray
-) -> pd.DataFrame:
-    """One row a record and label; logs the AUROC on the test rows."""
-    count = len(labels)
-    tested = (records["split"] == "test").to_numpy()
-    values = auroc(logits[tested], targets[tested])
-    summary = ", ".join(f"{label} {value:.3f}" for label, value in zip(labels, values, strict=True))
-    log.info("%s (%s), AUROC of the %d test records: %s", variant, protocol, int(tested.sum()), summary)
-    repeated = {
-        name: np.repeat(records[name].to_numpy(str), count) for name in ("record_id", "patient_id", "split", "subset")
-    }
-    table = pd.DataFrame(
-        {
-            "variant": variant,
-            "protocol": protocol,
-            **repeated,
-            "label": np.tile(np.asarray(labels, dtype=str), len(records)),
-            "logit": logits.ravel(),
-            "target": targets.ravel(),
-        }
-    )
-    return table[PREDICTION_COLUMNS]
 
 
 def _reset(records: pd.DataFrame) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import re
 import struct
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,12 @@ def test_reasons_are_grouped_without_what_differs():
         (Student(), 64),
         (Student(model="vit_tiny_patch16_224", arguments={}), 224),
         (Student(model="vit_small_patch16_224.augreg_in21k_ft_in1k", arguments={"depth": 2}), 96),
+        (Student(model="vit_small_patch14_reg4_dinov2.lvd142m", arguments={"depth": 2}), 112),
+        (Student(model="vit_base_patch16_clip_224", arguments={"depth": 1}), 64),
+        (Student(model="vit_so400m_patch14_reg1_tipsv2", arguments={"depth": 1}), 28),
+        (Student(model="deit_tiny_distilled_patch16_224", arguments={}), 64),
+        (Student(model="deit3_small_patch16_224", arguments={"depth": 1, "reg_tokens": 2}), 64),
+        (Student(model="vit_giant_patch14_224", arguments={"embed_dim": 176, "depth": 1}), 28),
     ],
 )
 def test_the_size_of_the_student_is_that_of_the_model(config, size):
@@ -165,7 +172,8 @@ def test_the_size_of_the_student_is_that_of_the_model(config, size):
 
 
 def test_a_name_that_tells_nothing_has_no_shape():
-    assert VitShape.of(Student(model="deit3_small", arguments={}), 224) is None
+    for name in ("deit3_small", "vit_giant_patch14_dinov2", "vit_base_patch16_xp_224", "vit_medium_patch16_gap_240"):
+        assert VitShape.of(Student(model=name, arguments={}), 224) is None
 
 
 # weights
@@ -225,10 +233,11 @@ def test_weights_of_the_hub_are_cached_or_need_the_network(hub, monkeypatch):
     timm = Student(model="vit_small_patch16_224.augreg_in21k_ft_in1k", backbone=Backbone(source="timm"))
     encoder = Encoder(source="hub", name="org/bert", revision="main")
     name = "timm/vit_small_patch16_224.augreg_in21k_ft_in1k"
-    for facts in (weights.find_first_weights(timm, 224), weights.find_encoder(encoder, "e")):
-        assert facts.state == "needs network" and f"copy models--{'timm' if 'timm' in facts.source else 'org'}" in (
-            facts.message
-        )
+    first, text = weights.find_first_weights(timm, 224), weights.find_encoder(encoder, "e")
+    assert first.state == text.state == "needs network"
+    assert f"fetch https://huggingface.co/{name}/resolve/main/model.safetensors" in first.message
+    assert "path: data/models/vit_small_patch16_224.augreg_in21k_ft_in1k.safetensors" in first.message
+    assert "copy models--org" in text.message
     monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", True)
     assert weights.find_first_weights(timm, 224).state == "missing"
     place_in_hub(hub, name)
@@ -252,10 +261,57 @@ def test_a_file_of_first_weights_must_fit_the_student(tmp_path):
     tensors = {name: np.zeros(shape, np.float32) for name, shape in VitShape.of(config, 64).tensors().items()}
     save_file(tensors, path)
     assert weights.find_first_weights(config, 64).state == "at hand"
-    save_file({**tensors, "patch_embed.proj.weight": np.zeros((64, 3, 8, 8), np.float32)}, path)
+    assert "positions resampled from 8 x 8 to 16 x 16" in weights.find_first_weights(config, 128).message
+    patches = "patch_embed.proj.weight"
+    save_file({**tensors, patches: np.zeros((64, 3, 8, 8), np.float32)}, path)
     facts = weights.find_first_weights(config, 64)
-    assert facts.state == "missing" and "patch_embed.proj.weight is [64, 3, 8, 8], [64, 1, 8, 8]" in facts.message
-    assert weights.find_first_weights(config, 128).state == "missing"  # another number of positions
+    assert facts.state == "at hand" and "three channels folded into one" in facts.message
+    save_file({f"teacher.backbone.{name}": tensor for name, tensor in tensors.items()}, path)
+    assert weights.find_first_weights(config, 64).state == "at hand"
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "reason"),
+    [
+        ("patch_embed.proj.weight", (32, 3, 8, 8), "[32, 3, 8, 8]"),
+        ("patch_embed.proj.weight", (64, 4, 8, 8), "[64, 4, 8, 8]"),
+        ("patch_embed.proj.weight", (64, 3, 16, 16), "resample_patches"),
+        ("blocks.2.mlp.fc2.weight", (64, 256), "[64, 256]"),
+        ("blocks.3.mlp.fc2.weight", (64, 64), "not of the last block"),
+        ("pos_embed", (1, 66, 64), "66 positional embeddings"),
+    ],
+)
+def test_a_file_of_another_transformer_is_missing_not_at_hand(tmp_path, name, shape, reason):
+    path = tmp_path / "vit.safetensors"
+    config = Student(backbone=Backbone(source="file", path=path))
+    tensors = {each: np.zeros(size, np.float32) for each, size in VitShape.of(config, 64).tensors().items()}
+    save_file({**tensors, name: np.zeros(shape, np.float32)}, path)
+    facts = weights.find_first_weights(config, 64)
+    assert facts.state == "missing" and reason in facts.message
+
+
+def test_other_patches_are_at_hand_where_resampling_is_asked_for(tmp_path):
+    path = tmp_path / "vit.safetensors"
+    config = Student(backbone=Backbone(source="file", path=path, resample_patches=True))
+    tensors = {each: np.zeros(size, np.float32) for each, size in VitShape.of(config, 64).tensors().items()}
+    save_file({**tensors, "patch_embed.proj.weight": np.zeros((64, 3, 16, 16), np.float32)}, path)
+    assert "patches resampled from 16 to 8 pixels" in weights.find_first_weights(config, 64).message
+
+
+def test_a_torch_state_dict_is_told_from_another_zip(tmp_path):
+    path = tmp_path / "vit.pth"
+    config = Student(backbone=Backbone(source="file", path=path))
+    for member, state in (("vit/data.pkl", "at hand"), ("word/document.xml", "missing")):
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr(member, b"")
+        assert weights.find_first_weights(config, 64).state == state
+
+
+def test_a_file_without_a_transformer_is_named_so(tmp_path):
+    path = tmp_path / "vit.safetensors"
+    config = Student(backbone=Backbone(source="file", path=path))
+    save_file({"bert.weight": np.zeros(3, np.float32)}, path)
+    assert "no tensor patch_embed.proj.weight" in weights.find_first_weights(config, 64).message
 
 
 def test_weights_that_are_made_here_need_nothing():

@@ -60,7 +60,20 @@ def test_every_field_is_described():
         (("domains", "cxr", "cohorts"), ["cbis_ddsm"], "stands in two places"),
         (("claims", "in_domain_cxr", "arm"), "mmkpd", "unknown name 'mmkpd'; known are baseline, mmpkd, shuffled"),
         (("claims", "in_domain_cxr", "cells"), ["cxr@padchest"], "unknown name 'padchest'"),
-        (("arms", "mmpkd", "logits_weight"), 0.0, "needs a positive logits_weight"),
+        (("arms", "mmpkd", "losses"), {"label": 1.0, "logit": 0.0}, "needs a loss that reads it"),
+        (("arms", "mmpkd", "losses"), {"logits": 1.0}, "'embedding_smooth_l1', 'relational_distance'"),
+        (("arms", "mmpkd", "losses"), {"logit": -1.0}, "arms.mmpkd.losses.logit"),
+        (("arms", "mmpkd", "variant"), "leaking", "arms.mmpkd.variant: domains.cxr.variants: unknown name 'leaking'"),
+        (("arms", "mmpkd", "domains"), ["cxr"], "claims.in_domain_mammography: arm mmpkd"),
+        (("arms", "baseline", "variant"), "leaking", "teacher is none"),
+        (("arms", "shuffled", "teacher"), "none", "needs a loss that reads it"),
+        (("domains", "cxr", "variants"), {"short": {"sectons": ["impression"]}}, "variants.short: text.sectons"),
+        (("domains", "cxr", "variants"), {"main": {}}, "choose another name"),
+        (("domains", "cxr", "variants"), {"table": {"kind": "tabular"}}, "reads what the domain's teacher reads, text"),
+        (("domains", "cxr", "problem"), "regression", "domains.cxr.problem"),
+        (("domains", "cxr", "course"), {"epoch": 3}, "domains.cxr.course: epoch: unknown key"),
+        (("domains", "cxr", "course"), {"epochs": 0}, "domains.cxr.course: epochs"),
+        (("training", "processes"), 3, "no multiple of processes 3"),
         (("domains", "cxr", "teacher", "kind"), "audio", "domains.cxr.teacher"),
         (("figures",), ["pie"], "figures"),
         (("study",), "../elsewhere", "study"),
@@ -82,3 +95,49 @@ def test_all_mistakes_are_told_at_once():
 def test_null_leaves_an_entry_out():
     config = changed("arms", "shuffled", value=None)
     assert list(load(config).arms) == ["baseline", "mmpkd"]
+
+
+def test_an_arm_may_be_taught_by_a_variant_of_the_teacher_in_the_domains_that_have_it():
+    config = changed("domains", "cxr", "variants", value={"short": {"sections": ["impression"]}})
+    config["arms"]["short"] = {
+        "teacher": "privileged",
+        "variant": "short",
+        "domains": ["cxr"],
+        "losses": {"label": 1.0, "logit": 1.0},
+    }
+    study = load(config)
+    assert study.teachers["cxr", "short"].sections == ["impression"]
+    assert study.teachers["cxr", "short"].penalty == study.teachers["cxr", "main"].penalty
+    assert {domain for domain, arm, _ in study.students if arm == "short"} == {"cxr"}
+    assert len(study.students) == 4 * (2 * 3 + 1)
+
+
+def test_a_student_is_not_taught_by_a_student_that_a_student_taught():
+    config = changed("arms", "copy", value={"teacher": "image", "losses": {"logit": 1.0}})
+    load(config)
+    config["arms"]["copy"]["image_teacher"] = "copy"
+    with pytest.raises(ConfigError, match="taught by a student itself"):
+        load(config)
+
+
+def test_images_are_not_mirrored_where_a_label_tells_a_side():
+    config = changed("training", "flip", value=0.5)
+    load(config)
+    config["domains"]["cxr"]["labels"] = ["Left Pleural Effusion"]
+    with pytest.raises(ConfigError, match="tells sides"):
+        load(config)
+
+
+def test_exactly_one_of_one_label_is_no_problem_to_learn():
+    config = changed("domains", "cxr", "problem", value="single_label")
+    load(config)
+    config["domains"]["cxr"]["labels"] = ["Pneumothorax"]
+    with pytest.raises(ConfigError, match="two labels or more"):
+        load(config)
+
+
+def test_a_domain_may_be_trained_on_a_course_of_its_own():
+    study = load(changed("domains", "cxr", "course", value={"epochs": 99}))
+    assert study.training_of("cxr").epochs == 99
+    assert study.training_of("mammography") == study.training
+    assert study.training_of("cxr").batch_size == study.training.batch_size

@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.config.students import Arm
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.plotting import (
     attention_examples,
@@ -39,9 +40,9 @@ CLAIMS = {
     "difference": Claim(title="Larger at home than away", cells=["cxr@mimic_cxr"], minus=["cxr@cbis_ddsm"]),
 }
 ARMS = {
-    "baseline": {"teacher": "none", "logits_weight": 0.0, "embedding_weight": 0.0, "label_weight": 1.0},
-    "mmpkd": {"teacher": "privileged", "logits_weight": 1.0, "embedding_weight": 0.0, "label_weight": 1.0},
-    "shuffled": {"teacher": "shuffled", "logits_weight": 1.0, "embedding_weight": 0.5, "label_weight": 1.0},
+    "baseline": Arm().model_dump(),
+    "mmpkd": Arm(teacher="privileged", losses={"label": 1.0, "logit": 1.0}).model_dump(),
+    "shuffled": Arm(teacher="shuffled", losses={"label": 1.0, "logit": 1.0, "embedding_mse": 0.5}).model_dump(),
 }
 TEACHERS = {"cxr": {"kind": "text"}, "mammography": {"kind": "tabular", "model": "gradient_boosting"}}
 STUDY = {
@@ -60,7 +61,7 @@ def make_history(rng, distils: bool) -> pd.DataFrame:
     auroc = rng.random(4)
     history = pd.DataFrame({"epoch": range(1, 5), "loss": 1.0, "label_loss": rng.random(4), "learning_rate": 1e-3})
     if distils:
-        history["logit_distillation"] = rng.random(4)
+        history["logit_loss"] = rng.random(4)
     return history.assign(validation_auroc=auroc, selected=auroc == auroc.max())
 
 

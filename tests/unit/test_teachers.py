@@ -17,8 +17,8 @@ from mmpkd.models.encoder import EncoderError, encode, load_encoder
 from mmpkd.models.logistic import MultiLabelLogistic, constant_logits
 from mmpkd.models.tabular_teacher import fit_tabular_model
 from mmpkd.models.text_teacher import FrozenHead
-from mmpkd.tables.teachers import COLUMNS, table
-from mmpkd.training.teachers import PREDICTION_COLUMNS, fit_tabular, fit_teacher, fit_text, patient_folds
+from mmpkd.training.teacher_results import PREDICTION_COLUMNS
+from mmpkd.training.teachers import fit_tabular, fit_teacher, fit_text, patient_folds
 
 FAST = TabularTeacher(folds=3, epochs=15, ensemble=2, learning_rate=0.01)
 
@@ -319,11 +319,12 @@ def test_the_frozen_teacher_can_be_used_from_its_file(tiny_encoder, tmp_path):
     with safe_open(tmp_path / "model.safetensors", "numpy") as file:
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     logits = (result.targets["embedding"] - state["mean"]) * state["scale"] @ state["weight"] + state["bias"]
+    logits /= state["temperature"]
     tested = result.targets["fold"] == -1
     assert logits[tested] == pytest.approx(result.targets["logits"][tested], abs=1e-3)
 
 
-# table
+# bootstrap
 
 
 def test_the_bootstrap_gives_the_auroc_of_the_rows_drawn():
@@ -351,19 +352,3 @@ def test_the_bootstrap_keeps_patients_together():
         return bootstrap_auroc(*repeated, patients, 400, np.random.default_rng(1)).std()
 
     assert spread(5) == pytest.approx(spread(1))
-
-
-def test_the_table_compares_with_the_baseline_that_reads_the_same():
-    predictions = fit_tabular(lesions(), FAST, ["malignant", "always"]).predictions
-    result, caption = table({"mammography": predictions}, 0.95, 200, seed=0)
-    assert list(result) == COLUMNS and "95 %" in caption
-    assert set(result["label"]) == {"malignant"}  # the other has one class alone
-    assert set(result["subset"]) == {"all", "mass", "calc"}
-    whole = result[result["subset"] == "all"].set_index("variant")
-    assert whole.loc["mlp", "difference"] == pytest.approx(whole.loc["mlp", "auroc"] - whole.loc["logistic", "auroc"])
-    assert whole.loc["mlp", "difference_low"] > 0
-    assert whole.loc[["logistic", "logistic + assessment", "teacher"], "difference"].isna().all()
-    assert ((result["auroc_low"] <= result["auroc"]) & (result["auroc"] <= result["auroc_high"])).all()
-    assert whole.loc["mlp", "test_set"] == "official test set" and whole.loc["teacher", "test_set"] == "test split"
-    assert whole.loc["mlp", "n_records"] == 150 and whole.loc["mlp", "n_patients"] == 75
-    pd.testing.assert_frame_equal(result, table({"mammography": predictions}, 0.95, 200, seed=0)[0])

@@ -1,39 +1,39 @@
-"""The training data, the shuffled teacher and the one training loop."""
+"""The one training loop."""
+
+import dataclasses
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from mmpkd.config.students import Arm, Student, Training
-from mmpkd.models.student import create
-from mmpkd.training.data import ArrayStore, LabelledImages, add_teacher, augment, shuffle_among_patients
-from mmpkd.training.loop import learning_rate_factor, train
+from mmpkd.config.students import Arm, Training
+from mmpkd.models.student import Student, create
+from mmpkd.training.data import LabelledImages, with_teacher
+from mmpkd.training.events import Events
+from mmpkd.training.feed import Feed, seed_of
+from mmpkd.training.learner import make_learner
+from mmpkd.training.loop import predict, train
+from mmpkd.training.optimizer import learning_rate_factor, make_optimizer, ramp_factor
+from mmpkd.training.targets import shuffle_among_patients
+from tests.training import CPU, SMALL, squares
 
-SMALL = Student(arguments={"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2})
-CPU = torch.device("cpu")
-
-
-def squares(count: int, seed: int) -> LabelledImages:
-    """Noise, with a bright square somewhere in one half of the images: the label."""
-    rng = np.random.default_rng(seed)
-    images = rng.integers(0, 60, (count, 32, 32)).astype(np.uint8)
-    present = rng.random(count) < 0.5
-    for number in np.flatnonzero(present):
-        row, column = rng.integers(0, 24, 2)
-        images[number, row : row + 8, column : column + 8] = 220
-    labels = present[:, None].astype(np.float32)
-    names = np.array([f"image{k}" for k in range(count)])
-    return LabelledImages(ArrayStore(images), np.arange(count), labels, image_ids=names, patients=names, keys=names)
+MMPKD = Arm(teacher="privileged", losses={"label": 1.0, "logit": 3.0})
+COURSE = Training(epochs=3, batch_size=32, learning_rate=3e-3, shift=1)
 
 
-def fit(arm: Arm, seed: int = 0, epochs: int = 3, data: LabelledImages | None = None):
+def fit(arm: Arm = MMPKD, seed: int = 0, data: LabelledImages | None = None, model=SMALL, events=None, **changes):
     data = data or squares(192, 1)
-    training = Training(epochs=epochs, batch_size=32, learning_rate=3e-3, shift=1)
-    student = create(SMALL, 32, ["square"], seed)
-    return train(student, data, squares(64, 2), arm, training, seed, CPU)
+    if arm.teacher != "none" and data.teacher_logits is None:
+        data = with_teacher(data, 8 * data.labels - 4, np.random.default_rng(0).normal(size=(len(data), 5)))
+    training = COURSE.model_copy(update=changes)
+    student = create(model, 32, ["square"], seed)
+    return train(student, data, squares(64, 2), arm, training, seed, CPU, events=events)
+
+
+def same(first: Student, second: Student) -> bool:
+    states = first.state_dict(), second.state_dict()
+    return all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
 def test_a_student_learns_what_is_learnable():
@@ -43,21 +43,64 @@ def test_a_student_learns_what_is_learnable():
 
 
 def test_same_seed_same_weights_and_another_seed_others():
-    first, second, other = fit(Arm()), fit(Arm()), fit(Arm(), seed=1)
-    states = [t.student.state_dict() for t in (first, second, other)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert any(not torch.equal(states[0][name], states[2][name]) for name in states[0])
+    first, second, other = fit(), fit(), fit(seed=1)
+    assert same(first.student, second.student)
+    assert not same(first.student, other.student)
     pd.testing.assert_frame_equal(first.history, second.history)
 
 
-def test_arms_share_data_order_and_augmentation():
-    def drawn(data):
-        generator = torch.Generator().manual_seed(3)
-        return torch.cat([b.images for b in data.training_batches(Training(batch_size=32), generator)])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_reading_ahead_changes_nothing(workers):
+    alone, ahead = fit(), fit(workers=workers)
+    assert same(alone.student, ahead.student)
+    pd.testing.assert_frame_equal(alone.history, ahead.history)
 
-    plain, taught = squares(64, 1), squares(64, 1)
-    taught.teacher_logits = np.ones((64, 1), np.float32)
-    assert torch.equal(drawn(plain), drawn(taught))
+
+def test_a_model_with_dropout_is_the_same_for_the_same_seed_and_leaves_the_global_state_alone():
+    dropping = SMALL.model_copy(update={"arguments": {**SMALL.arguments, "drop_path_rate": 0.3, "proj_drop_rate": 0.2}})
+    before = torch.random.get_rng_state()
+    first, second = fit(model=dropping), fit(model=dropping)
+    assert same(first.student, second.student)
+    assert not same(first.student, fit().student)
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_arms_share_data_order_and_augmentation():
+    plain = squares(64, 1)
+    taught = with_teacher(plain, np.ones((64, 1)), np.ones((64, 3)))
+    drawn = [torch.cat([b.images for _, b in Feed(data, COURSE, 3).epoch(1)]) for data in (plain, taught)]
+    assert torch.equal(*drawn)
+
+
+def test_an_epoch_shows_each_image_once_and_the_next_in_another_order():
+    data = squares(70, 1)
+    data.labels = np.arange(70, dtype=np.float32)[:, None]
+    feed = Feed(data, COURSE, 0)
+    epochs = [torch.cat([b.targets.labels[:, 0] for _, b in feed.epoch(epoch)]).tolist() for epoch in (1, 2)]
+    assert feed.steps == 2 and all(len(set(seen)) == 64 for seen in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_an_epoch_that_goes_on_from_a_step_has_the_same_batches():
+    feed = Feed(squares(128, 1), COURSE, 4)
+    whole = {step: batch.images for step, batch in feed.epoch(2)}
+    rest = {step: batch.images for step, batch in feed.epoch(2, first=2)}
+    assert list(rest) == [2, 3]
+    assert all(torch.equal(whole[step], images) for step, images in rest.items())
+
+
+def test_the_processes_of_a_run_share_each_batch():
+    data = squares(64, 1)
+    whole = [batch for _, batch in Feed(data, COURSE, 0).epoch(1)]
+    parts = [[batch for _, batch in Feed(data, COURSE, 0, rank, 2).epoch(1)] for rank in (0, 1)]
+    for batch, *halves in zip(whole, *parts, strict=True):
+        assert torch.equal(torch.stack([half.images for half in halves], dim=1).flatten(0, 1), batch.images)
+        assert all(torch.equal(half.targets.labels, batch.targets.labels) for half in halves)
+
+
+def test_seeds_of_different_numbers_differ():
+    seeds = {seed_of(seed, epoch, step) for seed in range(5) for epoch in range(5) for step in range(20)}
+    assert len(seeds) == 500 and max(seeds) < 2**63
 
 
 def test_the_teacher_outweighs_noisy_labels():
@@ -66,72 +109,80 @@ def test_the_teacher_outweighs_noisy_labels():
     truth = data.labels.copy()
     flip = np.random.default_rng(0).random(truth.shape) < 0.5
     data.labels = np.where(flip, 1 - truth, truth)
-    arm = Arm(teacher="privileged", logits_weight=3.0)
-    data.teacher_logits = (8 * truth - 4).astype(np.float32)
-    taught = fit(arm, epochs=6, data=data).history["validation_auroc"].iloc[-1]
+    data = with_teacher(data, 8 * truth - 4, np.zeros((192, 1)))
+    taught = fit(data=data, epochs=6).history["validation_auroc"].iloc[-1]
     rows = shuffle_among_patients(data.patients, np.random.default_rng(0))
-    data.teacher_logits = data.teacher_logits[rows]
-    misled = fit(arm, epochs=6, data=data).history["validation_auroc"].iloc[-1]
+    data = dataclasses.replace(data, teacher_logits=data.teacher_logits[rows])
+    misled = fit(data=data, epochs=6).history["validation_auroc"].iloc[-1]
     assert taught > 0.9 > misled
 
 
 def test_the_selected_epoch_is_the_best_on_validation_and_its_weights_are_kept():
-    trained = fit(Arm(), epochs=4)
-    history = trained.history
-    assert history["validation_auroc"][history["selected"]].item() == history["validation_auroc"].max()
+    trained = fit(Arm(), epochs=5, learning_rate=2e-2)
+    best = trained.history["validation_auroc"].max()
+    assert trained.history["validation_auroc"][trained.history["selected"]].item() == best
+    from mmpkd.auroc import macro_auroc
+
+    images = squares(64, 2)
+    assert macro_auroc(predict(trained.student, images, 32, CPU), images.labels) == best
 
 
-def test_embedding_distillation_trains_a_projector_but_leaves_the_student_as_it_is():
+def test_training_stops_early_where_that_is_configured_and_keeps_the_best_epoch():
     data = squares(64, 1)
-    data.teacher_embedding = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
-    arm = Arm(teacher="privileged", embedding_weight=1.0)
-    trained = fit(arm, data=data, epochs=1)
+    data.labels = np.random.default_rng(0).integers(0, 2, (64, 1)).astype(np.float32)  # nothing to learn
+    whole, stopped = (fit(Arm(), data=data, epochs=12, patience=patience).history for patience in (0, 2))
+    assert len(whole) == 12 and len(stopped) < 12
+    assert stopped["epoch"].iloc[-1] - stopped["epoch"][stopped["selected"]].item() == 2
+    pd.testing.assert_frame_equal(whole.iloc[: len(stopped)].drop(columns="selected"), stopped.drop(columns="selected"))
+
+
+def test_the_moving_average_of_the_weights_is_what_is_judged_and_kept():
+    plain, averaged = fit(epochs=1), fit(epochs=1, ema=0.9)
+    assert not same(plain.student, averaged.student)
+    losses = ["loss", "label_loss", "logit_loss"]
+    pd.testing.assert_frame_equal(plain.history[losses], averaged.history[losses])  # training itself is the same
+    nearly = fit(epochs=1, ema=1e-9)
+    for name, tensor in plain.student.state_dict().items():
+        torch.testing.assert_close(nearly.student.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize("projector", ["linear", "orthogonal"])
+def test_embedding_distillation_trains_a_projector_but_leaves_the_student_as_it_is(projector):
+    arm = Arm(teacher="privileged", losses={"embedding_mse": 1.0}, projector=projector)
+    trained = fit(arm, epochs=1)
     assert set(trained.student.state_dict()) == set(create(SMALL, 32, ["square"], 0).state_dict())
-    assert "embedding_distillation" in trained.history
+    assert {"loss", "embedding_mse_loss"} < set(trained.history)
 
 
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=40).filter(lambda p: len(set(p)) > 1), st.integers(0, 99))
-def test_shuffled_rows_are_always_another_patients(patients, seed):
-    patients = np.array(patients)
-    rows = shuffle_among_patients(patients, np.random.default_rng(seed))
-    assert (patients[rows] != patients).all()
+def test_an_orthogonal_projector_stays_orthogonal():
+    images = with_teacher(squares(64, 1), np.ones((64, 1)), np.random.default_rng(0).normal(size=(64, 5)))
+    arm = Arm(teacher="privileged", losses={"embedding_mse": 1.0}, projector="orthogonal")
+    learner = make_learner(create(SMALL, 32, ["square"], 0), images, arm, 0)
+    optimizer = make_optimizer(learner, COURSE)
+    for _ in range(3):
+        learner(images.batch(np.arange(8)).images)[2].square().sum().backward()
+        optimizer.step()
+    weight = learner.projector.weight.detach()
+    torch.testing.assert_close(weight @ weight.T, torch.eye(5), atol=1e-5, rtol=0)
 
 
-def test_shuffling_uses_every_row_when_patients_are_alike():
-    rows = shuffle_among_patients(np.repeat(np.arange(10), 2), np.random.default_rng(0))
-    assert sorted(rows) == list(range(20))
+def test_exactly_one_label_is_learnt_with_a_softmax():
+    data, validation = squares(192, 1), squares(64, 2)
+    for images in (data, validation):
+        images.labels = np.concatenate([images.labels, 1 - images.labels], axis=1)
+    student = create(SMALL, 32, ["square", "none"], 0)
+    course = COURSE.model_copy(update={"epochs": 8})
+    trained = train(student, data, validation, Arm(), course, 0, CPU, problem="single_label")
+    odds = torch.from_numpy(predict(trained.student, validation, 32, CPU, "single_label"))
+    torch.testing.assert_close(odds.sigmoid().sum(dim=1), torch.ones(64))
+    assert trained.history["validation_auroc"].max() > 0.95
 
 
-def test_shuffling_one_patient_is_refused():
-    with pytest.raises(ValueError, match="two training patients"):
-        shuffle_among_patients(np.zeros(4), np.random.default_rng(0))
-
-
-def test_targets_reach_their_images_by_key_and_label():
-    data = squares(4, 0)
-    targets = {
-        "key": np.array(["image2", "image0"]),
-        "labels": np.array(["other", "square"]),
-        "logits": np.array([[9.0, 2.0], [9.0, -2.0]]),
-        "embedding": np.array([[1.0], [3.0]]),
-    }
-    add_teacher(data, targets, ["square"], np.arange(4))
-    np.testing.assert_array_equal(data.teacher_logits[:, 0], [-2, np.nan, 2, np.nan])
-    np.testing.assert_array_equal(data.teacher_embedding[:, 0], [3, np.nan, 1, np.nan])
-    with pytest.raises(ValueError, match="no logits of"):
-        add_teacher(data, targets, ["unheard of"], np.arange(4))
-
-
-def test_augmentation_shifts_by_whole_pixels_and_stays_in_range():
-    images = torch.zeros(8, 1, 16, 16)
-    images[:, 0, 8, 8] = 1.0
-    only_shift = Training(shift=3, contrast=0.0, brightness=0.0)
-    shifted = augment(images, only_shift, torch.Generator().manual_seed(0))
-    assert (shifted.sum(dim=(1, 2, 3)) == 1).all()
-    rows = shifted[:, 0].amax(dim=2).argmax(dim=1)
-    assert rows.min() >= 5 and rows.max() <= 11 and len(rows.unique()) > 1
-    strong = augment(torch.rand(8, 1, 16, 16), Training(contrast=0.9, brightness=0.9), torch.Generator().manual_seed(0))
-    assert strong.min() >= 0 and strong.max() <= 1
+def test_the_teachers_losses_rise_over_the_ramp():
+    assert [ramp_factor(step, 100, 0.0) for step in (0, 50)] == [1, 1]
+    assert [ramp_factor(step, 100, 0.2) for step in (0, 9, 19, 20)] == pytest.approx([0.05, 0.5, 1, 1])
+    histories = [fit(MMPKD.model_copy(update={"ramp": ramp}), epochs=1).history for ramp in (0.0, 1.0)]
+    assert histories[1]["logit_loss"].item() < 0.8 * histories[0]["logit_loss"].item()
 
 
 def test_learning_rate_rises_then_falls_to_zero():
@@ -140,3 +191,45 @@ def test_learning_rate_rises_then_falls_to_zero():
     assert factors[9] == 1 and factors[0] == pytest.approx(0.1)
     assert all(a >= b for a, b in zip(factors[9:], factors[10:], strict=False))
     assert learning_rate_factor(100, 100, training) == pytest.approx(0)
+
+
+def test_lower_layers_learn_more_slowly_with_layer_decay():
+    learner = make_learner(create(SMALL, 32, ["square"], 0), squares(4, 0), Arm(), 0)
+    names = {id(parameter): name for name, parameter in learner.student.vit.named_parameters()}
+    optimizer = make_optimizer(learner, Training(learning_rate=1.0, layer_decay=0.5))
+    peaks = {names[id(p)]: group["peak"] for group in optimizer.param_groups for p in group["params"]}
+    assert set(peaks) == set(names.values())
+    assert peaks["head.weight"] == 1.0
+    assert peaks["blocks.1.attn.qkv.weight"] == 2 * peaks["blocks.0.attn.qkv.weight"]
+    assert peaks["patch_embed.proj.weight"] == 0.5 * peaks["blocks.0.attn.qkv.weight"]
+
+
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_matrices_are_decayed_and_biases_norms_and_tokens_are_not(layer_decay):
+    learner = make_learner(create(SMALL, 32, ["square"], 0), squares(4, 0), Arm(), 0)
+    names = {id(parameter): name for name, parameter in learner.student.vit.named_parameters()}
+    optimizer = make_optimizer(learner, Training(weight_decay=0.1, layer_decay=layer_decay))
+    decays = {names[id(p)]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    decayed = {name for name, decay in decays.items() if decay}
+    assert {"patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "blocks.1.mlp.fc1.weight"} < decayed
+    assert not any(name.endswith("bias") or "norm" in name or name in ("cls_token", "pos_embed") for name in decayed)
+
+
+def test_a_loss_that_is_not_finite_is_an_error():
+    with pytest.raises(FloatingPointError, match=r"lower training\.learning_rate"):
+        fit(Arm(), learning_rate=1e30, warmup=0.0)
+
+
+def test_bf16_trains_and_keeps_weights_in_float32():
+    trained = fit(Arm(), epochs=8, precision="bf16")
+    assert all(tensor.dtype == torch.float32 for tensor in trained.student.state_dict().values())
+    assert trained.history["validation_auroc"].max() > 0.9
+
+
+def test_the_history_is_written_as_tensorboard_events_too(tmp_path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
+    events = Events(tmp_path)
+    history = fit(epochs=2, events=events).history
+    events.close()
+    content = next(tmp_path.glob("events*")).read_bytes()
+    assert len(history) == 2 and all(content.count(name.encode()) == 2 for name in ("validation_auroc", "logit_loss"))

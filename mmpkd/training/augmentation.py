@@ -1,0 +1,57 @@
+"""Augmentation on the tensor: what is drawn for each image, and how it is applied on the device."""
+
+from dataclasses import dataclass
+
+import torch
+
+from mmpkd.config.students import Training
+
+
+@dataclass
+class Draws:
+    """What happens to each of N images.
+
+    offsets: 2 x N int64, rows and columns by which an image is shifted. mirrored: N bool. contrast, brightness: N.
+    """
+
+    offsets: torch.Tensor
+    mirrored: torch.Tensor
+    contrast: torch.Tensor
+    brightness: torch.Tensor
+
+    @classmethod
+    def of(cls, count: int, training: Training, generator: torch.Generator) -> "Draws":
+        """Draws for `count` images; `generator` alone decides them."""
+        offsets = torch.randint(-training.shift, training.shift + 1, (2, count), generator=generator)
+        spread = torch.rand((2, count), generator=generator) * 2 - 1
+        mirrored = torch.rand(count, generator=generator) < training.flip
+        return cls(offsets, mirrored, 1 + training.contrast * spread[0], training.brightness * spread[1])
+
+    def __getitem__(self, rows: slice) -> "Draws":
+        return Draws(self.offsets[:, rows], self.mirrored[rows], self.contrast[rows], self.brightness[rows])
+
+    def to(self, device: torch.device) -> "Draws":
+        """The same draws on `device`."""
+        return Draws(*(part.to(device, non_blocking=True) for part in vars(self).values()))
+
+
+def augment(pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
+    """Shifts by whole pixels (edges repeated), mirrors, and changes contrast about the mean, and brightness.
+
+    Labels survive all of it; mirroring is refused by the configuration where a label tells a side.
+
+    Args:
+        pixels: uint8, N x S x S.
+        draws: of the same images, on the same device.
+
+    Returns:
+        N x 1 x S x S, 0 to 1.
+    """
+    count, size, _ = pixels.shape
+    rows, columns = (torch.arange(size, device=pixels.device) + draws.offsets[:, :, None]).clamp_(0, size - 1)
+    columns = torch.where(draws.mirrored[:, None], size - 1 - columns, columns)
+    image = torch.arange(count, device=pixels.device)[:, None, None]
+    moved = pixels[image, rows[:, :, None], columns[:, None, :]].float().div_(255)
+    middle = moved.mean(dim=(1, 2), keepdim=True)
+    contrast, brightness = draws.contrast[:, None, None], draws.brightness[:, None, None]
+    return moved.sub_(middle).mul_(contrast).add_(middle + brightness).clamp_(0, 1)[:, None]

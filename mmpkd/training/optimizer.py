@@ -1,0 +1,53 @@
+"""AdamW, its groups, and the course of the learning rate."""
+
+from math import cos, pi
+
+import torch
+
+from mmpkd.config.students import Training
+from mmpkd.training.learner import Learner
+
+
+def make_optimizer(learner: Learner, training: Training) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, arXiv:1711.05101) that decays matrices, not biases, norms or tokens.
+
+    With `layer_decay` a layer's learning rate is that factor to the power of its distance from the head (Clark et al.,
+    arXiv:2003.10555), in the grouping of layers that timm keeps for the model.
+    """
+    if training.layer_decay < 1:
+        from timm.optim import param_groups_layer_decay
+
+        vit = learner.student.vit
+        tokens = vit.no_weight_decay() if hasattr(vit, "no_weight_decay") else ()
+        groups = param_groups_layer_decay(vit, training.weight_decay, tokens, layer_decay=training.layer_decay)
+        groups = [{**group, "lr": training.learning_rate * group["lr_scale"]} for group in groups]
+        others = list(learner.projector.parameters())
+    else:
+        groups, others = [], list(learner.parameters())
+    groups += [
+        {"params": [p for p in others if p.ndim > 1 and p.shape[0] > 1], "weight_decay": training.weight_decay},
+        {"params": [p for p in others if p.ndim <= 1 or p.shape[0] == 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=training.learning_rate, fused=True)
+    for group in optimizer.param_groups:
+        group["peak"] = group["lr"]
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Each group's peak times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * factor
+
+
+def learning_rate_factor(step: int, steps: int, training: Training) -> float:
+    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, arXiv:1608.03983, without restarts)."""
+    warm = max(round(steps * training.warmup), 1)
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + cos(pi * min((step - warm) / max(steps - warm, 1), 1.0)))
+
+
+def ramp_factor(step: int, steps: int, ramp: float) -> float:
+    """What the teacher's losses are multiplied by: rises linearly to 1 within the share `ramp` of the steps."""
+    return min((step + 1) / max(ramp * steps, 1), 1.0)
