@@ -1,6 +1,6 @@
 """What a step of training costs, against a bare loop, an online teacher and other trainers.
 
-Run from the repository's root: python -m benchmarks.train [--rounds 5] [--models demo small] [--images 512]
+Run from the repository's root: python -m benchmarks.train [--rounds 5] [--models demo small] [--images 2048]
 
 One process, one thread, float32, on the CPU; time of the processor, so that waiting for other work on the machine
 does not count. Each round runs every candidate once for one epoch of the same images, in rotating order; a row has
@@ -55,7 +55,7 @@ MODELS = {
 
 
 class Candidates:
-    """One epoch of each candidate; all see the same images."""
+    """One epoch of each candidate, which gives its number of steps; all see the same images."""
 
     def __init__(self, model: str, images: int) -> None:
         self.model, self.config, (size, self.batch) = model, MODELS[model][0], MODELS[model][1:]
@@ -74,14 +74,15 @@ class Candidates:
     def student(self) -> Student:
         return create(self.config, self.size, LABELS, 0)
 
-    def loop(self, arm: Arm) -> Callable[[], None]:
+    def loop(self, arm: Arm) -> int:
         images = self.plain if arm.teacher == "none" else self.taught
-        return lambda: train(self.student(), images, self.few, arm, self.training, 0, CPU)
+        train(self.student(), images, self.few, arm, self.training, 0, CPU)
+        return len(images) // self.batch
 
-    def bare(self, in_step: Callable[[np.ndarray], None] = lambda rows: None) -> None:
+    def bare(self, in_step: Callable[[np.ndarray], None] = lambda rows: None, images: int | None = None) -> int:
         student = self.student().train()
         optimizer = torch.optim.AdamW(student.parameters(), 1e-3, weight_decay=0.05, fused=True)
-        pixels = torch.from_numpy(self.plain.store.images)[:, None].float().div_(255)
+        pixels = torch.from_numpy(self.plain.store.images[:images])[:, None].float().div_(255)
         labels = torch.from_numpy(self.plain.labels)
         for start in range(0, len(pixels) - self.batch + 1, self.batch):
             rows = np.arange(start, start + self.batch)
@@ -91,6 +92,7 @@ class Candidates:
             loss.backward()
             torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
             optimizer.step()
+        return len(pixels) // self.batch
 
     @torch.no_grad()
     def read_reports(self, rows: np.ndarray) -> None:
@@ -99,7 +101,7 @@ class Candidates:
         windows, _ = text_windows(self.encoder, [self.texts[row] for row in rows])
         pooled(self.encoder, self.encoder.model, *pad(self.encoder, windows))
 
-    def timm(self) -> None:
+    def timm(self) -> int:
         from timm.optim import create_optimizer_v2
         from timm.scheduler import create_scheduler_v2
         from timm.utils import AverageMeter, dispatch_clip_grad
@@ -119,8 +121,9 @@ class Candidates:
             optimizer.step()
             meter.update(loss.item(), self.batch)
             scheduler.step_update(num_updates=number + 1, metric=meter.avg)
+        return steps
 
-    def trainer(self) -> None:
+    def trainer(self) -> int:
         from transformers import Trainer, TrainingArguments
 
         with tempfile.TemporaryDirectory() as folder:
@@ -141,6 +144,7 @@ class Candidates:
                 optim="adamw_torch_fused",
             )
             Trainer(WithLoss(self.student()), arguments, train_dataset=InMemory(self.plain)).train()
+        return len(self.plain) // self.batch
 
 
 class InMemory(torch.utils.data.Dataset):
@@ -170,35 +174,34 @@ class WithLoss(torch.nn.Module):
         return {"loss": binary_cross_entropy_with_logits(logits, labels), "logits": logits}
 
 
-def candidates_of(model: str, images: int) -> dict[str, Callable[[], None]]:
+def candidates_of(model: str, images: int) -> dict[str, Callable[[], int]]:
     c = Candidates(model, images)
     logits = {"label": 1.0, "logit": 1.0}
     found = {
         "bare": c.bare,
-        "loop baseline": c.loop(Arm()),
-        "loop mmpkd": c.loop(Arm(teacher="privileged", losses=logits)),
-        "loop mmpkd+": c.loop(Arm(teacher="privileged", losses={**logits, "embedding_cosine": 1.0})),
+        "loop baseline": lambda: c.loop(Arm()),
+        "loop mmpkd": lambda: c.loop(Arm(teacher="privileged", losses=logits)),
+        "loop mmpkd+": lambda: c.loop(Arm(teacher="privileged", losses={**logits, "embedding_cosine": 1.0})),
         "timm": c.timm,
     }
     if find_spec("accelerate"):
         found["Trainer"] = c.trainer
     if model == "demo":
-        found["online teacher"] = lambda: c.bare(c.read_reports)
+        found["online teacher"] = lambda: c.bare(c.read_reports, 4 * c.batch)
     return found
 
 
-def measure(candidates: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of the processor of each candidate in each round."""
+def measure(candidates: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of the processor a step, of each candidate in each round."""
     names = list(candidates)
-    for name in names:  # imports and the allocator's first growth are not what is measured
-        candidates[name]()
     seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
+    for number in range(-1, rounds):  # round -1: imports and the allocator's first growth are not what is measured
         for name in names[number % len(names) :] + names[: number % len(names)]:
             start = time.process_time()
-            candidates[name]()
-            seconds[name].append(time.process_time() - start)
-            print(f"round {number + 1}: {name} {seconds[name][-1]:.2f} s", file=sys.stderr)
+            steps = candidates[name]()
+            if number >= 0:
+                seconds[name].append((time.process_time() - start) / steps)
+                print(f"round {number + 1}: {name} {1e3 * seconds[name][-1]:.1f} ms a step", file=sys.stderr)
     return seconds
 
 
@@ -206,7 +209,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
-    parser.add_argument("--images", type=int, default=512, help="images an epoch; an eighth of it for ViT-S/16")
+    parser.add_argument("--images", type=int, default=2048, help="images an epoch; a thirty-second of it for ViT-S/16")
     arguments = parser.parse_args()
     use_threads(1)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm", "transformers", "lightning-fabric"))
@@ -214,16 +217,18 @@ def main() -> None:
     print("| student | candidate | ms a step | images/s | time / bare | time / loop baseline |")
     print("|---|---|---|---|---|---|")
     for model in arguments.models:
-        images = arguments.images if model == "demo" else max(arguments.images // 8, 2 * MODELS[model][2])
+        images = arguments.images if model == "demo" else max(arguments.images // 32, 2 * MODELS[model][2])
         seconds = measure(candidates_of(model, images), arguments.rounds)
-        steps, batch = images // MODELS[model][2], MODELS[model][2]
         for name, values in seconds.items():
-            step = statistics.median(values) / steps
+            step = statistics.median(values)
             ratios = [
                 statistics.median(a / b for a, b in zip(values, seconds[other], strict=True))
                 for other in ("bare", "loop baseline")
             ]
-            print(f"| {model} | {name} | {1e3 * step:.1f} | {batch / step:.0f} | {ratios[0]:.3f} | {ratios[1]:.3f} |")
+            print(
+                f"| {model} | {name} | {1e3 * step:.1f} | {MODELS[model][2] / step:.0f} "
+                f"| {ratios[0]:.3f} | {ratios[1]:.3f} |"
+            )
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Training(Section):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(
-        0.0, ge=0, lt=1, description="decay a step of the moving average of the weights that is kept; 0: the weights"
+        0.98, ge=0, lt=1, description="decay a step of the moving average of the weights that is kept; 0: the weights"
     )
     patience: int = Field(
         0, ge=0, description="epochs without a better validation AUROC after which training stops; 0: never"

@@ -86,7 +86,7 @@ class Study(Section):
     """A study: domains x arms x seeds, evaluated on every cohort with regions of interest of every domain."""
 
     study: str = Field("demo", pattern=r"^[A-Za-z0-9_-]+$", description="name; results go to results/<study>/")
-    seeds: list[int] = Field([0, 1, 2, 3], min_length=1, description="one student an arm, domain and seed")
+    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="one student an arm, domain and seed")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     gpus: int = Field(0, ge=0, description="GPUs that a job of training or attention export asks the scheduler for")
     tables: list[Literal[TABLES]] = Field(list(TABLES), description="tables that `all` makes")
@@ -95,9 +95,9 @@ class Study(Section):
     restricted_images_in_report: bool = Field(False, description="show pictures of restricted cohorts all the same")
     cohorts: dict[str, Cohort] = Field(
         {
-            "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=1500, seed=1)),
+            "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1)),
             "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
-            "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1000, seed=3, label_noise=0.15)),
+            "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1300, seed=3, label_noise=0.05)),
             "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=150, seed=4)),
         },
         description="the data sets",
@@ -115,6 +115,7 @@ class Study(Section):
                 cohorts=["vindr_mammo"],
                 labels=["malignant", "mass", "calcification"],
                 teacher=TabularTeacher(),
+                course={"epochs": 12},
             ),
         },
         min_length=1,

@@ -39,7 +39,9 @@ class TextTeacher(Section):
         "out_of_fold",
         description="targets of training rows: by the fold model that did not see them, or by one that did",
     )
-    calibrate: bool = Field(True, description="divide each label's logits by a temperature fitted on validation rows")
+    calibrate: bool = Field(
+        True, description="divide each label's logits by a temperature, fitted on validation and out-of-fold logits"
+    )
     seed: int = Field(0, ge=0, description="seed of folds and fitting")
 
 
@@ -65,7 +67,9 @@ class TabularTeacher(Section):
         "out_of_fold",
         description="targets of training rows: by the fold model that did not see them, or by one that did",
     )
-    calibrate: bool = Field(True, description="divide each label's logits by a temperature fitted on validation rows")
+    calibrate: bool = Field(
+        True, description="divide each label's logits by a temperature, fitted on validation and out-of-fold logits"
+    )
     seed: int = Field(0, ge=0, description="seed of folds and fitting")
 
 

@@ -1,8 +1,9 @@
 """Temperature scaling: one divisor a label that makes a model's logits mean what they say.
 
 Guo et al. 2017 (arXiv:1706.04599) divide all logits of a network by one temperature that minimises the negative
-log-likelihood of validation rows. Here a label has a temperature of its own, for a label is a logistic model of its own
-and labels differ in how separable they are; few rows are guarded against by a prior, see `fit_temperatures`.
+log-likelihood of rows that the network was not fitted on. Here a label has a temperature of its own, for each label is
+a logistic model of its own, and labels differ in how well they are separated; a prior guards against few rows, see
+`fit_temperatures`.
 """
 
 import logging
@@ -12,11 +13,11 @@ import numpy as np
 log = logging.getLogger("mmpkd.calibration")
 
 COLDEST, HOTTEST = 0.1, 10.0
-PRIOR_DEVIATION = 1.0  # of the slope 1 / T about 1: outweighed by some ten informative rows
+PRIOR_DEVIATION = 0.25  # of the slope 1 / T about 1: weighs as much as some sixty rows
 
 
 def fit_temperatures(logits: np.ndarray, targets: np.ndarray, labels: list[str]) -> np.ndarray:
-    """The temperature T of each label, fitted on rows that the model was not fitted on.
+    """The temperature T of each label, from logits of rows that the model was not fitted on.
 
     With slope a = 1 / T, logits z and targets y it minimises the strictly convex
 
@@ -45,7 +46,7 @@ def fit_temperatures(logits: np.ndarray, targets: np.ndarray, labels: list[str])
             temperatures[column] = _temperature(z, y)
     if skipped:
         log.warning(
-            "not calibrated, for their validation rows lack a class or their logits are constant: %s",
+            "not calibrated, for the held-out rows lack a class or their logits are constant: %s",
             ", ".join(skipped),
         )
     return temperatures

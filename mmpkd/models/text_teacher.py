@@ -75,7 +75,7 @@ class FrozenHead:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """An encoder fine-tuned, whole or in its last layers, with a linear head on the mean vector of a report's windows."""
+    """An encoder fine-tuned, whole or in its last layers, with a linear head on the mean of a report's windows."""
 
     encoder: LoadedEncoder
     head: nn.Linear

@@ -51,7 +51,8 @@ def augment(pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
     rows, columns = (torch.arange(size, device=pixels.device) + draws.offsets[:, :, None]).clamp_(0, size - 1)
     columns = torch.where(draws.mirrored[:, None], size - 1 - columns, columns)
     image = torch.arange(count, device=pixels.device)[:, None, None]
-    moved = pixels[image, rows[:, :, None], columns[:, None, :]].float().div_(255)
-    middle = moved.mean(dim=(1, 2), keepdim=True)
+    moved = pixels[image, rows[:, :, None], columns[:, None, :]].float()
+    # contrast about the mean, brightness and the division by 255 in one pass over the pixels
+    mean = moved.mean(dim=(1, 2), keepdim=True) / 255
     contrast, brightness = draws.contrast[:, None, None], draws.brightness[:, None, None]
-    return moved.sub_(middle).mul_(contrast).add_(middle + brightness).clamp_(0, 1)[:, None]
+    return torch.addcmul(mean * (1 - contrast) + brightness, moved, contrast / 255).clamp_(0, 1)[:, None]

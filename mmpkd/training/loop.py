@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from mmpkd.auroc import macro_auroc
 from mmpkd.config.students import Arm, Training
@@ -15,6 +14,7 @@ from mmpkd.logs import Bar
 from mmpkd.models.problem import log_odds
 from mmpkd.models.student import Student
 from mmpkd.training import engine
+from mmpkd.training.average import MovingAverage
 from mmpkd.training.checkpoint import Checkpoint
 from mmpkd.training.data import LabelledImages
 from mmpkd.training.events import Events
@@ -90,7 +90,7 @@ def train(
     model = engine.wrapped(fabric, learner, training)
     optimizer = make_optimizer(learner, training)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    average = AveragedModel(student, multi_avg_fn=get_ema_multi_avg_fn(training.ema)) if training.ema else None
+    average = MovingAverage(student, training.ema) if training.ema else None
     judged = average.module if average else student
     run = Run(learner, optimizer, average)
     if checkpoint:
@@ -104,7 +104,7 @@ def train(
             model.train()
             for step, batch in feed.epoch(epoch, run.step):
                 at = (epoch - 1) * feed.steps + step
-                torch.manual_seed(seed_of(seed, epoch, step, fabric.global_rank))  # for the model's own dropout
+                seed_dropout(seed_of(seed, epoch, step, fabric.global_rank), fabric.device)
                 set_learning_rate(optimizer, learning_rate_factor(at, steps, training))
                 batch = batch.to(fabric.device)
                 outputs = engine.gathered(fabric, outputs_of(model(batch.images)))
@@ -114,7 +114,7 @@ def train(
                 nn.utils.clip_grad_norm_(parameters, training.clip)
                 optimizer.step()
                 if average:
-                    average.update_parameters(student)
+                    average.follow()
                 run.add(terms)
                 bar.advance(feed.batch_size)
                 if checkpoint and fabric.is_global_zero and checkpoint.due():
@@ -130,6 +130,13 @@ def train(
 
     student.load_state_dict(run.best_state)
     return Trained(student.cpu().eval(), run.history(), fabric.is_global_zero)
+
+
+def seed_dropout(seed: int, device: torch.device) -> None:
+    """Seeds what a model's own dropout draws from, of this device alone: `torch.manual_seed` asks all kinds of them."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 @torch.no_grad()

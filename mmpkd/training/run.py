@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from mmpkd.config.students import LOSSES
+from mmpkd.training.average import MovingAverage
 from mmpkd.training.checkpoint import Checkpoint, Tensors
 from mmpkd.training.learner import Learner
 
@@ -29,7 +29,7 @@ class Run:
 
     learner: Learner
     optimizer: torch.optim.Optimizer
-    average: AveragedModel | None
+    average: MovingAverage | None
     epoch: int = 1
     step: int = 0
     rate: float = 0.0

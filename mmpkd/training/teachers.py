@@ -5,9 +5,9 @@ patients, for a teacher is over-confident on what it was fitted on. Validation a
 fitted on all training rows, the one that is saved. Embeddings come from that one network for all rows, for networks of
 different folds have unrelated spaces.
 
-Calibration. That one network's logits on the validation rows, which it was not fitted on, give each label a temperature
-(`mmpkd.models.calibration`), by which all logits are divided, those out of fold too: a fold's model differs from it in
-a part of its rows alone.
+Calibration. Each label's logits are divided by a temperature (`mmpkd.models.calibration`), fitted on all rows that were
+judged by a model that did not see them: the validation rows, and with targets out of fold the training rows too. A few
+hundred validation rows alone give a temperature so uncertain that it makes a logistic head worse (docs/benchmarks.md).
 
 Predictions. What tables/teachers is made from. Protocol `split`, variant `teacher`: the logits above, before records of
 a key are put together. Protocol `official` (or `split` where the cohort has no official sets): the tabular teacher and
@@ -98,9 +98,8 @@ def fit_text(
 
         final = fit(rows)
         embedding = final.embed(texts)
-    final_logits = final.predict_logits(embedding)
-    temperatures = _temperatures(final_logits, targets, records, labels, config)
-    logits, fold = _out_of_fold(fit_predict, final_logits, records, training, config)
+    logits, fold = _out_of_fold(fit_predict, final.predict_logits(embedding), records, training, config)
+    temperatures = _temperatures(logits, targets, records, labels, config)
     facts = {**_facts(config, labels, training, temperatures), "encoder_sha256": encoder.sha256}
     return TeacherResult(
         targets_by_key(records, labels, logits / temperatures, embedding, fold),
@@ -135,9 +134,8 @@ def fit_tabular(
         return fit(fitted).predict_logits(records.iloc[held_out])
 
     final = fit(np.flatnonzero(training))
-    final_logits = final.predict_logits(records)
-    temperatures = _temperatures(final_logits, targets, records, labels, config)
-    logits, fold = _out_of_fold(fit_predict, final_logits, records, training, config)
+    logits, fold = _out_of_fold(fit_predict, final.predict_logits(records), records, training, config)
+    temperatures = _temperatures(logits, targets, records, labels, config)
     log.info("%d terms stand in no training row", final.design.count_unknown(records))
     teacher = prediction_rows("teacher", "split", records, labels, logits, targets, temperatures)
     terms = {"terms": final.design.terms, "numbers": final.design.numbers}
@@ -194,13 +192,14 @@ def _temperatures(
     labels: list[str],
     config: TextTeacher | TabularTeacher,
 ) -> np.ndarray:
-    """The temperature of each label, from the validation rows of `logits`; ones without calibration."""
+    """The temperature of each label, from the rows of `logits` that were held out; ones without calibration."""
     if not config.calibrate:
         return np.ones(len(labels))
-    rows = np.flatnonzero(records["split"] == "validate")
+    splits = ("train", "validate") if config.targets == "out_of_fold" else ("validate",)
+    rows = np.flatnonzero(records["split"].isin(splits))
     temperatures = fit_temperatures(logits[rows], targets[rows], labels)
     told = ", ".join(f"{label} {value:.2f}" for label, value in zip(labels, temperatures, strict=True))
-    log.info("temperatures from %d validation records: %s", len(rows), told)
+    log.info("temperatures from %d held-out records: %s", len(rows), told)
     return temperatures
 
 

@@ -1,24 +1,19 @@
-"""Privileged teachers: encoder, text and tabular models, out-of-fold targets, their table."""
-
-import json
+"""Privileged teachers: tabular models, out-of-fold targets, their bootstrap."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 
 from mmpkd.auroc import auroc
-from mmpkd.config.teachers import Encoder, TabularTeacher, TextTeacher
+from mmpkd.config.teachers import TabularTeacher
 from mmpkd.evaluation.auroc import bootstrap_auroc
-from mmpkd.models import encoder as encoders
-from mmpkd.models.encoder import EncoderError, encode, load_encoder
 from mmpkd.models.logistic import MultiLabelLogistic, constant_logits
 from mmpkd.models.tabular_teacher import fit_tabular_model
 from mmpkd.models.text_teacher import FrozenHead
 from mmpkd.training.teacher_results import PREDICTION_COLUMNS
-from mmpkd.training.teachers import fit_tabular, fit_teacher, fit_text, patient_folds
+from mmpkd.training.teachers import fit_tabular, patient_folds
 
 FAST = TabularTeacher(folds=3, epochs=15, ensemble=2, learning_rate=0.01)
 
@@ -51,74 +46,6 @@ def lesions(count: int = 600, seed: int = 0) -> pd.DataFrame:
 
 
 LABELS = ["malignant", "always", "never_known"]
-
-
-@pytest.fixture(scope="module")
-def tiny_encoder(tmp_path_factory):
-    """A folder with a random BERT of 16 dimensions and the package's tokenizer."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("encoder")
-    load_encoder(Encoder()).tokenizer.save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = BertModel(BertConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32))
-    model.save_pretrained(folder)
-    return Encoder(source="folder", name=str(folder), max_tokens=32)
-
-
-# encoder
-
-
-def test_texts_are_encoded_in_their_order_and_each_once(tiny_encoder, monkeypatch):
-    encoder = load_encoder(tiny_encoder)
-    texts = ["the heart is enlarged", "clear", "the heart is enlarged", "no effusion or pneumothorax"]
-    monkeypatch.setattr(encoders, "TOKENS_A_BATCH", 8)  # several batches of different lengths
-    vectors = encode(encoder, texts)
-    assert vectors.shape == (4, 16) and vectors.dtype == np.float32
-    assert np.array_equal(vectors[0], vectors[2])
-    alone = np.vstack([encode(encoder, [text]) for text in texts])
-    assert vectors == pytest.approx(alone, abs=1e-5)
-
-
-def test_the_end_of_a_long_report_counts(tiny_encoder):
-    encoder = load_encoder(tiny_encoder)
-    start = "no change " * 60
-    windows, owners = encoders.text_windows(encoder, [start + "pneumothorax", "short"])
-    assert len(windows) > 4 and list(owners) == sorted(owners) and max(map(len, windows)) == 32
-    one, other = encode(encoder, [start + "pneumothorax", start + "effusion"])
-    assert not np.allclose(one, other)
-
-
-def test_padding_does_not_enter_the_mean(tiny_encoder):
-    encoder = load_encoder(tiny_encoder)
-    ids, mask = encoders.pad(encoder, encoders.text_windows(encoder, ["clear"])[0])
-    padded = torch.nn.functional.pad(ids, (0, 5)), torch.nn.functional.pad(mask, (0, 5))
-    with torch.no_grad():
-        same = encoders.pooled(encoder, encoder.model, *padded)
-        assert torch.allclose(encoders.pooled(encoder, encoder.model, ids, mask), same, atol=1e-5)
-        encoder.pooling = "cls"
-        first = encoder.model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
-        assert torch.equal(encoders.pooled(encoder, encoder.model, ids, mask), first)
-
-
-def test_the_package_is_the_published_model():
-    encoder = load_encoder(Encoder())
-    assert encoder.sha256 == encoders.PACKAGE_SHA256 and encoder.dimensions == 384
-
-
-def test_wrong_weights_are_refused(tiny_encoder):
-    with pytest.raises(EncoderError, match="SHA-256"):
-        load_encoder(tiny_encoder.model_copy(update={"sha256": "0" * 64}))
-
-
-def test_a_missing_encoder_says_what_to_place_where(tmp_path):
-    with pytest.raises(EncoderError, match="no folder"):
-        load_encoder(Encoder(source="folder", name=str(tmp_path / "absent")))
-    with pytest.raises(EncoderError, match=r"model.safetensors is missing"):
-        load_encoder(Encoder(source="folder", name=str(tmp_path)))
-    with pytest.raises(EncoderError, match=r"encoder.name"):
-        load_encoder(Encoder(source="folder"))
 
 
 # models
@@ -270,58 +197,6 @@ def test_a_label_that_cannot_be_learnt_is_said(caplog):
         fit_tabular(lesions(), FAST, ["always"])
     with pytest.raises(ValueError, match="training split"):
         fit_tabular(lesions().assign(split="test"), FAST, ["malignant"])
-
-
-def reports() -> pd.DataFrame:
-    """Sixty reports of thirty patients, one of them without text."""
-    effusion = np.arange(60) % 2 == 0
-    text = np.where(effusion, "there is a pleural effusion", "the lungs are clear").astype(object)
-    text[7] = ""
-    return pd.DataFrame(
-        {
-            "record_id": [f"s{index:02d}" for index in range(60)],
-            "key": [f"s{index:02d}" for index in range(60)],
-            "patient_id": [f"P{index // 2}" for index in range(60)],
-            "split": ["train"] * 40 + ["test"] * 20,
-            "subset": "",
-            "findings": text,
-            "impression": "",
-            "last_paragraph": "",
-            "full_report": "",
-            "target_effusion": effusion.astype(float),
-        }
-    )
-
-
-@pytest.mark.parametrize("tuning", ["frozen", "full"])
-def test_the_text_teacher_reads_reports(tuning, tiny_encoder, tmp_path):
-    config = TextTeacher(
-        encoder=tiny_encoder, tuning=tuning, folds=2, epochs=8, learning_rate=0.01, batch_size=8, penalty=10.0
-    )
-    before = torch.get_rng_state()
-    result = fit_teacher(reports(), config, ["effusion"])
-    assert torch.equal(torch.get_rng_state(), before)
-    assert len(result.targets["key"]) == 59 and "s07" not in result.targets["key"]
-    assert result.targets["embedding"].shape == (59, 16)
-    for split in ("train", "test"):
-        part = result.predictions.query(f"split == '{split}'")
-        assert auroc(part["logit"].to_numpy(), part["target"].to_numpy()) == 1.0
-    result.save(tmp_path / "model.safetensors")
-    with safe_open(tmp_path / "model.safetensors", "numpy") as file:
-        assert set(file.keys()) == set(result.state)
-        assert json.loads(file.metadata()["facts"])["labels"] == ["effusion"]
-
-
-def test_the_frozen_teacher_can_be_used_from_its_file(tiny_encoder, tmp_path):
-    config = TextTeacher(encoder=tiny_encoder, folds=2)
-    result = fit_text(reports(), config, ["effusion"])
-    result.save(tmp_path / "model.safetensors")
-    with safe_open(tmp_path / "model.safetensors", "numpy") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    logits = (result.targets["embedding"] - state["mean"]) * state["scale"] @ state["weight"] + state["bias"]
-    logits /= state["temperature"]
-    tested = result.targets["fold"] == -1
-    assert logits[tested] == pytest.approx(result.targets["logits"][tested], abs=1e-3)
 
 
 # bootstrap

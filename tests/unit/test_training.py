@@ -9,6 +9,7 @@ import torch
 
 from mmpkd.config.students import Arm, Training
 from mmpkd.models.student import Student, create
+from mmpkd.training.average import MovingAverage
 from mmpkd.training.data import LabelledImages, with_teacher
 from mmpkd.training.events import Events
 from mmpkd.training.feed import Feed, seed_of
@@ -19,7 +20,7 @@ from mmpkd.training.targets import shuffle_among_patients
 from tests.training import CPU, SMALL, squares
 
 MMPKD = Arm(teacher="privileged", losses={"label": 1.0, "logit": 3.0})
-COURSE = Training(epochs=3, batch_size=32, learning_rate=3e-3, shift=1)
+COURSE = Training(epochs=3, batch_size=32, learning_rate=3e-3, shift=1, ema=0.0)
 
 
 def fit(arm: Arm = MMPKD, seed: int = 0, data: LabelledImages | None = None, model=SMALL, events=None, **changes):
@@ -144,6 +145,19 @@ def test_the_moving_average_of_the_weights_is_what_is_judged_and_kept():
     nearly = fit(epochs=1, ema=1e-9)
     for name, tensor in plain.student.state_dict().items():
         torch.testing.assert_close(nearly.student.state_dict()[name], tensor)
+
+
+def test_a_moving_average_follows_the_weights_and_takes_over_counters():
+    model = torch.nn.BatchNorm1d(3)
+    average = MovingAverage(model, 0.75)
+    for value in (1.0, 2.0):
+        with torch.no_grad():
+            model.bias.fill_(value)
+            model.num_batches_tracked.add_(1)
+        average.follow()
+    torch.testing.assert_close(average.module.bias, torch.full((3,), 0.75 * 0.25 + 0.25 * 2.0), check_dtype=False)
+    assert average.module.num_batches_tracked == 2
+    assert not average.module.bias.requires_grad
 
 
 @pytest.mark.parametrize("projector", ["linear", "orthogonal"])
