@@ -39,7 +39,8 @@ from mmpkd.config.teachers import Encoder
 from mmpkd.models.encoder import load_encoder, pad, pooled, text_windows
 from mmpkd.models.student import Student, create
 from mmpkd.training.data import ArrayStore, LabelledImages, with_teacher
-from mmpkd.training.loop import train, use_threads
+from mmpkd.training.device import use_threads
+from mmpkd.training.loop import train
 
 CPU = torch.device("cpu")
 LABELS = ["a", "b", "c", "d", "e"]

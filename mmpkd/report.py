@@ -42,6 +42,7 @@ TITLES = {
     "localization": "Localisation",
     "method": "The method",
     "runtime": "Run time",
+    "strata": "Localisation by ROI size, prediction and label",
 }
 MEANINGS = {
     "supported": "The data of this run speak for the claim.",

@@ -25,6 +25,8 @@ rule evaluate:
         runtime=60,
     params:
         methods=STUDY.evaluation.methods,
+        metrics=list(STUDY.evaluation.scored),
+        tolerance=STUDY.evaluation.pointing_tolerance,
         shards={name: shard_folders(name) for name in PICTURED},
     message:
         "Scores of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
@@ -51,6 +53,8 @@ rule evaluate_controls:
         runtime=60,
     params:
         methods=STUDY.evaluation.methods,
+        metrics=list(STUDY.evaluation.scored),
+        tolerance=STUDY.evaluation.pointing_tolerance,
         centre_sigma=STUDY.evaluation.centre_sigma,
         shards={name: shard_folders(name) for name in PICTURED},
     message:

@@ -57,9 +57,7 @@ rule figure_cohorts:
 
 rule figure_training:
     input:
-        histories=[
-            result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS
-        ],
+        histories=[result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS],
         code=code("figure_training"),
     output:
         pdf=result("figures/training.pdf"),

@@ -106,7 +106,7 @@ rule table_localization:
         mem_mb=4000,
         runtime=30,
     params:
-        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+        evaluation=plain(STUDY.evaluation, "metric", "metrics", "methods", "confidence"),
         homes=HOMES,
     message:
         "Table: localisation in the domain of training"
@@ -141,6 +141,34 @@ rule table_cross_domain:
         "Table: localisation across cohorts and domains"
     script:
         "../workflow_scripts/table_cross_domain.py"
+
+
+rule table_strata:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("table_strata"),
+    output:
+        csv=result("tables/strata.csv"),
+        md=result("tables/strata.md"),
+        tex=result("tables/strata.tex"),
+        caption=result("tables/strata.caption.txt"),
+    log:
+        log_of("table_strata"),
+    benchmark:
+        benchmark_of("table_strata/all")
+    conda:
+        "../envs/mmpkd.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+        domain_of=STUDY.domain_of,
+    message:
+        "Table: localisation by ROI size, prediction and label"
+    script:
+        "../workflow_scripts/table_strata.py"
 
 
 rule table_claims:

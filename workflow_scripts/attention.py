@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from mmpkd.attention import export_maps
+from mmpkd.attention.export import export_maps
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
 from mmpkd.logs import log_to
 from mmpkd.models.student import load
 from mmpkd.training.data import labelled_images
-from mmpkd.training.loop import resolve_device, use_threads
+from mmpkd.training.device import resolve_device, use_threads
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)

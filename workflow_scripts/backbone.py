@@ -5,7 +5,7 @@ from mmpkd.files import write_csv
 from mmpkd.logs import log_to
 from mmpkd.models.student import save
 from mmpkd.training.backbone import make_backbone
-from mmpkd.training.loop import resolve_device, use_threads
+from mmpkd.training.device import resolve_device, use_threads
 
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)

@@ -20,6 +20,8 @@ scores = control_scores(
     rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in snakemake.params.shards.items()},
     cohorts={folder.name: read_tables(folder) for folder in folders},
     methods=snakemake.params.methods,
+    metrics=snakemake.params.metrics,
+    tolerance=snakemake.params.tolerance,
     centre_sigma=snakemake.params.centre_sigma,
 )
 write_parquet(scores, snakemake.output[0])

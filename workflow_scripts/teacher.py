@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from mmpkd.config.teachers import Teacher
 from mmpkd.files import write_npz, write_parquet
 from mmpkd.logs import log_to
-from mmpkd.training.loop import resolve_device, use_threads
+from mmpkd.training.device import resolve_device, use_threads
 from mmpkd.training.teachers import fit_teacher
 
 log_to(snakemake.log[0])

@@ -12,8 +12,9 @@ from mmpkd.logs import log_to
 from mmpkd.models.student import create, load, load_backbone, save
 from mmpkd.training.checkpoint import Checkpoint, identity_of
 from mmpkd.training.data import labelled_images
+from mmpkd.training.device import resolve_device, use_threads
 from mmpkd.training.events import Events
-from mmpkd.training.loop import resolve_device, train, use_threads
+from mmpkd.training.loop import train
 from mmpkd.training.targets import taught, taught_by_image
 
 log_to(snakemake.log[0])

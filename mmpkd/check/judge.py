@@ -32,7 +32,7 @@ def judge(study: Study, facts: StudyFacts) -> list[Problem]:
         *_disk_problems(facts),
         *_device_problems(study, facts),
         *_package_problems(study),
-        *_size_problems(study),
+        *_student_problems(study),
     ]
     return sorted(problems, key=lambda problem: problem.level != "error")
 
@@ -178,13 +178,25 @@ def bytes_text(count: float) -> str:
 
 
 def _package_problems(study: Study) -> Iterator[Problem]:
-    if study.training.tensorboard and trains_students(study) and find_spec("tensorboardX") is None:
-        message = "the package tensorboardX is not installed: pip install tensorboardX"
-        yield Problem("error", "training.tensorboard", message)
+    """Packages that a choice needs and that are not installed with the rest."""
+    chosen = {
+        "training.tensorboard": ("tensorboardX", "tensorboardX", study.training.tensorboard),
+        "evaluation.methods": ("grad-cam", "pytorch_grad_cam", "grad_cam" in study.evaluation.methods),
+    }
+    for key, (package, module, wanted) in chosen.items():
+        if wanted and trains_students(study) and find_spec(module) is None:
+            yield Problem("error", key, f"the package {package} is not installed: pip install {package}")
 
 
-def _size_problems(study: Study) -> Iterator[Problem]:
+def _student_problems(study: Study) -> Iterator[Problem]:
+    """What the student's shape does not allow."""
     shape = VitShape.of(study.student, study.imaging.size)
-    if shape and study.imaging.size % shape.patch and trains_students(study):
+    if shape is None or not trains_students(study):
+        return
+    if study.imaging.size % shape.patch:
         message = f"{study.imaging.size} pixels are no multiple of the student's patch of {shape.patch}"
         yield Problem("error", "imaging.size", message)
+    for method in study.evaluation.methods:
+        head = method.removeprefix("last_layer_head")
+        if head.isdecimal() and int(head) >= shape.heads:
+            yield Problem("error", "evaluation.methods", f"{method}: the student has the heads 0 to {shape.heads - 1}")

@@ -44,7 +44,7 @@ class VitShape:
     patch: side of a patch; grid: patches a side of the image; hidden: width of the MLPs; normalised: dimensions of a
     head if queries and keys are normalised, else 0; prefix: class, distillation and register tokens; positioned: those
     of them with a positional embedding; scaled: the blocks' outputs are scaled (two vectors each); normed_first: a norm
-    before the first block, and no bias in the patch embedding.
+    before the first block, and no bias in the patch embedding; heads: of attention.
     """
 
     patch: int
@@ -57,6 +57,7 @@ class VitShape:
     positioned: int = 1
     scaled: bool = False
     normed_first: bool = False
+    heads: int = 1
 
     @classmethod
     def of(cls, config: Student, size: int) -> "VitShape | None":
@@ -87,6 +88,7 @@ class VitShape:
             positioned=0 if bare else prefix,
             scaled=bool(given.get("init_values", family == "deit3" or kind in ("_dinov2", "_tipsv2"))),
             normed_first=bool(given.get("pre_norm", kind.startswith("_clip"))),
+            heads=heads,
         )
 
     @property

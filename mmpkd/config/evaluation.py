@@ -1,13 +1,31 @@
 """Attention export, scores, statistics and claims."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from mmpkd.config.base import Section
 
-Method = Literal["last_layer", "rollout"]
-Metric = Literal["pixel_auroc", "average_precision", "pointing_game", "mass_in_roi", "iou_equal_area"]
+METHODS = ("last_layer", "last_layer_max", "value_norm", "rollout", "gradient_rollout", "grad_cam")
+# The last: one head of the last block, from 0. What each is: attention_maps in mmpkd/attention/maps.py.
+Method = Annotated[str, Field(pattern=rf"^({'|'.join(METHODS)}|last_layer_head\d{{1,2}})$")]
+Metric = Literal[
+    "pixel_auroc",
+    "average_precision",
+    "pointing_game",
+    "mass_in_roi",
+    "iou_equal_area",
+    "pointing_game_tolerant",
+    "hit_rate",
+    "mass_gain",
+    "dice_equal_area",
+    "iou_otsu",
+    "dice_otsu",
+    "contrast_to_noise",
+    "relevance_mass_accuracy",
+    "relevance_rank_accuracy",
+]
+METRICS: tuple[Metric, ...] = get_args(Metric)
 Cell = Annotated[str, Field(pattern=r"^\w+@\w+$")]
 
 
@@ -15,13 +33,37 @@ class Evaluation(Section):
     """What is scored, and how intervals are made."""
 
     methods: list[Method] = Field(
-        ["rollout", "last_layer"], min_length=1, description="attention maps; the first leads"
+        ["rollout", "last_layer"],
+        min_length=1,
+        description=f"attention maps, the first leads: {', '.join(METHODS)}, last_layer_head<k>",
     )
     metric: Metric = Field("pixel_auroc", description="the primary localisation score")
+    metrics: list[Metric] = Field(
+        [
+            "pixel_auroc",
+            "average_precision",
+            "pointing_game",
+            "mass_in_roi",
+            "iou_equal_area",
+            "pointing_game_tolerant",
+            "mass_gain",
+            "iou_otsu",
+            "contrast_to_noise",
+        ],
+        description="localisation scores that are computed and tabled; the primary one always is",
+    )
+    pointing_tolerance: float = Field(
+        0.03, ge=0, lt=0.5, description="pointing game with tolerance: margin around the ROI in longer image sides"
+    )
     resamples: int = Field(2000, ge=100, description="bootstrap resamples of an interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of every interval")
     centre_sigma: float = Field(0.25, gt=0, description="centre control: standard deviation in image sides")
     seed: int = Field(0, ge=0, description="seed of the resampling")
+
+    @property
+    def scored(self) -> tuple[Metric, ...]:
+        """The scores that are computed: `metrics` and the primary one, each once, in their usual order."""
+        return tuple(name for name in METRICS if name == self.metric or name in self.metrics)
 
 
 class Claim(Section):

@@ -14,7 +14,7 @@ from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.students import Arm, Student, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
 
-TABLES = ("cohorts", "teachers", "classification", "localization", "cross_domain", "claims", "runtime")
+TABLES = ("cohorts", "teachers", "classification", "localization", "strata", "cross_domain", "claims", "runtime")
 FIGURES = (
     "method",
     "cohorts",

@@ -1,18 +1,23 @@
-"""How well an attention map points at a region of interest (ROI): five scores, from one sort of the map's pixels.
+"""How well attention maps point at regions of interest (ROI): from maps on the patch grid to scores.
 
-No score has a threshold to choose. What is undefined is NaN, never a hit and never zero:
+The scores, their formulas and sources are in `mmpkd.evaluation.metrics`. What is undefined is NaN, never a hit and
+never zero:
 
 - an ROI that is empty or fills the image: every score;
 - a map with a NaN or infinite pixel: every score;
-- a map without positive mass: `mass_in_roi`.
+- a map without positive mass: the scores of mass;
+- a constant map: the scores at a threshold, and contrast-to-noise. All others are then what chance gives.
 
-A constant map is defined: pixel AUROC 0.5, and all other scores equal the ROI's share of the image's area (IoU: what k
-pixels placed blindly are expected to share). Pixels of equal value are never put in an arbitrary order.
+Pixels of equal value are never put in an arbitrary order, save by `hit_rate`, which is defined so.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
+
+from mmpkd.evaluation.metrics import TOLERANCE, TUNED, iou_tuned, scores_of
+from mmpkd.evaluation.pairs import chunks
+from mmpkd.imaging.geometry import Geometry
 
 TITLES = {
     "pixel_auroc": "pixel AUROC",
@@ -20,62 +25,113 @@ TITLES = {
     "pointing_game": "pointing game",
     "mass_in_roi": "mass in ROI",
     "iou_equal_area": "IoU at equal area",
+    "pointing_game_tolerant": "pointing game with tolerance",
+    "hit_rate": "hit rate",
+    "mass_gain": "mass in ROI over area",
+    "dice_equal_area": "Dice at equal area",
+    "iou_otsu": "IoU at Otsu's threshold",
+    "dice_otsu": "Dice at Otsu's threshold",
+    "iou_tuned": "IoU at the tuned threshold",
+    "dice_tuned": "Dice at the tuned threshold",
+    "contrast_to_noise": "contrast-to-noise ratio",
+    "relevance_mass_accuracy": "relevance mass accuracy",
+    "relevance_rank_accuracy": "relevance rank accuracy",
 }
 METRICS = tuple(TITLES)
-CHUNK_PIXELS = 1 << 20  # pixels sorted at once: bounds memory, and stays in the processor's cache
+THRESHOLDS = tuple(np.arange(1, 20) / 20)
+UPSAMPLED_PIXELS = 1 << 22  # of the maps that are held at the size of the masks at once: 50 MB
 
 
-@dataclass
-class _SortedMaps:
-    """Pixels of N maps in descending order, P = S * S each."""
-
-    values: np.ndarray  # N x P, as given
-    order: np.ndarray  # N x P, pixel at each position
-    first: np.ndarray  # N x P, first position of the run of equal values that a position lies in
-    last: np.ndarray  # N x P, last one
-    valid: np.ndarray  # N, every pixel finite
-
-
-def score_maps(maps: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
-    """Every metric of each pair of a map and an ROI.
-
-    pixel_auroc: probability that a pixel of the ROI has a higher value than one outside, ties counting one half; from
-        the rank sum U / (n_in * n_out) (Mann and Whitney, Ann. Math. Stat. 18, 1947).
-    average_precision: sum over thresholds of (recall_t - recall_{t-1}) * precision_t, without interpolation; equal
-        values share a threshold (the definition of scikit-learn's `average_precision_score`).
-    pointing_game: 1 if the maximum lies in the ROI (Zhang et al., Int. J. Comput. Vis. 126, 2018, without their
-        tolerance of 15 pixels); where several pixels are maximal, the share of them that lie inside.
-    mass_in_roi: sum of max(map, 0) in the ROI over its sum in the image (relevance mass accuracy, Arras et al.,
-        Inf. Fusion 81, 2022).
-    iou_equal_area: the k highest pixels against the ROI, k its area: hits / (2k - hits); pixels equal to the k-th
-        share the places left in proportion. As k is the ROI's area, hits / k is Arras et al.'s relevance rank accuracy.
+def score_maps(
+    maps: np.ndarray,
+    masks: np.ndarray,
+    map_of_mask: np.ndarray | None = None,
+    metrics: Sequence[str] | None = None,
+    tolerance: float = TOLERANCE,
+    threshold: float | None = None,
+) -> dict[str, np.ndarray]:
+    """Scores of each pair of a map and an ROI.
 
     Args:
-        maps: N x S x S, higher is more attention.
-        masks: M x S x S, nonzero inside the ROI.
+        maps: N x H x W, higher is more attention.
+        masks: M x H x W, nonzero inside the ROI.
         map_of_mask: M indices into `maps`; by default M = N and mask i goes with map i.
+        metrics: names of METRICS; by default all, but those at the tuned threshold only if it is given.
+        tolerance: of `pointing_game_tolerant`, in longer image sides.
+        threshold: of `iou_tuned` and `dice_tuned`, in 0..1 (see `tuned_threshold`).
 
     Returns:
-        For each name of METRICS, M values as float64.
+        For each metric, in the order of METRICS, M values as float64.
 
     Raises:
-        ValueError: shapes do not go together.
+        ValueError: shapes do not go together, a metric is unknown, or its threshold is missing.
     """
     maps, masks, map_of_mask = _checked(maps, masks, map_of_mask)
-    pixels = int(np.prod(maps.shape[1:]))
-    values, inside = maps.reshape(len(maps), pixels), masks.reshape(len(masks), pixels) != 0
-    scores = {metric: np.full(len(masks), np.nan) for metric in METRICS}
-    step = max(CHUNK_PIXELS // max(pixels, 1), 1)
-    by_map = np.argsort(map_of_mask, kind="stable")
-    bounds = np.searchsorted(map_of_mask[by_map], np.arange(0, len(maps) + step, step))
-    for number, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
-        sorted_maps = _sort(values[number * step : (number + 1) * step]) if stop > start else None
-        for at in range(start, stop, step):  # a map may have many ROI: bound those too
-            rows = by_map[at : min(at + step, stop)]
-            part = _score(sorted_maps, inside[rows], map_of_mask[rows] - number * step)
-            for metric in METRICS:
-                scores[metric][rows] = part[metric]
+    known = scores_of(tolerance, threshold)
+    wanted = set(known if metrics is None else metrics)
+    if absent := sorted(wanted - set(known)):
+        cure = "give the tuned threshold" if set(absent) <= set(TUNED) else f"known are {', '.join(METRICS)}"
+        raise ValueError(f"no score {', '.join(absent)}: {cure}")
+    scores = {metric: np.full(len(masks), np.nan) for metric in METRICS if metric in wanted}
+    for rows, pairs in chunks(maps, masks, map_of_mask):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            for metric, values in scores.items():
+                value = known[metric](pairs)
+                values[rows] = np.where(pairs.defined & np.isfinite(value), value, np.nan)
     return scores
+
+
+def score_grids(grids: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray, **settings) -> dict[str, np.ndarray]:
+    """Scores of maps on the patch grid, each upsampled bilinearly to the size of the masks, a part of them at a time.
+
+    Args:
+        grids: N x g x h.
+        masks: M x S x S, nonzero inside the ROI.
+        map_of_mask: M indices into `grids`.
+        settings: metrics, tolerance and threshold, as for `score_maps`.
+
+    Returns:
+        As `score_maps`.
+    """
+    size = masks.shape[-1]
+    step = max(UPSAMPLED_PIXELS // max(size * size, 1), 1)
+    empty = score_maps(np.zeros((0, size, size)), masks[:0], **settings)
+    scores = {metric: np.full(len(masks), np.nan) for metric in empty}
+    for start in range(0, len(grids), step):
+        rows = np.flatnonzero((map_of_mask >= start) & (map_of_mask < start + step))
+        maps = upsample(grids[start : start + step], size)
+        for metric, values in score_maps(maps, masks[rows], map_of_mask[rows] - start, **settings).items():
+            scores[metric][rows] = values
+    return scores
+
+
+def tuned_threshold(
+    maps: np.ndarray,
+    masks: np.ndarray,
+    map_of_mask: np.ndarray | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> float:
+    """The threshold of maps scaled to 0..1 with the highest mean IoU; the lowest of those that are equally good.
+
+    To be called with images that are not scored, as Saporta et al. (Nat. Mach. Intell. 4, 2022) tune on validation.
+
+    Args:
+        maps, masks, map_of_mask: as for `score_maps`.
+        thresholds: what is tried.
+
+    Raises:
+        ValueError: shapes do not go together, or no pair of a map and an ROI has a score.
+    """
+    maps, masks, map_of_mask = _checked(maps, masks, map_of_mask)
+    total, count = np.zeros(len(thresholds)), 0
+    for _, pairs in chunks(maps, masks, map_of_mask):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            overlap = np.stack([iou_tuned(pairs, threshold) for threshold in thresholds], axis=1)
+        usable = pairs.defined & np.isfinite(overlap).all(axis=1)
+        total, count = total + overlap[usable].sum(axis=0), count + usable.sum()
+    if not count:
+        raise ValueError("no threshold can be tuned: no map with an ROI, or every map is constant")
+    return float(thresholds[int(total.argmax())])
 
 
 def upsample(maps: np.ndarray, size: int) -> np.ndarray:
@@ -85,8 +141,26 @@ def upsample(maps: np.ndarray, size: int) -> np.ndarray:
     align_corners=False)`. Computed in float64 and returned as float32, so that equal patches stay exactly equal.
     """
     maps = np.asarray(maps, dtype=np.float64)
-    down, across = (_interpolation(length, size) for length in maps.shape[1:])
+    down, across = (_interpolation((np.arange(size) + 0.5) * length / size - 0.5, length) for length in maps.shape[1:])
     return np.matmul(np.matmul(down, maps), across.T).astype(np.float32)
+
+
+def to_original(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """A map on the store's patch grid, g x h, as the original image shows it: float32 rows x columns.
+
+    Each pixel gets the value of the store's bilinear map at its centre; padding is left out, and a mirrored image is
+    mirrored back. Pixels outside the crop are NaN, for the student did not see them.
+    """
+    grid = np.asarray(grid, dtype=np.float64)
+    x, y = np.arange(geometry.columns) + 0.5, np.arange(geometry.rows) + 0.5
+    store_x = geometry.points_to_store(np.stack([x, np.full_like(x, geometry.crop_y0)], axis=1))[:, 0]
+    store_y = geometry.points_to_store(np.stack([np.full_like(y, geometry.crop_x0), y], axis=1))[:, 1]
+    height, width = grid.shape
+    down = _interpolation(store_y * height / geometry.size - 0.5, height)
+    across = _interpolation(store_x * width / geometry.size - 0.5, width)
+    down[(y < geometry.crop_y0) | (y > geometry.crop_y1)] = np.nan
+    across[(x < geometry.crop_x0) | (x > geometry.crop_x1)] = np.nan
+    return (down @ grid @ across.T).astype(np.float32)
 
 
 def _checked(maps, masks, map_of_mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -106,56 +180,7 @@ def _checked(maps, masks, map_of_mask) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return maps, masks, map_of_mask
 
 
-def _interpolation(length: int, size: int) -> np.ndarray:
-    """size x length weights: each row has at most two neighbours, and sums to one."""
-    position = np.clip((np.arange(size) + 0.5) * length / size - 0.5, 0, length - 1)
+def _interpolation(position: np.ndarray, length: int) -> np.ndarray:
+    """Weights of `length` patches at each position (0: the first one's centre): at most two each, and sum to one."""
+    position = np.clip(position, 0, length - 1)
     return np.maximum(1 - np.abs(position[:, None] - np.arange(length)), 0)
-
-
-def _sort(values: np.ndarray) -> _SortedMaps:
-    valid = np.isfinite(values).all(axis=1)
-    order = np.argsort(-np.where(valid[:, None], values, 0), axis=1)
-    ordered = np.take_along_axis(values, order, axis=1)
-    position = np.broadcast_to(np.arange(values.shape[1], dtype=np.int32), values.shape)
-    new = np.ones(values.shape, dtype=bool)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    end = np.ones(values.shape, dtype=bool)
-    end[:, :-1] = new[:, 1:]
-    first = np.maximum.accumulate(np.where(new, position, 0), axis=1)
-    last = np.minimum.accumulate(np.where(end, position, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    return _SortedMaps(values, order, first, last, valid)
-
-
-def _score(maps: _SortedMaps, inside: np.ndarray, row: np.ndarray) -> dict[str, np.ndarray]:
-    """Scores of R masks (R x P), mask r against map row[r]."""
-    pixels = inside.shape[1]
-    area = inside.sum(axis=1)
-    first, last = maps.first[row], maps.last[row]
-    hit = np.take_along_axis(inside, maps.order[row], axis=1)
-    hits = np.cumsum(hit, axis=1, dtype=np.int32)  # ROI pixels among the highest 1, 2, ...
-    hits_to_last = np.take_along_axis(hits, last, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        # mid-ranks from the top, counted from zero; the lower the ROI's, the better
-        rank_sum = np.where(hit, first + last, 0).sum(axis=1, dtype=np.float64) / 2
-        pairs_won = area * (pixels - 1.0) - rank_sum - area * (area - 1.0) / 2
-        precision = hits_to_last / (last + 1.0)
-        mass = np.maximum(maps.values[row], 0).astype(np.float64)
-        shared = _hits_among_highest(area, hits, hits_to_last, first, last)
-        scores = {
-            "pixel_auroc": pairs_won / (area * (pixels - area)),
-            "average_precision": np.where(hit, precision, 0).sum(axis=1) / area,
-            "pointing_game": precision[:, 0],
-            "mass_in_roi": np.where(inside, mass, 0).sum(axis=1) / mass.sum(axis=1),
-            "iou_equal_area": shared / (2 * area - shared),
-        }
-    defined = maps.valid[row] & (area > 0) & (area < pixels)
-    return {metric: np.where(defined & np.isfinite(value), value, np.nan) for metric, value in scores.items()}
-
-
-def _hits_among_highest(area, hits, hits_to_last, first, last) -> np.ndarray:
-    """ROI pixels expected among the `area` highest when equal values are drawn in random order."""
-    rows = np.arange(len(area))
-    at = np.maximum(area - 1, 0)
-    start, stop = first[rows, at], last[rows, at]
-    before = np.where(start > 0, hits[rows, np.maximum(start - 1, 0)], 0)
-    return before + (hits_to_last[rows, at] - before) * (area - start) / (stop - start + 1)

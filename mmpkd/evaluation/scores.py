@@ -3,23 +3,29 @@
 Columns: domain, arm, seed, cohort, patient_id, image_id, label, method, metric, value. Localisation rows: label `any`
 (the union of an image's ROI) and one for each label with an ROI (the union of that label's ROI). Classification rows:
 method `none`, metric `logit` and `target`, for each label that student and cohort share, where the target is known.
+The uniform control carries, as metric `roi_area`, the share of the store's square that each of these ROI covers.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from pandas.api.types import union_categoricals
 
 from mmpkd.cohorts.tables import CohortTables
+from mmpkd.config.evaluation import METRICS
 from mmpkd.evaluation.controls import centre_map, uniform_map
-from mmpkd.evaluation.localization import score_maps, upsample
+from mmpkd.evaluation.localization import score_grids, score_maps
+from mmpkd.evaluation.metrics import TOLERANCE, UNDEFINED_IF_CONSTANT
 
 log = logging.getLogger("mmpkd.scores")
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
 ANY = "any"
+AREA = "roi_area"
+ARTEFACTS = "artefact_rate"  # share of an image's patches whose token is an outlier, see mmpkd/attention/artefacts.py
 Attention = Mapping[str, np.ndarray]  # content of attention/<...>/<cohort>.npz
 Rois = tuple[pd.DataFrame, np.ndarray]  # roi_id, image_id, label, ... and M x S x S masks, row by row
 
@@ -51,6 +57,11 @@ class Regions:
             united[target] |= masks[row] != 0
         return cls(unique["image_id"].to_numpy(dtype=object), unique["label"].to_numpy(dtype=object), united)
 
+    @property
+    def areas(self) -> np.ndarray:
+        """R: share of the square's pixels that each union covers."""
+        return self.masks.mean(axis=(1, 2))
+
 
 def student_scores(
     domain: str,
@@ -60,6 +71,8 @@ def student_scores(
     rois: Mapping[str, Rois],
     cohorts: Mapping[str, CohortTables],
     methods: Sequence[str],
+    metrics: Sequence[str] = METRICS,
+    tolerance: float = TOLERANCE,
 ) -> pd.DataFrame:
     """The long table of one student.
 
@@ -69,15 +82,18 @@ def student_scores(
         rois: for each cohort the ROI of its store.
         cohorts: the four tables of each cohort.
         methods: attention methods to score.
+        metrics: localisation scores.
+        tolerance: of the pointing game with tolerance, in longer image sides.
 
     Raises:
         KeyError: an array of a method is missing, or an image is not in the cohort's tables.
     """
-    parts = []
+    parts, scoring = [], {"metrics": metrics, "tolerance": tolerance}
     for cohort, arrays in attention.items():
         names = {"domain": domain, "arm": arm, "seed": seed, "cohort": cohort}
-        parts.append(_localization(arrays, rois[cohort], cohorts[cohort], methods, names))
+        parts.append(_localization(arrays, rois[cohort], cohorts[cohort], methods, scoring, names))
         parts.append(_classification(arrays, cohorts[cohort], names))
+        parts.append(_artefacts(arrays, cohorts[cohort], names))
     return concatenate(parts)
 
 
@@ -87,31 +103,39 @@ def control_scores(
     cohorts: Mapping[str, CohortTables],
     methods: Sequence[str],
     centre_sigma: float,
+    metrics: Sequence[str] = METRICS,
+    tolerance: float = TOLERANCE,
 ) -> pd.DataFrame:
     """The long table of the controls: domain `control`, localisation alone.
 
     Args:
         attention: arm (`untrained`, `pretrained`) -> seed -> cohort -> arrays, as for `student_scores`.
-        rois, cohorts, methods: as for `student_scores`.
+        rois, cohorts, methods, metrics, tolerance: as for `student_scores`.
         centre_sigma: standard deviation of the centre map in image sides.
 
     Returns:
         Rows of arms `uniform` and `centre` (seed 0, method `none`, every test image with an ROI) and of `attention`'s.
+        Those of `uniform` hold the metric `roi_area` too.
     """
-    parts = []
+    parts, scoring = [], {"metrics": metrics, "tolerance": tolerance}
     for cohort, (table, masks) in rois.items():
         images = cohorts[cohort].images
         regions = Regions.unite(table, masks, images.loc[images["split"] == "test", "image_id"])
         size = masks.shape[-1]
         for arm, control in (("uniform", uniform_map(size)), ("centre", centre_map(size, centre_sigma))):
             names = {"domain": "control", "arm": arm, "seed": 0, "cohort": cohort}
-            values = score_maps(control[None], regions.masks, np.zeros(len(regions.masks), dtype=int))
+            every = np.zeros(len(regions.masks), dtype=int)
+            values = score_maps(control[None], regions.masks, every, **scoring)
+            if arm == "uniform":  # a constant map lacks the scores of a threshold or a contrast: no rows of nothing
+                values = {metric: value for metric, value in values.items() if metric not in UNDEFINED_IF_CONSTANT}
+                values[AREA] = regions.areas
             parts.append(_rows(regions, values, "none", _patient_of(images), names))
     for arm, by_seed in attention.items():
         for seed, by_cohort in by_seed.items():
             for cohort, arrays in by_cohort.items():
                 names = {"domain": "control", "arm": arm, "seed": seed, "cohort": cohort}
-                parts.append(_localization(arrays, rois[cohort], cohorts[cohort], methods, names))
+                parts.append(_localization(arrays, rois[cohort], cohorts[cohort], methods, scoring, names))
+                parts.append(_artefacts(arrays, cohorts[cohort], names))
     return concatenate(parts)
 
 
@@ -130,14 +154,15 @@ def concatenate(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return _typed(pd.DataFrame(columns))
 
 
-def _localization(arrays: Attention, rois: Rois, tables: CohortTables, methods: Sequence[str], names) -> pd.DataFrame:
+def _localization(
+    arrays: Attention, rois: Rois, tables: CohortTables, methods: Sequence[str], scoring: Mapping[str, Any], names
+) -> pd.DataFrame:
     regions = Regions.unite(*rois, arrays["image_id"])
     row_of = pd.Index(arrays["image_id"]).get_indexer(regions.image_ids)
     scored, map_of_mask = np.unique(row_of, return_inverse=True)  # only the maps of images with an ROI are upsampled
     parts = []
     for method in methods:
-        maps = upsample(arrays[method][scored], regions.masks.shape[-1])
-        values = score_maps(maps, regions.masks, map_of_mask)
+        values = score_grids(arrays[method][scored], regions.masks, map_of_mask, **scoring)
         parts.append(_rows(regions, values, method, _patient_of(tables.images), names))
     rows = concatenate(parts)
     if rows["value"].isna().any():
@@ -170,6 +195,12 @@ def _classification(arrays: Attention, tables: CohortTables, names) -> pd.DataFr
     rows = pd.concat(long, ignore_index=True)
     patients = _patients(rows["image_id"], _patient_of(tables.images), names)
     return _typed(rows.assign(method="none", patient_id=patients, **names))
+
+
+def _artefacts(arrays: Attention, tables: CohortTables, names) -> pd.DataFrame:
+    rows = pd.DataFrame({"image_id": arrays["image_id"], "value": arrays["artefact_rate"]})
+    patients = _patients(rows["image_id"], _patient_of(tables.images), names)
+    return _typed(rows.assign(label=ANY, method="none", metric=ARTEFACTS, patient_id=patients, **names))
 
 
 def _patient_of(images: pd.DataFrame) -> pd.Series:

@@ -63,13 +63,30 @@ CONTROL_NAMES = {
     "untrained": "untrained student",
     "pretrained": "pretrained, not fine-tuned",
 }
-METHOD_NAMES = {"rollout": "attention rollout", "last_layer": "last-layer attention"}
+METHOD_NAMES = {
+    "rollout": "attention rollout",
+    "last_layer": "last-layer attention",
+    "last_layer_max": "last-layer attention, maximum of heads",
+    **{f"last_layer_head{head}": f"last-layer attention, head {head}" for head in range(100)},
+    "value_norm": "norm-weighted attention",
+    "gradient_rollout": "gradient-weighted attention",
+    "grad_cam": "Grad-CAM",
+}
 METRIC_NAMES = {
     "pixel_auroc": "pixel AUROC",
     "average_precision": "average precision",
     "pointing_game": "pointing game accuracy",
     "mass_in_roi": "attention mass in ROI",
     "iou_equal_area": "IoU at equal area",
+    "pointing_game_tolerant": "pointing game accuracy with tolerance",
+    "hit_rate": "hit rate",
+    "mass_gain": "attention mass in ROI over its area",
+    "dice_equal_area": "Dice at equal area",
+    "iou_otsu": "IoU at Otsu's threshold",
+    "dice_otsu": "Dice at Otsu's threshold",
+    "contrast_to_noise": "contrast-to-noise ratio",
+    "relevance_mass_accuracy": "relevance mass accuracy",
+    "relevance_rank_accuracy": "relevance rank accuracy",
 }
 
 

@@ -6,9 +6,9 @@ from itertools import product
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.evaluation.localization import METRICS, TITLES
+from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
-from mmpkd.evaluation.scores import ANY
+from mmpkd.evaluation.scores import ANY, ARTEFACTS
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 
 CONTROL = "control"
@@ -23,7 +23,7 @@ def table(
 
     Args:
         scores: the long table.
-        evaluation: methods, primary metric and level.
+        evaluation: methods, primary metric, further metrics and level.
         homes: for each training domain the cohort that it was trained on.
         reference: the arm that gains are against.
 
@@ -42,7 +42,9 @@ def table(
         "seeds (for controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
         f"{reference}, paired by image and seed; p is two-sided and not adjusted. Label any: the union of an image's "
         f"ROI; single labels are given for the primary score, {lead}. The uniform map is chance; centre, untrained and "
-        "pretrained are what attention has to beat. Undefined: images left out because a seed has no score there."
+        "pretrained are what attention has to beat. Artefact rate: the share of an image's patches whose token after "
+        "the last block is longer than three times the image's median; maps with many are not to be trusted. "
+        "Undefined: images left out because a seed has no score there."
     )
     return pd.DataFrame(rows, columns=COLUMNS), caption
 
@@ -51,10 +53,15 @@ def _cell_rows(
     scores: pd.DataFrame, evaluation: Evaluation, domain: str, cohort: str, reference: str
 ) -> Iterator[dict]:
     here = select(scores, cohort=cohort)
-    here = here[here["domain"].isin([domain, CONTROL]).to_numpy() & here["metric"].isin(METRICS).to_numpy()]
+    shown = [*evaluation.scored, ARTEFACTS]
+    here = here[here["domain"].isin([domain, CONTROL]).to_numpy() & here["metric"].isin(shown).to_numpy()]
     labels = sorted(set(here["label"].unique()) - {ANY})
     first = [(label, evaluation.methods[0], evaluation.metric) for label in labels]
-    for label, method, metric in [*product([ANY], evaluation.methods, METRICS), *first]:
+    for label, method, metric in [
+        *product([ANY], evaluation.methods, evaluation.scored),
+        *first,
+        (ANY, "none", ARTEFACTS),
+    ]:
         part = select(here, label=label, metric=metric)
         names = {"domain": domain, "cohort": cohort, "label": label, "method": method, "metric": metric}
         matrices = _matrices(select(part, domain=domain, method=method), domain, cohort)

@@ -391,9 +391,9 @@ def test_disk_counts_what_will_be_written_and_what_is_there(tmp_path):
     cohorts = {"mimic_cxr": cohort_facts(images=100, store_bytes=5_000_000)}
     disk = machine.look_at_disk(study, cohorts, True, tmp_path)
     assert disk.there == 1000 and disk.free > 0
-    # 64 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 4 seeds, 4 untrained, 1 pretrained
-    assert disk.needed["attention maps"] == 100 * 29 * 64 * 2 * 2
-    assert disk.needed["students"] == 25 * VitShape.of(study.student, 64).parameters * 4
+    # 64 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 5 seeds, 5 untrained, 1 pretrained
+    assert disk.needed["attention maps"] == 100 * 36 * 64 * 2 * 2
+    assert disk.needed["students"] == 31 * VitShape.of(study.student, 64).parameters * 4
     assert disk.needed["image store"] == 5_000_000
     without = machine.look_at_disk(study, cohorts, False, tmp_path / "not" / "there")
     assert without.needed["students"] == without.needed["attention maps"] == without.there == 0
@@ -591,6 +591,22 @@ def test_errors_come_first(study):
     facts = copy.deepcopy(study_facts(weights=[WeightFacts("w", "file", "missing", "no")]))
     facts.cohorts["tested"].restricted = False
     assert [problem.level for problem in judge(study, facts)] == ["error", "warning"]
+
+
+@pytest.mark.parametrize(
+    ("section", "changes", "where"),
+    [
+        ("imaging", {"size": 100}, "imaging.size"),
+        ("evaluation", {"methods": ["rollout", "last_layer_head2"]}, "evaluation.methods"),
+        ("training", {"tensorboard": True}, "training.tensorboard"),
+        ("evaluation", {"methods": ["grad_cam"]}, "evaluation.methods"),
+    ],
+)
+def test_what_the_student_or_the_installation_lacks_is_told(study, section, changes, where, monkeypatch):
+    monkeypatch.setattr("mmpkd.check.judge.find_spec", lambda name: None)
+    changed = getattr(study, section).model_copy(update=changes)
+    assert problems(study.model_copy(update={section: changed}), study_facts()) == {("error", where)}
+    assert problems(study, study_facts()) == set()
 
 
 def test_a_study_of_tables_alone_needs_no_images(study):

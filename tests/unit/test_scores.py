@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.evaluation.scores import COLUMNS, Regions, concatenate, control_scores, student_scores
+from mmpkd.config.evaluation import METRICS
+from mmpkd.evaluation.scores import AREA, COLUMNS, Regions, concatenate, control_scores, student_scores
 from mmpkd.files import write_parquet
 
 SIZE = 16
@@ -42,7 +43,13 @@ def attention():
     maps[:, 0, 0] = 1  # the upper left quarter
     logits = np.arange(6, dtype=np.float32).reshape(3, 2)
     labels = np.array(["mass", "new"])
-    return {"image_id": np.array(["c", "b", "a"]), "logits": logits, "labels": labels, "rollout": maps}
+    return {
+        "image_id": np.array(["c", "b", "a"]),
+        "logits": logits,
+        "labels": labels,
+        "rollout": maps,
+        "artefact_rate": np.array([0.5, 0.0, 0.25]),
+    }
 
 
 def scored(cohort, attention, **changes):
@@ -65,20 +72,58 @@ def test_localisation_rows_are_unions_of_an_images_roi(cohort, attention):
 
 def test_classification_rows_are_shared_labels_with_known_targets(cohort, attention):
     scores = scored(cohort, attention)
-    rows = scores[scores["method"] == "none"]
+    rows = scores[scores["metric"].isin(["logit", "target"])]
+    assert set(rows["method"]) == {"none"}
     wide = rows.pivot(index=["image_id", "label"], columns="metric", values="value")
     assert wide.to_dict("index") == {("a", "mass"): {"logit": 4, "target": 1}, ("b", "mass"): {"logit": 2, "target": 0}}
+
+
+def test_every_images_artefact_rate_is_a_row(cohort, attention):
+    scores = scored(cohort, attention)
+    rates = scores[scores["metric"] == "artefact_rate"].set_index("image_id")["value"]
+    assert rates.to_dict() == {"c": 0.5, "b": 0.0, "a": 0.25}
 
 
 def test_controls_are_scored_on_test_images_alone(cohort, attention):
     tables, rois = cohort
     untrained = {"untrained": {0: {"phantom": attention}, 1: {"phantom": attention}}}
     scores = control_scores(untrained, {"phantom": rois}, {"phantom": tables}, ["rollout"], 0.25)
+    rates = scores["metric"] == "artefact_rate"
+    assert rates.sum() == 2 * 3  # of both seeds and all their images
+    scores = scores[~rates]
     assert set(scores["image_id"].unique()) == {"a", "b"} and set(scores["domain"].unique()) == {"control"}
     uniform = scores[(scores["arm"] == "uniform") & (scores["metric"] == "pixel_auroc")]
     assert (uniform["value"] == 0.5).all() and set(uniform["method"].unique()) == {"none"}
     counts = scores.groupby(["arm", "seed"], observed=True).size()
-    assert counts.to_dict() == dict.fromkeys([("uniform", 0), ("centre", 0), ("untrained", 0), ("untrained", 1)], 25)
+    every = 5 * len(METRICS)  # five unions of ROI
+    assert counts.drop(("uniform", 0)).to_dict() == dict.fromkeys(
+        [("centre", 0), ("untrained", 0), ("untrained", 1)], every
+    )
+    assert counts["uniform", 0] == every - 5 * 3 + 5  # no Otsu's threshold twice, no contrast; but the areas
+
+
+def test_the_uniform_control_carries_the_area_of_each_union(cohort):
+    tables, rois = cohort
+    scores = control_scores({}, {"phantom": rois}, {"phantom": tables}, [], 0.25)
+    areas = scores[scores["metric"] == AREA]
+    assert set(areas["arm"].unique()) == {"uniform"} and set(areas["method"].unique()) == {"none"}
+    expected = {("a", "any"): 0.5, ("a", "mass"): 0.25, ("a", "other"): 0.25, ("b", "any"): 0.25, ("b", "mass"): 0.25}
+    assert areas.set_index(["image_id", "label"])["value"].to_dict() == expected
+
+
+def test_metrics_and_tolerance_are_passed_on(cohort, attention):
+    tables, rois = cohort
+    names = "mammography", "mmpkd", 3, {"phantom": attention}, {"phantom": rois}, {"phantom": tables}, ["rollout"]
+    scores = {
+        tolerance: student_scores(*names, metrics=["pointing_game_tolerant"], tolerance=tolerance)
+        for tolerance in (0.0, 0.9)
+    }
+    assert set(scores[0.0]["metric"].unique()) == {"pointing_game_tolerant", "logit", "target", "artefact_rate"}
+    missed = {
+        tolerance: (rows["metric"] == "pointing_game_tolerant") & (rows["value"] == 0)
+        for tolerance, rows in scores.items()
+    }
+    assert (missed[0.0].sum(), missed[0.9].sum()) == (1, 0)  # label `other` of image a
 
 
 def test_a_nan_map_is_undefined_not_lost(cohort, attention):
@@ -86,7 +131,7 @@ def test_a_nan_map_is_undefined_not_lost(cohort, attention):
     maps[2, 0, 0] = np.nan
     scores = scored(cohort, attention, rollout=maps)
     of_image = scores[(scores["method"] == "rollout") & (scores["image_id"] == "a")]["value"]
-    assert len(of_image) == 15 and of_image.isna().all()
+    assert len(of_image) == 3 * len(METRICS) and of_image.isna().all()
 
 
 def test_scored_images_must_be_in_the_tables(cohort, attention):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmpkd.attention import attention_maps
+from mmpkd.attention.maps import attention_maps
 from mmpkd.config.students import Student
 from mmpkd.models.patches import PatchProjection
 from mmpkd.models.student import CheckpointError, create, load, load_backbone, save

@@ -6,11 +6,10 @@ import pytest
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.study import Study
-from mmpkd.evaluation.localization import METRICS
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.tables import claims, classification, cohorts, cross_domain, localization, runtime
 from mmpkd.tables.write import escape, latex, markdown, rounded, write
-from tests.synthetic import DOMAIN_OF, synthetic_scores
+from tests.synthetic import DOMAIN_OF, METRICS, synthetic_scores
 
 STUDY = Study()
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}

@@ -2,6 +2,7 @@
 
 import yaml
 
+from mmpkd.check.configuration import load_study
 from mmpkd.config.study import Study
 
 
@@ -12,6 +13,17 @@ def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
     assert jobs["phantom"] == jobs["cohort"] == jobs["preprocess"] == len(study.cohorts)
     assert {f"figure_{name}" for name in study.figures} <= set(jobs)
     assert {f"table_{name}" for name in study.tables} <= set(jobs)
+
+
+def test_further_arms_and_teachers_are_configuration_alone(checkout):
+    overlay = "--configfile=studies/arms.yaml"
+    jobs, study = checkout.planned(overlay, "all"), load_study([checkout.folder / "studies/arms.yaml"])
+    assert jobs["train_student"] == len(study.students) > 90
+    assert jobs["teacher"] == len(study.teachers) == 8
+    folder = "results/arms/students/cxr"
+    assert checkout.planned(overlay, f"{folder}/mmpkd_indication/seed0/model.safetensors")["teacher"] == 1
+    last = max(study.seeds)  # it is taught by the baseline of the first
+    assert checkout.planned(overlay, f"{folder}/image_teacher/seed{last}/model.safetensors")["train_student"] == 2
 
 
 def test_a_figure_by_rule_and_by_file_is_the_same_plan(checkout):

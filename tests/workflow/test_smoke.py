@@ -95,6 +95,24 @@ def test_a_changed_arm_and_a_further_seed_rerun_no_other(smoke):
     assert smoke.planned("all", *SMOKE, "--config", "seeds=[0, 1, 2]")["train_student"] == 2 * 3
 
 
+def test_a_variant_of_a_teacher_and_a_student_teach(smoke):
+    """Two arms that the configuration adds; the students that are there already are not made again."""
+    changes = (
+        "domains={cxr: {variants: {short: {sections: [impression], targets: in_sample}}}}",
+        "arms={short: {teacher: privileged, variant: short, domains: [cxr], losses: {label: 1.0, embedding_mse: 0.5}},"
+        " image: {teacher: image, domains: [cxr], losses: {logit: 1.0}}}",
+    )
+    files = [f"results/smoke/students/cxr/{arm}/seed1/model.safetensors" for arm in ("short", "image")]
+    process = smoke.run(*files, *SMOKE, "--config", *changes)
+    assert process.returncode == 0, process.stdout[-4000:]
+    assert len(re.findall(r"^rule train_student:", process.stdout, re.MULTILINE)) == 2
+    histories = [pd.read_csv((smoke.folder / file).with_name("history.csv")) for file in files]
+    assert {"label_loss", "embedding_mse_loss"} < set(histories[0])
+    assert {"logit_loss"} < set(histories[1]) and "label_loss" not in histories[1]
+    encodings = smoke.folder / "results/smoke/cache/encodings"
+    assert any(path.is_file() for path in encodings.rglob("*"))
+
+
 @pytest.mark.parametrize(
     ("module", "runs", "rests"),
     [

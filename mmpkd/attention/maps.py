@@ -1,0 +1,106 @@
+"""Maps of where a vision transformer looks, by the name of the method."""
+
+import re
+
+import torch
+from torch import nn
+
+from mmpkd.attention.gradient import Score, gradient_rollout_row
+from mmpkd.attention.reading import Reading, attention_modules, reading_all
+from mmpkd.attention.rows import class_token_row, mean_weights, rollout_row, value_norm_row
+from mmpkd.attention.yardsticks import grad_cam_row
+
+LAST_BLOCK = ("last_layer", "last_layer_max", "value_norm")
+OF_A_SCORE = {"gradient_rollout": gradient_rollout_row, "grad_cam": grad_cam_row}
+METHODS = (*LAST_BLOCK, "rollout", *OF_A_SCORE)
+HEAD = re.compile(r"last_layer_head(\d{1,2})")
+
+
+def attention_maps(
+    vit: nn.Module, images: torch.Tensor, methods: list[str], score: Score | None = None
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Where the class token looks, or what a score rests on.
+
+    last_layer, last_layer_max, last_layer_head<k>: the class token's row of the last block's attention, mean or maximum
+    over heads, or head k alone (from 0).
+    rollout: attention through all blocks, see `rollout_row`.
+    value_norm: the last block's attention times what it carries, see `value_norm_row`.
+    gradient_rollout, grad_cam: of a score, see `gradient_rollout_row` and `grad_cam_row`.
+
+    Args:
+        vit: a timm vision transformer with a class token, in evaluation mode. It is left as it was.
+        images: as the transformer takes them, N x C x S x S.
+        methods: of METHODS, or last_layer_head<k>.
+        score: for the methods of a score: what they explain, one differentiable number an image.
+
+    Returns:
+        Features of `vit.forward_features`, N x T x D, and for each method maps over the patch grid, N x g x g, that sum
+        to one. Class, distillation and register tokens have no share in them. A map without any positive value, as
+        where no gradient is positive, is uniform: it points nowhere.
+
+    Raises:
+        TypeError: the model has no class token, or attention modules that a method does not know.
+        ValueError: unknown method, a head that is not there, or no score.
+    """
+    blocks = attention_modules(vit)
+    refuse_unknown(methods, blocks[-1].num_heads, score)
+    features, rows = forward_rows(vit, images, blocks, [method for method in methods if method not in OF_A_SCORE])
+    prefix, grid = vit.num_prefix_tokens, vit.patch_embed.grid_size
+    patches = {method: row[:, prefix:] for method, row in rows.items()}
+    for method in [method for method in methods if method in OF_A_SCORE]:
+        row = OF_A_SCORE[method](vit, images, score)
+        patches[method] = row[:, row.shape[1] - grid[0] * grid[1] :]
+    return features, {method: shares(patches[method]).unflatten(1, grid) for method in methods}
+
+
+def refuse_unknown(methods: list[str], heads: int, score: Score | None) -> None:
+    """Raises ValueError for a method that cannot be computed."""
+    named = {method: HEAD.fullmatch(method) for method in methods if method not in METHODS}
+    unknown = sorted(method for method, match in named.items() if match is None)
+    if unknown:
+        known = ", ".join((*METHODS, "last_layer_head<k>"))
+        raise ValueError(f"unknown attention methods {unknown}; known are {known}")
+    missing = sorted(method for method, match in named.items() if int(match[1]) >= heads)
+    if missing:
+        raise ValueError(f"evaluation.methods: {', '.join(missing)}: the model has the heads 0 to {heads - 1}")
+    if score is None and any(method in OF_A_SCORE for method in methods):
+        raise ValueError(f"{', '.join(OF_A_SCORE)} explain a score: pass `score`")
+
+
+def forward_rows(
+    vit: nn.Module, images: torch.Tensor, blocks: list[nn.Module], methods: list[str]
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Features, and for each method N x T, from one forward."""
+    keeps = {attn: mean_weights for attn in blocks[:-1]} if "rollout" in methods else {}
+    if methods:
+        keeps[blocks[-1]] = lambda reading: last_rows(reading, methods)
+    with reading_all(keeps) as kept:
+        features = vit.forward_features(images)
+    if not methods:
+        return features, {}
+    *means, rows = [part for (part,) in kept]
+    if "rollout" in methods:
+        rows["rollout"] = rollout_row(means, rows["rollout"])
+    return features, rows
+
+
+def last_rows(reading: Reading, methods: list[str]) -> dict[str, torch.Tensor]:
+    """For each method what it takes from the last block, N x T; for rollout the mean over heads."""
+    heads = class_token_row(reading)
+    rows = {}
+    for method in methods:
+        if method == "last_layer_max":
+            rows[method] = heads.amax(dim=1)
+        elif method == "value_norm":
+            rows[method] = value_norm_row(reading, heads)
+        elif head := HEAD.fullmatch(method):
+            rows[method] = heads[:, int(head[1])]
+        else:
+            rows[method] = heads.mean(dim=1)
+    return rows
+
+
+def shares(patches: torch.Tensor) -> torch.Tensor:
+    """Rows N x P divided by their sum; a row of zeros becomes uniform."""
+    total = patches.sum(dim=1, keepdim=True)
+    return torch.where(total == 0, 1 / patches.shape[1], patches / total)

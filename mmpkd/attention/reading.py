@@ -1,0 +1,86 @@
+"""Reads what the attention of a timm vision transformer computes, with fused attention left on.
+
+Hooks see the queries, keys and values on their way; the matrix of weights, which fused attention never forms, is
+computed from them for as many rows as are asked for. The model's own forward is untouched.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class Reading:
+    """What one attention module computed in a forward; T tokens, heads of d dimensions.
+
+    Attributes:
+        attn: the module.
+        query, key: after their norms where they have any, N x heads x T x d.
+        projected: queries, keys and values side by side, N x T x 3 heads d.
+        mixed: the weighted values of all heads, N x T x heads d, before the output projection.
+    """
+
+    query: torch.Tensor
+    key: torch.Tensor
+    projected: torch.Tensor
+    mixed: torch.Tensor
+
+    def __init__(self, attn: nn.Module) -> None:
+        self.attn = attn
+
+    def weights(self, rows: slice = slice(None)) -> torch.Tensor:
+        """The softmax weights of the queries `rows`, N x heads x rows x T."""
+        return ((self.query[:, :, rows] * self.attn.scale) @ self.key.transpose(-2, -1)).softmax(dim=-1)
+
+    @property
+    def value(self) -> torch.Tensor:
+        """The values, N x heads x T x d."""
+        return self.projected.chunk(3, dim=-1)[2].unflatten(-1, (self.attn.num_heads, -1)).transpose(1, 2)
+
+
+def attention_modules(vit: nn.Module) -> list[nn.Module]:
+    """The attention module of each block, first to last.
+
+    Raises:
+        TypeError: the model has no class token or no attention modules of timm's kind.
+    """
+    blocks = [getattr(block, "attn", None) for block in getattr(vit, "blocks", [])]
+    if not blocks or any(not hasattr(attn, "qkv") or not hasattr(attn, "q_norm") for attn in blocks):
+        raise TypeError(f"{type(vit).__name__}: attention maps need blocks with timm's Attention module")
+    if not getattr(vit, "has_class_token", False):
+        raise TypeError(f"{type(vit).__name__}: attention maps need a model with a class token")
+    return blocks
+
+
+@contextmanager
+def reading(attn: nn.Module, keep: Callable[[Reading], Any]) -> Iterator[list]:
+    """A list that a forward extends by what `keep` makes of the reading of `attn`; all else is let go at once."""
+    kept: list = []
+    current = Reading(attn)
+    hooks = [
+        attn.q_norm.register_forward_hook(lambda _, inputs, output: setattr(current, "query", output)),
+        attn.k_norm.register_forward_hook(lambda _, inputs, output: setattr(current, "key", output)),
+        attn.qkv.register_forward_hook(lambda _, inputs, output: setattr(current, "projected", output)),
+        attn.norm.register_forward_pre_hook(lambda _, inputs: setattr(current, "mixed", inputs[0])),
+    ]
+
+    def finish(*_: Any) -> None:
+        kept.append(keep(current))
+        vars(current).clear()
+        current.attn = attn
+
+    hooks.append(attn.register_forward_hook(finish))
+    try:
+        yield kept
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def reading_all(keeps: dict[nn.Module, Callable[[Reading], Any]]) -> Iterator[list[list]]:
+    """`reading` of several modules, each with its own `keep`."""
+    with ExitStack() as stack:
+        yield [stack.enter_context(reading(attn, keep)) for attn, keep in keeps.items()]
