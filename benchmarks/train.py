@@ -210,6 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--only", nargs="+", metavar="CANDIDATE", help="these candidates beside bare and loop baseline")
     parser.add_argument("--images", type=int, default=2048, help="images an epoch; a thirty-second of it for ViT-S/16")
     arguments = parser.parse_args()
     use_threads(1)
@@ -219,7 +220,11 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for model in arguments.models:
         images = arguments.images if model == "demo" else max(arguments.images // 32, 2 * MODELS[model][2])
-        seconds = measure(candidates_of(model, images), arguments.rounds)
+        candidates = candidates_of(model, images)
+        if arguments.only:
+            chosen = {"bare", "loop baseline", *arguments.only}
+            candidates = {name: run for name, run in candidates.items() if name in chosen}
+        seconds = measure(candidates, arguments.rounds)
         for name, values in seconds.items():
             step = statistics.median(values)
             ratios = [

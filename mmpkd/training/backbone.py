@@ -43,8 +43,7 @@ def pretrain_on_shapes(
         for positions in (np.arange(first), np.arange(first, len(images)))
     )
     student = create(config, size, [f"shape_{number}" for number in range(kinds.shape[1])], backbone.seed)
-    schedule = training.model_copy(
-        update={"epochs": backbone.epochs, "learning_rate": backbone.learning_rate, "ema": 0.0, "patience": 0}
-    )
+    alone = {"ema": 0.0, "patience": 0, "processes": 1}
+    schedule = training.model_copy(update={"epochs": backbone.epochs, "learning_rate": backbone.learning_rate, **alone})
     trained = train(student, learnt, validation, Arm(), schedule, backbone.seed, device)
     return trained.student, trained.history
