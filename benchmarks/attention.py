@@ -20,8 +20,6 @@ import argparse
 import os
 import platform
 import statistics
-import sys
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from importlib.metadata import version
@@ -31,6 +29,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
+from benchmarks.rounds import measure, ratio
 from mmpkd.attention.artefacts import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
@@ -120,21 +119,6 @@ class Candidates:
         }
 
 
-def measure(candidates: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of the processor of each candidate in each round."""
-    names = list(candidates)
-    for name in names:  # the allocator's first growth is not what is measured
-        candidates[name]()
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(rounds):
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            start = time.process_time()
-            candidates[name]()
-            seconds[name].append(time.process_time() - start)
-        print(f"round {number + 1} of {rounds}", file=sys.stderr)
-    return seconds
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -152,10 +136,7 @@ def main() -> None:
             notes.append(f"{model}: maps differ from AttentionExtract's by at most {candidates.difference():.1e}")
             seconds = measure(candidates.all(), arguments.rounds * MODELS[model][3])
         for name, values in seconds.items():
-            ratios = [
-                statistics.median(a / b for a, b in zip(values, seconds[other], strict=True))
-                for other in ("plain", "AttentionExtract")
-            ]
+            ratios = [ratio(values, seconds[other]) for other in ("plain", "AttentionExtract")]
             print(f"| {model} | {name} | {1e3 * statistics.median(values):.1f} | {ratios[0]:.3f} | {ratios[1]:.3f} |")
     print("", *notes, sep="\n")
 

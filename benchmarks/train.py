@@ -20,9 +20,7 @@ import argparse
 import os
 import platform
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -33,6 +31,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from benchmarks.rounds import measure, ratio
 from mmpkd.config.students import Arm, Training
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.config.teachers import Encoder
@@ -192,20 +191,6 @@ def candidates_of(model: str, images: int) -> dict[str, Callable[[], int]]:
     return found
 
 
-def measure(candidates: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of the processor a step, of each candidate in each round."""
-    names = list(candidates)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for number in range(-1, rounds):  # round -1: imports and the allocator's first growth are not what is measured
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            start = time.process_time()
-            steps = candidates[name]()
-            if number >= 0:
-                seconds[name].append((time.process_time() - start) / steps)
-                print(f"round {number + 1}: {name} {1e3 * seconds[name][-1]:.1f} ms a step", file=sys.stderr)
-    return seconds
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -224,13 +209,10 @@ def main() -> None:
         if arguments.only:
             chosen = {"bare", "loop baseline", *arguments.only}
             candidates = {name: run for name, run in candidates.items() if name in chosen}
-        seconds = measure(candidates, arguments.rounds)
+        seconds = measure(candidates, arguments.rounds, units=int)
         for name, values in seconds.items():
             step = statistics.median(values)
-            ratios = [
-                statistics.median(a / b for a, b in zip(values, seconds[other], strict=True))
-                for other in ("bare", "loop baseline")
-            ]
+            ratios = [ratio(values, seconds[other]) for other in ("bare", "loop baseline")]
             print(
                 f"| {model} | {name} | {1e3 * step:.1f} | {MODELS[model][2] / step:.0f} "
                 f"| {ratios[0]:.3f} | {ratios[1]:.3f} |"

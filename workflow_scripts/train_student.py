@@ -34,7 +34,8 @@ elif arm.teacher != "none":
 
 student = create(Student.model_validate(params.student), params.size, labels, seed)
 load_backbone(student, inputs.backbone)
-identity = identity_of([params.arm, params.training, params.student, params.problem, seed, *map(Path, inputs)])
+settings = [params.arm, params.training, params.student, params.problem, params.size, labels, seed]
+identity = identity_of([*settings, *map(Path, inputs)])
 checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
 events = Events(folder / "events" if training.tensorboard else None)
 trained = train(student, images, validation_images, arm, training, seed, device, params.problem, checkpoint, events)

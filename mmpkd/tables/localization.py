@@ -10,6 +10,7 @@ from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.scores import ANY, ARTEFACTS
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
+from mmpkd.tables.columns import mean_and_gain
 
 CONTROL = "control"
 COLUMNS = ["domain", "cohort", "label", "method", "metric", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
@@ -69,13 +70,13 @@ def _cell_rows(
             gain = Estimate()
             if arm != reference and reference in matrices:
                 gain = _gain(matrix, matrices[reference], evaluation.confidence)
-            yield names | _columns(arm, crossed_estimate([(1.0, matrix)], evaluation.confidence), gain)
+            yield names | mean_and_gain(arm, crossed_estimate([(1.0, matrix)], evaluation.confidence), gain)
         controls = select(part, domain=CONTROL)
         controls = controls[controls["method"].isin([method, "none"]).to_numpy()]
         for arm, matrix in _matrices(controls, CONTROL, cohort).items():
             seeds = len(matrix.seeds) > 1
             mean = crossed_estimate([(1.0, matrix)], evaluation.confidence, random_seeds=seeds)
-            yield names | _columns(arm, mean, Estimate())
+            yield names | mean_and_gain(arm, mean, Estimate())
 
 
 def _matrices(part: pd.DataFrame, domain: str, cohort: str) -> dict[str, ScoreMatrix]:
@@ -87,21 +88,3 @@ def _gain(matrix: ScoreMatrix, reference: ScoreMatrix, confidence: float) -> Est
         return crossed_estimate([(1.0, matrix.minus(reference))], confidence)
     except MissingScores as missing:
         return Estimate(reason=str(missing))
-
-
-def _columns(arm: str, mean: Estimate, gain: Estimate) -> dict:
-    return {
-        "arm": arm,
-        "mean": mean.estimate,
-        "mean_low": mean.low,
-        "mean_high": mean.high,
-        "gain": gain.estimate,
-        "gain_low": gain.low,
-        "gain_high": gain.high,
-        "gain_p": gain.p,
-        "n_images": mean.n_images,
-        "n_patients": mean.n_patients,
-        "n_seeds": mean.n_seeds,
-        "n_undefined": mean.n_undefined,
-        "reason": mean.reason or gain.reason,
-    }

@@ -12,6 +12,7 @@ from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, 
 from mmpkd.evaluation.scores import ANY, AREA
 from mmpkd.evaluation.statistics import Estimate
 from mmpkd.evaluation.strata import strata, stratum_estimate
+from mmpkd.tables.columns import mean_and_gain
 
 ALL = "all"
 COLUMNS = ["domain", "cohort", "kind", "stratum", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
@@ -76,19 +77,7 @@ def _rows(
         gain = Estimate()
         if arm != reference and reference in matrices:
             gain = _gain((matrix, weights[arm]), (matrices[reference], weights[reference]), confidence)
-        yield {
-            "arm": arm,
-            "mean": mean.estimate,
-            "mean_low": mean.low,
-            "mean_high": mean.high,
-            "gain": gain.estimate,
-            "gain_low": gain.low,
-            "gain_high": gain.high,
-            "n_images": mean.n_images,
-            "n_patients": mean.n_patients,
-            "n_seeds": mean.n_seeds,
-            "reason": mean.reason or gain.reason,
-        }
+        yield mean_and_gain(arm, mean, gain)
 
 
 def _gain(mine: tuple[ScoreMatrix, np.ndarray], theirs: tuple[ScoreMatrix, np.ndarray], confidence: float) -> Estimate:
