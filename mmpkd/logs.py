@@ -5,18 +5,23 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from typing import TypeVar
 
+import psutil
 from tqdm import tqdm
 
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_NOTES = 1.0
+SET_UP = "set-up took {:.2f} s"  # the first line of a log: interpreter and imports, before the stage's own work
 
 
 def log_to(path: str | Path) -> None:
-    """Sends the log, warnings and an uncaught exception's traceback of this process to the file `path`."""
+    """Sends the log, warnings and an uncaught exception's traceback of this process to the file `path`.
+
+    A script calls it first, after its imports: the log begins with the time that the process took until then.
+    """
     if rank := int(os.environ.get("LOCAL_RANK", 0)):  # a further process of a job that trains with several
         path = f"{path}.rank{rank}"
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -28,6 +33,7 @@ def log_to(path: str | Path) -> None:
         force=True,
     )
     logging.captureWarnings(True)
+    logging.getLogger("mmpkd").info(SET_UP.format(time() - psutil.Process().create_time()))
     shown = sys.excepthook
 
     def log_and_show(kind, error, traceback):

@@ -46,7 +46,7 @@ rule attention_controls:
     output:
         CONTROL_MAPS,
     log:
-        log_of("attention_controls"),
+        log_of("attention_controls/all"),
     benchmark:
         benchmark_of("attention_controls/all")
     conda:

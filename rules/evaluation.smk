@@ -42,7 +42,7 @@ rule evaluate_controls:
     output:
         result("evaluation/control.parquet"),
     log:
-        log_of("evaluate_controls"),
+        log_of("evaluate_controls/all"),
     benchmark:
         benchmark_of("evaluate_controls/all")
     conda:
@@ -70,7 +70,7 @@ rule scores:
     output:
         result("evaluation/scores.parquet"),
     log:
-        log_of("scores"),
+        log_of("scores/all"),
     benchmark:
         benchmark_of("scores/all")
     conda:

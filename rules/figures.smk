@@ -9,7 +9,7 @@ rule figure_method:
         png=result("figures/method.png"),
         caption=result("figures/method.caption.txt"),
     log:
-        log_of("figure_method"),
+        log_of("figure_method/all"),
     benchmark:
         benchmark_of("figure_method/all")
     conda:
@@ -36,7 +36,7 @@ rule figure_cohorts:
         png=result("figures/cohorts.png"),
         caption=result("figures/cohorts.caption.txt"),
     log:
-        log_of("figure_cohorts"),
+        log_of("figure_cohorts/all"),
     benchmark:
         benchmark_of("figure_cohorts/all")
     conda:
@@ -64,7 +64,7 @@ rule figure_training:
         png=result("figures/training.png"),
         caption=result("figures/training.caption.txt"),
     log:
-        log_of("figure_training"),
+        log_of("figure_training/all"),
     benchmark:
         benchmark_of("figure_training/all")
     conda:
@@ -91,7 +91,7 @@ rule figure_classification:
         png=result("figures/classification.png"),
         caption=result("figures/classification.caption.txt"),
     log:
-        log_of("figure_classification"),
+        log_of("figure_classification/all"),
     benchmark:
         benchmark_of("figure_classification/all")
     conda:
@@ -128,7 +128,7 @@ rule figure_attention_examples:
         png=result("figures/attention_examples.png"),
         caption=result("figures/attention_examples.caption.txt"),
     log:
-        log_of("figure_attention_examples"),
+        log_of("figure_attention_examples/all"),
     benchmark:
         benchmark_of("figure_attention_examples/all")
     conda:
@@ -158,7 +158,7 @@ rule figure_localization:
         png=result("figures/localization.png"),
         caption=result("figures/localization.caption.txt"),
     log:
-        log_of("figure_localization"),
+        log_of("figure_localization/all"),
     benchmark:
         benchmark_of("figure_localization/all")
     conda:
@@ -186,7 +186,7 @@ rule figure_cross_domain:
         png=result("figures/cross_domain.png"),
         caption=result("figures/cross_domain.caption.txt"),
     log:
-        log_of("figure_cross_domain"),
+        log_of("figure_cross_domain/all"),
     benchmark:
         benchmark_of("figure_cross_domain/all")
     conda:
@@ -214,7 +214,7 @@ rule figure_claims:
         png=result("figures/claims.png"),
         caption=result("figures/claims.caption.txt"),
     log:
-        log_of("figure_claims"),
+        log_of("figure_claims/all"),
     benchmark:
         benchmark_of("figure_claims/all")
     conda:

@@ -12,7 +12,7 @@ rule report:
         report=result("report.html"),
         provenance=result("provenance.json"),
     log:
-        log_of("report"),
+        log_of("report/all"),
     benchmark:
         benchmark_of("report/all")
     conda:

@@ -8,7 +8,7 @@ rule backbone:
         model=result("students/backbone/model.safetensors"),
         history=result("students/backbone/history.csv"),
     log:
-        log_of("backbone"),
+        log_of("backbone/shared"),
     benchmark:
         benchmark_of("backbone/shared")
     conda:

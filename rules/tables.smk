@@ -12,7 +12,7 @@ rule table_cohorts:
         tex=result("tables/cohorts.tex"),
         caption=result("tables/cohorts.caption.txt"),
     log:
-        log_of("table_cohorts"),
+        log_of("table_cohorts/all"),
     benchmark:
         benchmark_of("table_cohorts/all")
     conda:
@@ -41,7 +41,7 @@ rule table_teachers:
         tex=result("tables/teachers.tex"),
         caption=result("tables/teachers.caption.txt"),
     log:
-        log_of("table_teachers"),
+        log_of("table_teachers/all"),
     benchmark:
         benchmark_of("table_teachers/all")
     conda:
@@ -69,7 +69,7 @@ rule table_classification:
         tex=result("tables/classification.tex"),
         caption=result("tables/classification.caption.txt"),
     log:
-        log_of("table_classification"),
+        log_of("table_classification/all"),
     benchmark:
         benchmark_of("table_classification/all")
     conda:
@@ -96,7 +96,7 @@ rule table_localization:
         tex=result("tables/localization.tex"),
         caption=result("tables/localization.caption.txt"),
     log:
-        log_of("table_localization"),
+        log_of("table_localization/all"),
     benchmark:
         benchmark_of("table_localization/all")
     conda:
@@ -124,7 +124,7 @@ rule table_cross_domain:
         tex=result("tables/cross_domain.tex"),
         caption=result("tables/cross_domain.caption.txt"),
     log:
-        log_of("table_cross_domain"),
+        log_of("table_cross_domain/all"),
     benchmark:
         benchmark_of("table_cross_domain/all")
     conda:
@@ -153,7 +153,7 @@ rule table_strata:
         tex=result("tables/strata.tex"),
         caption=result("tables/strata.caption.txt"),
     log:
-        log_of("table_strata"),
+        log_of("table_strata/all"),
     benchmark:
         benchmark_of("table_strata/all")
     conda:
@@ -181,7 +181,7 @@ rule table_claims:
         tex=result("tables/claims.tex"),
         caption=result("tables/claims.caption.txt"),
     log:
-        log_of("table_claims"),
+        log_of("table_claims/all"),
     benchmark:
         benchmark_of("table_claims/all")
     conda:
@@ -210,7 +210,7 @@ rule table_runtime:
         tex=result("tables/runtime.tex"),
         caption=result("tables/runtime.caption.txt"),
     log:
-        log_of("table_runtime"),
+        log_of("table_runtime/all"),
     benchmark:
         benchmark_of("table_runtime/all")
     conda:
