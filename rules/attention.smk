@@ -1,39 +1,45 @@
-"""Attention maps and logits of every student on every cohort's test images, and of the untrained controls."""
+"""Attention maps and logits on every cohort's test images: of the students, and of controls that were never fine-tuned.
 
-CONTROL_MAPS = [
-    result(f"attention/control/{control}/seed{seed}/{cohort}.npz")
-    for control, seeds in (("untrained", STUDY.seeds), ("pretrained", STUDY.seeds[:1]))
-    for seed in seeds
-    for cohort in PICTURED
-]
+A job takes all seeds of an arm, for importing torch and timm costs more than the maps of a small student.
+"""
 
 
 rule attention:
     input:
         **evaluation_inputs(),
-        model=result("students/{domain}/{arm}/seed{seed}/model.safetensors"),
+        models=lambda w: [student_file(w.domain, w.arm, seed) for seed in STUDY.seeds],
         code=code("attention"),
     output:
-        [result(f"attention/{{domain}}/{{arm}}/seed{{seed}}/{cohort}.npz") for cohort in PICTURED],
+        maps=[
+            result(f"attention/{{domain}}/{{arm}}/seed{seed}/{cohort}.npz")
+            for seed in STUDY.seeds
+            for cohort in PICTURED
+        ],
+        validation=(
+            [result(f"attention/{{domain}}/{{arm}}/seed{seed}.validate.npz") for seed in STUDY.seeds]
+            if STUDY.evaluation.tunes
+            else []
+        ),
     log:
-        log_of("attention/{domain}-{arm}-{seed}"),
+        log_of("attention/{domain}-{arm}"),
     benchmark:
-        benchmark_of("attention/{domain}-{arm}-{seed}")
+        benchmark_of("attention/{domain}-{arm}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=120,
+        runtime=240,
         gpu=STUDY.gpus,
     params:
+        home=lambda w: HOMES[w.domain],
         problem=lambda w: STUDY.domains[w.domain].problem,
         methods=STUDY.evaluation.methods,
         batch_size=STUDY.training.batch_size,
         shards={name: shard_folders(name) for name in PICTURED},
         device=STUDY.device,
     message:
-        "Attention of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
+        "Attention of {wildcards.domain}, arm {wildcards.arm}"
     script:
         "../workflow_scripts/attention.py"
 
@@ -44,7 +50,19 @@ rule attention_controls:
         backbone=result("students/backbone/model.safetensors"),
         code=code("attention_controls"),
     output:
-        CONTROL_MAPS,
+        maps=[
+            result(f"attention/control/{control}/seed{seed}/{cohort}.npz")
+            for control, seeds in CONTROLS.items()
+            for seed in seeds
+            for cohort in PICTURED
+        ],
+        validation=[
+            result(f"attention/control/{control}/seed{seed}.validate/{home}.npz")
+            for control, seeds in CONTROLS.items()
+            for seed in seeds
+            for home in HOMES.values()
+            if STUDY.evaluation.tunes
+        ],
     log:
         log_of("attention_controls/all"),
     benchmark:

@@ -20,6 +20,7 @@ STUDENTS = STUDY.students  # domain, arm, seed
 TEACHERS = list(STUDY.teachers)  # domain, name
 COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
+CONTROLS = {"untrained": STUDY.seeds, "pretrained": STUDY.seeds[:1]}  # seeds of students that were never fine-tuned
 PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
 WITHHELD = [name for name in COHORTS if STUDY.cohorts[name].restricted and not STUDY.restricted_images_in_report]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
@@ -120,12 +121,19 @@ def training_inputs(wildcards):
     }
 
 
-def evaluation_inputs():
-    """Tables and image stores of all cohorts."""
+def evaluation_inputs(cohorts=PICTURED):
+    """Tables and image stores of cohorts, by default of all that have images."""
     return {
-        "cohorts": [file for name in PICTURED for file in cohort_tables(name)],
-        "images": [file for name in PICTURED for file in shard_files(name)],
+        "cohorts": [file for name in cohorts for file in cohort_tables(name)],
+        "images": [file for name in cohorts for file in shard_files(name)],
     }
+
+
+def probed_domains(domain=None):
+    """The domains whose labels a linear probe reads from the students of `domain` (None: of the controls)."""
+    if STUDY.evaluation.probe is None or len(DOMAINS) < 2:
+        return []
+    return [name for name in DOMAINS if name != domain and HOMES[name] in PICTURED]
 
 
 def missing_roots():

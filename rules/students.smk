@@ -42,11 +42,11 @@ rule train_student:
         benchmark_of("train_student/{domain}-{arm}-{seed}")
     conda:
         "../envs/mmpkd.yaml"
-    threads: 1
+    threads: lambda w: STUDY.training_of(w.domain).processes
     resources:
-        mem_mb=4000,
+        mem_mb=lambda w: 4000 * STUDY.training_of(w.domain).processes,
         runtime=720,
-        gpu=STUDY.gpus,
+        gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain).processes) if STUDY.gpus else 0,
     params:
         arm=lambda w: plain(STUDY.arms[w.arm]),
         student=plain(STUDY.student),

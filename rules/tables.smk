@@ -86,6 +86,33 @@ rule table_classification:
         "../workflow_scripts/table_classification.py"
 
 
+rule table_probe:
+    input:
+        scores=result("evaluation/scores.parquet"),
+        code=code("table_probe"),
+    output:
+        csv=result("tables/probe.csv"),
+        md=result("tables/probe.md"),
+        tex=result("tables/probe.tex"),
+        caption=result("tables/probe.caption.txt"),
+    log:
+        log_of("table_probe/all"),
+    benchmark:
+        benchmark_of("table_probe/all")
+    conda:
+        "../envs/mmpkd.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+    message:
+        "Table: linear probe"
+    script:
+        "../workflow_scripts/table_probe.py"
+
+
 rule table_localization:
     input:
         scores=result("evaluation/scores.parquet"),
@@ -202,7 +229,9 @@ rule table_claims:
 rule table_runtime:
     input:
         scores=result("evaluation/scores.parquet"),
-        teachers=[result(f"teachers/{domain}/{teacher}/predictions.parquet") for domain, teacher in TEACHERS],
+        # what is made of the scores; an edit of one of these makes no new table
+        others=[ancient(file) for name in STUDY.tables if name != "runtime" for file in table_files(name)],
+        figures=[ancient(file) for name in STUDY.figures for file in figure_files(name)],
         code=code("table_runtime"),
     output:
         csv=result("tables/runtime.csv"),
@@ -221,6 +250,7 @@ rule table_runtime:
         runtime=30,
     params:
         benchmarks=result("benchmarks"),
+        logs=result("logs"),
     message:
         "Table: run time"
     script:

@@ -1,4 +1,4 @@
-"""Exports attention maps and logits of one student on the test images of all cohorts."""
+"""Exports attention maps and logits of an arm's students on the test images of all cohorts."""
 
 from pathlib import Path
 
@@ -14,11 +14,17 @@ from mmpkd.training.device import resolve_device, use_threads
 log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 device, params = resolve_device(snakemake.params.device), snakemake.params
-student = load(snakemake.input.model)
-folders = sorted({Path(file).parent for file in snakemake.input.cohorts})
-tables = {folder.name: read_tables(folder) for folder in folders}
-for file in snakemake.output:
-    cohort = Path(file).stem
-    store = ImageStore([Path(folder) for folder in params.shards[cohort]])
-    images = labelled_images(tables[cohort], store, "test", [])
-    write_npz(export_maps(student, images, params.methods, params.batch_size, device, params.problem), file)
+students = {Path(file).parent.name: load(file) for file in snakemake.input.models}
+tables = {
+    folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
+}
+stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
+images = {cohort: labelled_images(tables[cohort], stores[cohort], "test", []) for cohort in stores}
+for file in map(Path, snakemake.output.maps):
+    student = students[file.parent.name]
+    write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device, params.problem), file)
+if snakemake.output.validation:
+    validation = labelled_images(tables[params.home], stores[params.home], "validate", [])
+for file in map(Path, snakemake.output.validation):
+    student = students[file.name.removesuffix(".validate.npz")]
+    write_npz(export_maps(student, validation, params.methods, params.batch_size, device, params.problem), file)

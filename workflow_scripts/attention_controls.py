@@ -16,16 +16,19 @@ log_to(snakemake.log[0])
 use_threads(snakemake.threads)
 device, params = resolve_device(snakemake.params.device), snakemake.params
 config = Student.model_validate(params.student)
-folders = sorted({Path(file).parent for file in snakemake.input.cohorts})
-images = {
-    folder.name: labelled_images(
-        read_tables(folder), ImageStore([Path(shard) for shard in params.shards[folder.name]]), "test", []
-    )
-    for folder in folders
+tables = {
+    folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
 }
-for file in map(Path, snakemake.output):
-    cohort, seed, control = file.stem, int(file.parent.name.removeprefix("seed")), file.parent.parent.name
-    student = create(config, params.size, ["none"], seed)
-    if control == "pretrained":
-        load_backbone(student, snakemake.input.backbone)
-    write_npz(export_maps(student, images[cohort], params.methods, params.batch_size, device), file)
+stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
+for split, files in (("test", snakemake.output.maps), ("validate", snakemake.output.validation)):
+    for file in map(Path, files):
+        control, seed, cohort = (
+            file.parents[1].name,
+            int(file.parent.name.split(".")[0].removeprefix("seed")),
+            file.stem,
+        )
+        student = create(config, params.size, ["none"], seed)
+        if control == "pretrained":
+            load_backbone(student, snakemake.input.backbone)
+        images = labelled_images(tables[cohort], stores[cohort], split, [])
+        write_npz(export_maps(student, images, params.methods, params.batch_size, device), file)

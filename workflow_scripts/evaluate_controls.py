@@ -4,24 +4,27 @@ from collections import defaultdict
 from pathlib import Path
 
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.evaluation.scores import control_scores
+from mmpkd.evaluation.controls import control_scores
+from mmpkd.evaluation.scores import Scoring
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
 from mmpkd.logs import log_to
 
 log_to(snakemake.log[0])
-attention = defaultdict(lambda: defaultdict(dict))
-for file in map(Path, snakemake.input.maps):
-    control, seed = file.parent.parent.name, int(file.parent.name.removeprefix("seed"))
-    attention[control][seed][file.stem] = read_npz(file)
+maps, validation = (defaultdict(lambda: defaultdict(dict)) for _ in range(2))
+for arrays, files in ((maps, snakemake.input.maps), (validation, snakemake.input.validation)):
+    for file in map(Path, files):
+        control, seed = file.parents[1].name, int(file.parent.name.split(".")[0].removeprefix("seed"))
+        arrays[control][seed][file.stem] = read_npz(file)
 folders = sorted({Path(file).parent for file in snakemake.input.cohorts})
 scores = control_scores(
-    attention=attention,
+    attention=maps,
     rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in snakemake.params.shards.items()},
     cohorts={folder.name: read_tables(folder) for folder in folders},
     methods=snakemake.params.methods,
-    metrics=snakemake.params.metrics,
-    tolerance=snakemake.params.tolerance,
     centre_sigma=snakemake.params.centre_sigma,
+    scoring=Scoring(snakemake.params.metrics, snakemake.params.tolerance),
+    homes=snakemake.params.homes,
+    validation=validation,
 )
 write_parquet(scores, snakemake.output[0])

@@ -7,4 +7,5 @@ from mmpkd.files import write_parquet
 from mmpkd.logs import log_to
 
 log_to(snakemake.log[0])
-write_parquet(concatenate([pd.read_parquet(file) for file in snakemake.input.scores]), snakemake.output[0])
+files = [*snakemake.input.students, snakemake.input.controls, *snakemake.input.probes]
+write_parquet(concatenate([pd.read_parquet(file) for file in files]), snakemake.output[0])

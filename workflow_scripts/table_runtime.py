@@ -5,4 +5,4 @@ from mmpkd.tables.runtime import table
 from mmpkd.tables.write import write
 
 log_to(snakemake.log[0])
-write(*table(snakemake.params.benchmarks), *snakemake.output)
+write(*table(snakemake.params.benchmarks, snakemake.params.logs), *snakemake.output)

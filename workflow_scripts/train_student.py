@@ -13,15 +13,17 @@ from mmpkd.models.student import create, load, load_backbone, save
 from mmpkd.training.checkpoint import Checkpoint, identity_of
 from mmpkd.training.data import labelled_images
 from mmpkd.training.device import resolve_device, use_threads
+from mmpkd.training.engine import spread
 from mmpkd.training.events import Events
 from mmpkd.training.loop import train
 from mmpkd.training.targets import taught, taught_by_image
 
 log_to(snakemake.log[0])
-use_threads(snakemake.threads)
 params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
 seed, labels, device = int(snakemake.wildcards.seed), params.labels, resolve_device(params.device)
 arm, training = Arm.model_validate(params.arm), Training.model_validate(params.training)
+spread(training)
+use_threads(max(snakemake.threads // training.processes, 1))
 
 tables = read_tables(Path(inputs.cohort[0]).parent)
 store = ImageStore([Path(shard) for shard in params.shards])

@@ -21,12 +21,22 @@ Metric = Literal[
     "dice_equal_area",
     "iou_otsu",
     "dice_otsu",
+    "iou_tuned",
+    "dice_tuned",
     "contrast_to_noise",
     "relevance_mass_accuracy",
     "relevance_rank_accuracy",
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
+TUNED = ("iou_tuned", "dice_tuned")  # at a threshold that is tuned on the validation images of the training cohort
 Cell = Annotated[str, Field(pattern=r"^\w+@\w+$")]
+
+
+class Probe(Section):
+    """A linear probe: what the frozen features of a student know of the labels of another domain."""
+
+    images: int = Field(2000, ge=10, description="training images of the other domain that it is fitted on, at most")
+    penalty: float = Field(0.01, gt=0, description="inverse L2 strength C of the logistic regression")
 
 
 class Evaluation(Section):
@@ -48,6 +58,7 @@ class Evaluation(Section):
             "pointing_game_tolerant",
             "mass_gain",
             "iou_otsu",
+            "iou_tuned",
             "contrast_to_noise",
         ],
         description="localisation scores that are computed and tabled; the primary one always is",
@@ -58,12 +69,18 @@ class Evaluation(Section):
     resamples: int = Field(2000, ge=100, description="bootstrap resamples of an interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of every interval")
     centre_sigma: float = Field(0.25, gt=0, description="centre control: standard deviation in image sides")
-    seed: int = Field(0, ge=0, description="seed of the resampling")
+    seed: int = Field(0, ge=0, description="seed of the resampling, and of the images of the probe")
+    probe: Probe | None = Field(Probe(), description="linear probe on the other domains' labels; null: none")
 
     @property
     def scored(self) -> tuple[Metric, ...]:
         """The scores that are computed: `metrics` and the primary one, each once, in their usual order."""
         return tuple(name for name in METRICS if name == self.metric or name in self.metrics)
+
+    @property
+    def tunes(self) -> bool:
+        """Whether a score needs maps of validation images."""
+        return any(name in TUNED for name in self.scored)
 
 
 class Claim(Section):
@@ -78,3 +95,5 @@ class Claim(Section):
     minus: list[Cell] = Field([], description="cells whose mean gain is subtracted")
     expect: Literal["gain", "no_gain"] = Field("gain", description="no_gain: supported if the gain stays below margin")
     margin: float = Field(0.02, ge=0, description="no_gain: smallest gain that would matter")
+    metric: Metric | None = Field(None, description="score that is tested; null: evaluation.metric")
+    method: Method | None = Field(None, description="attention map that is scored; null: evaluation.methods' first")

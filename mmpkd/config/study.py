@@ -14,7 +14,17 @@ from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.students import Arm, Student, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
 
-TABLES = ("cohorts", "teachers", "classification", "localization", "strata", "cross_domain", "claims", "runtime")
+TABLES = (
+    "cohorts",
+    "teachers",
+    "classification",
+    "probe",
+    "localization",
+    "strata",
+    "cross_domain",
+    "claims",
+    "runtime",
+)
 FIGURES = (
     "method",
     "cohorts",
@@ -178,6 +188,10 @@ class Study(Section):
         for name, claim in self.claims.items():
             for arm in (claim.arm, claim.reference):
                 _known(f"claims.{name}", arm, self.arms)
+            if claim.metric is not None:
+                _known(f"claims.{name}.metric: evaluation.metrics", claim.metric, self.evaluation.scored)
+            if claim.method is not None:
+                _known(f"claims.{name}.method: evaluation.methods", claim.method, self.evaluation.methods)
             for cell in (*claim.cells, *claim.minus):
                 domain, cohort = cell.split("@")
                 _known(f"claims.{name}", domain, self.domains)

@@ -4,6 +4,7 @@ Columns: domain, arm, seed, cohort, patient_id, image_id, label, method, metric,
 (the union of an image's ROI) and one for each label with an ROI (the union of that label's ROI). Classification rows:
 method `none`, metric `logit` and `target`, for each label that student and cohort share, where the target is known.
 The uniform control carries, as metric `roi_area`, the share of the store's square that each of these ROI covers.
+`mmpkd.evaluation.probe` adds rows of metric `probe_logit` and `probe_target`.
 """
 
 import logging
@@ -16,51 +17,39 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.config.evaluation import METRICS
-from mmpkd.evaluation.controls import centre_map, uniform_map
-from mmpkd.evaluation.localization import score_grids, score_maps
-from mmpkd.evaluation.metrics import TOLERANCE, UNDEFINED_IF_CONSTANT
+from mmpkd.config.evaluation import METRICS, TUNED
+from mmpkd.evaluation.localization import score_grids, tuned_threshold, upsample
+from mmpkd.evaluation.metrics import TOLERANCE
+from mmpkd.evaluation.regions import ANY, Regions, Rois
 
 log = logging.getLogger("mmpkd.scores")
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
-ANY = "any"
 AREA = "roi_area"
 ARTEFACTS = "artefact_rate"  # share of an image's patches whose token is an outlier, see mmpkd/attention/artefacts.py
+PROBE = "probe_"  # before `logit` and `target`: said by a linear probe, see mmpkd/evaluation/probe.py
 Attention = Mapping[str, np.ndarray]  # content of attention/<...>/<cohort>.npz
-Rois = tuple[pd.DataFrame, np.ndarray]  # roi_id, image_id, label, ... and M x S x S masks, row by row
+Thresholds = Mapping[str, float]  # by method
 
 
 @dataclass(frozen=True)
-class Regions:
-    """Union masks of a cohort: `any` and one a label, for each image that has an ROI."""
+class Scoring:
+    """Which localisation scores there are, and the tolerance of the pointing game in longer image sides."""
 
-    image_ids: np.ndarray  # R
-    labels: np.ndarray  # R
-    masks: np.ndarray  # R x S x S bool
-
-    @classmethod
-    def unite(cls, rois: pd.DataFrame, masks: np.ndarray, image_ids: Sequence[str]) -> "Regions":
-        """Unites the ROI of the given images.
-
-        Raises:
-            ValueError: `rois` and `masks` differ in length.
-        """
-        if len(rois) != len(masks):
-            raise ValueError(f"{len(rois)} rows in rois.parquet but {len(masks)} masks in rois.npy; preprocess again")
-        chosen = np.flatnonzero(rois["image_id"].isin(image_ids).to_numpy())
-        named = rois[["image_id", "label"]].iloc[chosen]
-        keys = pd.concat([named.assign(label=ANY), named])
-        group = keys.groupby(["image_id", "label"], sort=False).ngroup()
-        unique = keys.drop_duplicates()
-        united = np.zeros((len(unique), *masks.shape[1:]), dtype=bool)
-        for row, target in zip(np.concatenate([chosen, chosen]), group, strict=True):
-            united[target] |= masks[row] != 0
-        return cls(unique["image_id"].to_numpy(dtype=object), unique["label"].to_numpy(dtype=object), united)
+    metrics: Sequence[str] = METRICS
+    tolerance: float = TOLERANCE
 
     @property
-    def areas(self) -> np.ndarray:
-        """R: share of the square's pixels that each union covers."""
-        return self.masks.mean(axis=(1, 2))
+    def tunes(self) -> bool:
+        """Whether a score needs a tuned threshold."""
+        return any(metric in TUNED for metric in self.metrics)
+
+    def at(self, threshold: float | None) -> dict[str, Any]:
+        """Arguments of `score_maps`; without a tuned threshold the scores at it are left out."""
+        metrics = [metric for metric in self.metrics if threshold is not None or metric not in TUNED]
+        return {"metrics": metrics, "tolerance": self.tolerance, "threshold": threshold}
+
+
+EVERY_SCORE = Scoring()
 
 
 def student_scores(
@@ -71,8 +60,8 @@ def student_scores(
     rois: Mapping[str, Rois],
     cohorts: Mapping[str, CohortTables],
     methods: Sequence[str],
-    metrics: Sequence[str] = METRICS,
-    tolerance: float = TOLERANCE,
+    scoring: Scoring = EVERY_SCORE,
+    thresholds: Thresholds | None = None,
 ) -> pd.DataFrame:
     """The long table of one student.
 
@@ -82,61 +71,35 @@ def student_scores(
         rois: for each cohort the ROI of its store.
         cohorts: the four tables of each cohort.
         methods: attention methods to score.
-        metrics: localisation scores.
-        tolerance: of the pointing game with tolerance, in longer image sides.
+        scoring: localisation scores.
+        thresholds: what `tuned_thresholds` gave; a method without one has no rows of the scores at it.
 
     Raises:
         KeyError: an array of a method is missing, or an image is not in the cohort's tables.
     """
-    parts, scoring = [], {"metrics": metrics, "tolerance": tolerance}
+    parts = []
     for cohort, arrays in attention.items():
         names = {"domain": domain, "arm": arm, "seed": seed, "cohort": cohort}
-        parts.append(_localization(arrays, rois[cohort], cohorts[cohort], methods, scoring, names))
-        parts.append(_classification(arrays, cohorts[cohort], names))
-        parts.append(_artefacts(arrays, cohorts[cohort], names))
+        parts.append(
+            localization_rows(arrays, rois[cohort], cohorts[cohort], methods, scoring, thresholds or {}, names)
+        )
+        parts.append(classification_rows(arrays, cohorts[cohort], names))
+        parts.append(artefact_rows(arrays, cohorts[cohort], names))
     return concatenate(parts)
 
 
-def control_scores(
-    attention: Mapping[str, Mapping[int, Mapping[str, Attention]]],
-    rois: Mapping[str, Rois],
-    cohorts: Mapping[str, CohortTables],
-    methods: Sequence[str],
-    centre_sigma: float,
-    metrics: Sequence[str] = METRICS,
-    tolerance: float = TOLERANCE,
-) -> pd.DataFrame:
-    """The long table of the controls: domain `control`, localisation alone.
+def tuned_thresholds(arrays: Attention, rois: Rois, methods: Sequence[str]) -> dict[str, float]:
+    """For each method the threshold that suits these images' ROI best, see `tuned_threshold`.
 
-    Args:
-        attention: arm (`untrained`, `pretrained`) -> seed -> cohort -> arrays, as for `student_scores`.
-        rois, cohorts, methods, metrics, tolerance: as for `student_scores`.
-        centre_sigma: standard deviation of the centre map in image sides.
-
-    Returns:
-        Rows of arms `uniform` and `centre` (seed 0, method `none`, every test image with an ROI) and of `attention`'s.
-        Those of `uniform` hold the metric `roi_area` too.
+    Empty, with a warning in the log, if none of the images has an ROI.
     """
-    parts, scoring = [], {"metrics": metrics, "tolerance": tolerance}
-    for cohort, (table, masks) in rois.items():
-        images = cohorts[cohort].images
-        regions = Regions.unite(table, masks, images.loc[images["split"] == "test", "image_id"])
-        size = masks.shape[-1]
-        for arm, control in (("uniform", uniform_map(size)), ("centre", centre_map(size, centre_sigma))):
-            names = {"domain": "control", "arm": arm, "seed": 0, "cohort": cohort}
-            every = np.zeros(len(regions.masks), dtype=int)
-            values = score_maps(control[None], regions.masks, every, **scoring)
-            if arm == "uniform":  # a constant map lacks the scores of a threshold or a contrast: no rows of nothing
-                values = {metric: value for metric, value in values.items() if metric not in UNDEFINED_IF_CONSTANT}
-                values[AREA] = regions.areas
-            parts.append(_rows(regions, values, "none", _patient_of(images), names))
-    for arm, by_seed in attention.items():
-        for seed, by_cohort in by_seed.items():
-            for cohort, arrays in by_cohort.items():
-                names = {"domain": "control", "arm": arm, "seed": seed, "cohort": cohort}
-                parts.append(_localization(arrays, rois[cohort], cohorts[cohort], methods, scoring, names))
-                parts.append(_artefacts(arrays, cohorts[cohort], names))
-    return concatenate(parts)
+    regions = Regions.unite(*rois, arrays["image_id"]).of(ANY)
+    rows = pd.Index(arrays["image_id"]).get_indexer(regions.image_ids)
+    if not len(rows):
+        log.warning("no validation image has an ROI: there are no scores at a tuned threshold")
+        return {}
+    size = regions.masks.shape[-1]
+    return {method: tuned_threshold(upsample(arrays[method][rows], size), regions.masks) for method in methods}
 
 
 def concatenate(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -154,23 +117,40 @@ def concatenate(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return _typed(pd.DataFrame(columns))
 
 
-def _localization(
-    arrays: Attention, rois: Rois, tables: CohortTables, methods: Sequence[str], scoring: Mapping[str, Any], names
+def localization_rows(
+    arrays: Attention,
+    rois: Rois,
+    tables: CohortTables,
+    methods: Sequence[str],
+    scoring: Scoring,
+    thresholds: Thresholds,
+    names: Mapping[str, Any],
 ) -> pd.DataFrame:
+    """Rows of a student's or a control's maps in a cohort; `names`: domain, arm, seed and cohort."""
     regions = Regions.unite(*rois, arrays["image_id"])
     row_of = pd.Index(arrays["image_id"]).get_indexer(regions.image_ids)
     scored, map_of_mask = np.unique(row_of, return_inverse=True)  # only the maps of images with an ROI are upsampled
     parts = []
     for method in methods:
-        values = score_grids(arrays[method][scored], regions.masks, map_of_mask, **scoring)
-        parts.append(_rows(regions, values, method, _patient_of(tables.images), names))
+        settings = scoring.at(thresholds.get(method))
+        if not settings["metrics"]:
+            continue
+        values = score_grids(arrays[method][scored], regions.masks, map_of_mask, **settings)
+        parts.append(region_rows(regions, values, method, patient_of_image(tables.images), names))
     rows = concatenate(parts)
     if rows["value"].isna().any():
         log.warning("%d of %d localisation scores are undefined", int(rows["value"].isna().sum()), len(rows))
     return rows
 
 
-def _rows(regions: Regions, values: dict[str, np.ndarray], method: str, patient_of: pd.Series, names) -> pd.DataFrame:
+def region_rows(
+    regions: Regions,
+    values: Mapping[str, np.ndarray],
+    method: str,
+    patient_of: pd.Series,
+    names: Mapping[str, Any],
+) -> pd.DataFrame:
+    """Rows of `values`, for each metric one a region."""
     count = len(regions.image_ids)
     table = pd.DataFrame(
         {
@@ -183,27 +163,32 @@ def _rows(regions: Regions, values: dict[str, np.ndarray], method: str, patient_
     return _typed(table.assign(method=method, patient_id=_patients(table["image_id"], patient_of, names), **names))
 
 
-def _classification(arrays: Attention, tables: CohortTables, names) -> pd.DataFrame:
+def classification_rows(
+    arrays: Attention, tables: CohortTables, names: Mapping[str, Any], prefix: str = ""
+) -> pd.DataFrame:
+    """Rows `logit` and `target`, their names after `prefix`, of the labels that logits and cohort share."""
     shared = [label for label in arrays["labels"].tolist() if label in tables.label_names]
     targets = tables.labels.set_index("image_id")[shared].reindex(arrays["image_id"])
     logits = pd.DataFrame(arrays["logits"], index=arrays["image_id"], columns=arrays["labels"].tolist())[shared]
-    wide = {"logit": logits.where(targets.notna().to_numpy()), "target": targets}
+    wide = {f"{prefix}logit": logits.where(targets.notna().to_numpy()), f"{prefix}target": targets}
     long = [
         table.rename_axis("image_id").reset_index().melt("image_id", var_name="label").dropna().assign(metric=metric)
         for metric, table in wide.items()
     ]
     rows = pd.concat(long, ignore_index=True)
-    patients = _patients(rows["image_id"], _patient_of(tables.images), names)
+    patients = _patients(rows["image_id"], patient_of_image(tables.images), names)
     return _typed(rows.assign(method="none", patient_id=patients, **names))
 
 
-def _artefacts(arrays: Attention, tables: CohortTables, names) -> pd.DataFrame:
+def artefact_rows(arrays: Attention, tables: CohortTables, names: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of the rate of artefact tokens, one an image."""
     rows = pd.DataFrame({"image_id": arrays["image_id"], "value": arrays["artefact_rate"]})
-    patients = _patients(rows["image_id"], _patient_of(tables.images), names)
+    patients = _patients(rows["image_id"], patient_of_image(tables.images), names)
     return _typed(rows.assign(label=ANY, method="none", metric=ARTEFACTS, patient_id=patients, **names))
 
 
-def _patient_of(images: pd.DataFrame) -> pd.Series:
+def patient_of_image(images: pd.DataFrame) -> pd.Series:
+    """patient_id by image_id."""
     return images.set_index("image_id")["patient_id"]
 
 

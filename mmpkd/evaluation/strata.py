@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, select
-from mmpkd.evaluation.scores import ANY, AREA
+from mmpkd.evaluation.regions import ANY
+from mmpkd.evaluation.scores import AREA
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 
 TERCILES = ("small", "medium", "large")

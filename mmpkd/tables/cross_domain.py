@@ -8,7 +8,7 @@ import pandas as pd
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import select
-from mmpkd.evaluation.scores import ANY
+from mmpkd.evaluation.regions import ANY
 from mmpkd.evaluation.statistics import arm_mean, paired_gain
 from mmpkd.tables.label_sets import domain_labels, missing, region_labels, sentence
 

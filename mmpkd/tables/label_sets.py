@@ -10,7 +10,7 @@ import pandas as pd
 
 from mmpkd.evaluation.localization import METRICS
 from mmpkd.evaluation.matrices import select
-from mmpkd.evaluation.scores import ANY
+from mmpkd.evaluation.regions import ANY
 
 LabelSets = dict[str, list[str]]
 

@@ -8,7 +8,8 @@ import pandas as pd
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
-from mmpkd.evaluation.scores import ANY, ARTEFACTS
+from mmpkd.evaluation.regions import ANY
+from mmpkd.evaluation.scores import ARTEFACTS
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 from mmpkd.tables.columns import mean_and_gain
 

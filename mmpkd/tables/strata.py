@@ -9,7 +9,8 @@ import pandas as pd
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
-from mmpkd.evaluation.scores import ANY, AREA
+from mmpkd.evaluation.regions import ANY
+from mmpkd.evaluation.scores import AREA
 from mmpkd.evaluation.statistics import Estimate
 from mmpkd.evaluation.strata import strata, stratum_estimate
 from mmpkd.tables.columns import mean_and_gain

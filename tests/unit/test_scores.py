@@ -5,11 +5,14 @@ import pandas as pd
 import pytest
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.config.evaluation import METRICS
-from mmpkd.evaluation.scores import AREA, COLUMNS, Regions, concatenate, control_scores, student_scores
+from mmpkd.config.evaluation import METRICS, TUNED
+from mmpkd.evaluation.controls import control_scores
+from mmpkd.evaluation.regions import Regions
+from mmpkd.evaluation.scores import AREA, COLUMNS, Scoring, concatenate, student_scores, tuned_thresholds
 from mmpkd.files import write_parquet
 
 SIZE = 16
+UNTUNED = [metric for metric in METRICS if metric not in TUNED]
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_controls_are_scored_on_test_images_alone(cohort, attention):
     uniform = scores[(scores["arm"] == "uniform") & (scores["metric"] == "pixel_auroc")]
     assert (uniform["value"] == 0.5).all() and set(uniform["method"].unique()) == {"none"}
     counts = scores.groupby(["arm", "seed"], observed=True).size()
-    every = 5 * len(METRICS)  # five unions of ROI
+    every = 5 * len(UNTUNED)  # five unions of ROI, no threshold
     assert counts.drop(("uniform", 0)).to_dict() == dict.fromkeys(
         [("centre", 0), ("untrained", 0), ("untrained", 1)], every
     )
@@ -115,8 +118,7 @@ def test_metrics_and_tolerance_are_passed_on(cohort, attention):
     tables, rois = cohort
     names = "mammography", "mmpkd", 3, {"phantom": attention}, {"phantom": rois}, {"phantom": tables}, ["rollout"]
     scores = {
-        tolerance: student_scores(*names, metrics=["pointing_game_tolerant"], tolerance=tolerance)
-        for tolerance in (0.0, 0.9)
+        tolerance: student_scores(*names, Scoring(["pointing_game_tolerant"], tolerance)) for tolerance in (0.0, 0.9)
     }
     assert set(scores[0.0]["metric"].unique()) == {"pointing_game_tolerant", "logit", "target", "artefact_rate"}
     missed = {
@@ -126,12 +128,52 @@ def test_metrics_and_tolerance_are_passed_on(cohort, attention):
     assert (missed[0.0].sum(), missed[0.9].sum()) == (1, 0)  # label `other` of image a
 
 
+def test_a_threshold_is_tuned_on_validation_images_and_used_on_others(cohort, attention):
+    """The maps' upper left patch is 1, and 0.5 beside it: the ROI of the validation image is where they reach 0.75."""
+    tables, (rois, masks) = cohort
+    maps = np.zeros((1, 4, 4), dtype=np.float16)
+    maps[0, :2, :2], maps[0, :2, 2:] = 1, 0.5
+    threshold = tuned_thresholds({"image_id": np.array(["d"]), "rollout": maps}, (rois, masks), ["rollout"])["rollout"]
+    assert 0.4 < threshold <= 0.5  # the ROI of image d is the upper quarter, left and right
+    names = "mammography", "mmpkd", 3, {"phantom": attention}, {"phantom": (rois, masks)}, {"phantom": tables}
+    scoring = Scoring(["iou_tuned"])
+    without = student_scores(*names, ["rollout"], scoring)
+    assert "iou_tuned" not in set(without["metric"].unique())
+    scores = student_scores(*names, ["rollout"], scoring, {"rollout": 0.5})
+    rows = scores[scores["metric"] == "iou_tuned"].set_index(["image_id", "label"])["value"]
+    assert rows["a", "mass"] > rows["a", "any"] > rows["a", "other"] == 0
+
+
+def test_no_threshold_is_tuned_without_a_region(cohort, attention):
+    _, rois = cohort
+    arrays = {"image_id": np.array(["c"]), "rollout": attention["rollout"][:1]}
+    assert tuned_thresholds(arrays, rois, ["rollout"]) == {}
+
+
+def test_controls_are_tuned_on_the_validation_images_of_the_training_cohort(cohort, attention):
+    tables, rois = cohort
+    tables.images.loc[3, "split"] = "validate"
+    arrays = {"image_id": np.array(["d"]), "rollout": attention["rollout"][:1]}
+    scores = control_scores(
+        {"untrained": {0: {"phantom": attention}}},
+        {"phantom": rois},
+        {"phantom": tables},
+        ["rollout"],
+        0.25,
+        homes={"phantom": "phantom"},
+        validation={"untrained": {0: {"phantom": arrays}}},
+    )
+    tuned = scores[scores["metric"] == "iou_tuned"]
+    assert tuned.groupby("arm", observed=True).size().to_dict() == {"centre": 5, "untrained": 5}
+    assert tuned["value"].between(0, 1).all()
+
+
 def test_a_nan_map_is_undefined_not_lost(cohort, attention):
     maps = attention["rollout"].copy()
     maps[2, 0, 0] = np.nan
     scores = scored(cohort, attention, rollout=maps)
     of_image = scores[(scores["method"] == "rollout") & (scores["image_id"] == "a")]["value"]
-    assert len(of_image) == 3 * len(METRICS) and of_image.isna().all()
+    assert len(of_image) == 3 * len(UNTUNED) and of_image.isna().all()
 
 
 def test_scored_images_must_be_in_the_tables(cohort, attention):

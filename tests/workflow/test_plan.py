@@ -8,8 +8,9 @@ from mmpkd.config.study import Study
 
 def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
     jobs, study = checkout.planned("all"), Study()
-    students = len(study.domains) * len(study.arms) * len(study.seeds)
-    assert jobs["train_student"] == jobs["attention"] == jobs["evaluate"] == students
+    arms = len(study.domains) * len(study.arms)
+    assert jobs["train_student"] == arms * len(study.seeds)
+    assert jobs["attention"] == jobs["evaluate"] == jobs["probe"] == arms, "all seeds of an arm in one job"
     assert jobs["phantom"] == jobs["cohort"] == jobs["preprocess"] == len(study.cohorts)
     assert {f"figure_{name}" for name in study.figures} <= set(jobs)
     assert {f"table_{name}" for name in study.tables} <= set(jobs)

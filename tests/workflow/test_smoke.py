@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from safetensors.torch import load_file
 
 from mmpkd.config.study import FIGURES, TABLES
 
@@ -111,6 +112,24 @@ def test_a_variant_of_a_teacher_and_a_student_teach(smoke):
     assert {"logit_loss"} < set(histories[1]) and "label_loss" not in histories[1]
     encodings = smoke.folder / "results/smoke/cache/encodings"
     assert any(path.is_file() for path in encodings.rglob("*"))
+
+
+def test_two_processes_of_a_job_train_the_student_of_one(smoke):
+    """The rule's script is started twice; an arm like the baseline, whose student is there, comes out the same."""
+    changes = ("arms={pair: {domains: [cxr]}}", "domains={cxr: {course: {processes: 2}}}")
+    file = "results/smoke/students/cxr/pair/seed1/model.safetensors"
+    rule = ("--allowed-rules", "train_student")  # the other arms, whose parameters differ now, stay as they are
+    process = smoke.run(file, *SMOKE, *rule, "--config", *changes)
+    assert process.returncode == 0, process.stdout[-4000:]
+    assert (smoke.folder / "results/smoke/logs/train_student/cxr-pair-1.log.rank1").is_file()
+    alone, together, start = (
+        load_file(smoke.folder / f"results/smoke/students/{name}/model.safetensors")
+        for name in ("cxr/baseline/seed1", "cxr/pair/seed1", "backbone")
+    )
+    shared = [name for name in alone if not name.startswith("head")]
+    moved = max(float((alone[name] - start[name]).abs().max()) for name in shared)
+    apart = max(float((alone[name] - together[name]).abs().max()) for name in alone)
+    assert moved > 0 and apart < 1e-2 * moved
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,13 @@
+"""Writes what a linear probe reads from the students."""
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.logs import log_to
+from mmpkd.tables.probe import table
+from mmpkd.tables.write import write
+
+log_to(snakemake.log[0])
+scores = pd.read_parquet(snakemake.input.scores)
+evaluation = Evaluation.model_validate(snakemake.params.evaluation)
+write(*table(scores, evaluation), *snakemake.output)
