@@ -218,7 +218,7 @@ rule table_claims:
         mem_mb=4000,
         runtime=30,
     params:
-        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+        evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence", "resamples", "seed"),
         claims={name: plain(claim) for name, claim in STUDY.claims.items()},
     message:
         "Table: claims"

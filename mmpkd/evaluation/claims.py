@@ -9,56 +9,70 @@ and Holm-adjusted over all claims of the study, and alpha = 1 - confidence:
 
 All else is inconclusive: absence of evidence is not evidence of absence, and `minimum_detectable` tells what the run
 could have seen. A supported gain is credited to the privileged content only if the same contrast against the shuffled
-teacher, which has the same soft targets for the wrong patients, is above zero too.
+teacher, which has the same soft targets for the wrong patients, is above zero too. Bootstrap, permutation tests and
+effect sizes stand beside the verdict and do not enter it.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import isnan, nan
 
+import numpy as np
 import pandas as pd
 
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.evaluation.matrices import select
-from mmpkd.evaluation.statistics import Estimate, arm_mean, holm, paired_gain
+from mmpkd.evaluation.bootstrap import bootstrap
+from mmpkd.evaluation.effect_sizes import share_improved, standardised_gain
+from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, select
+from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
+from mmpkd.evaluation.statistics import Estimate, arm_mean, crossed_estimate, gain_cells, holm, paired_gain
+from mmpkd.evaluation.verdicts import controls, sentence
 
 SHUFFLED = "shuffled"
 CONTROLS = ("uniform", "centre", "untrained", "pretrained")
 
 
+@dataclass(frozen=True)
+class TestedClaim:
+    """A claim, what it is tested on, and what came out."""
+
+    claim: Claim
+    scores: pd.DataFrame  # the rows of the claim's metric and method
+    chosen: dict  # metric, method and confidence
+    cells: list[tuple[float, ScoreMatrix]]  # empty where a cell lacks scores
+    estimate: Estimate
+
+
 def claims_table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluation) -> pd.DataFrame:
-    """Tests every claim on the primary metric and the first attention method.
+    """Tests every claim on its metric and method, by default the primary metric and the first attention method.
 
     Returns:
         One row a claim:
-        claim, title, expect, margin (NaN unless expect is no_gain), arm, reference, cells, minus;
+        claim, title, expect, margin (NaN unless expect is no_gain), metric, method, arm, reference, cells, minus;
         estimate, low, high, p, p_holm, minimum_detectable, verdict, reason (why a value is missing);
+        bootstrap_low, _high: see bootstrap.py; p_permutation_patients, p_permutation_seeds: see permutation.py;
+        effect_size, share_improved: see effect_sizes.py, NaN for a claim with `minus`;
         shuffled_gain, _low, _high: the same contrast of the arm against the shuffled teacher's;
-        credited: supported, expects a gain, and shuffled_low > 0 (false where there is no shuffled arm);
+        shuffled_over_reference, _low, _high: the same contrast of the shuffled teacher's arm against the reference;
+        credited: supported, expects a gain, and shuffled_gain_low > 0 (false where there is no shuffled arm);
         arm_mean: the arm's mean score over `cells`, and over_<control>, _low, _high: less the control's;
-        n_images, n_patients, n_seeds, n_undefined. Columns of controls and of the shuffled arm are NaN where absent.
+        n_images, n_patients, n_seeds, n_undefined; controls and sentence: the verdict in words, see verdicts.py.
+        Columns of controls and of the shuffled arm are NaN where absent.
     """
-    chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "confidence": evaluation.confidence}
-    relevant = select(scores, metric=evaluation.metric, label="any")
-    relevant = relevant[relevant["method"].isin([evaluation.methods[0], "none"]).to_numpy()]
-    estimates = {
-        name: paired_gain(relevant, contrast_weights(claim), claim.arm, claim.reference, tested=tested(claim), **chosen)
-        for name, claim in claims.items()
-    }
-    adjusted = holm([estimate.p for estimate in estimates.values()])
+    tests = {name: _test(scores, claim, evaluation) for name, claim in claims.items()}
+    adjusted = holm([test.estimate.p for test in tests.values()])
     rows = []
-    for (name, claim), p_holm in zip(claims.items(), adjusted, strict=True):
-        estimate = estimates[name]
-        verdict = judge(claim, estimate, float(p_holm), 1 - evaluation.confidence)
-        rows.append(
-            {
-                **_statement(name, claim),
-                **_result(estimate, float(p_holm), verdict),
-                **_credit(relevant, claim, verdict, chosen),
-                **_against_controls(relevant, claim, chosen),
-                **{key: value for key, value in asdict(estimate).items() if key.startswith("n_")},
-            }
-        )
+    for (name, test), p_holm in zip(tests.items(), adjusted, strict=True):
+        verdict = judge(test.claim, test.estimate, float(p_holm), 1 - evaluation.confidence)
+        row = {
+            **_statement(name, test),
+            **_result(test.estimate, float(p_holm), verdict),
+            **_checks(test, evaluation),
+            **_credit(test, verdict),
+            **_against_controls(test),
+            **{key: value for key, value in asdict(test.estimate).items() if key.startswith("n_")},
+        }
+        rows.append({**row, "controls": controls(row), "sentence": sentence(row, evaluation.confidence)})
     return pd.DataFrame(rows)
 
 
@@ -85,12 +99,28 @@ def judge(claim: Claim, estimate: Estimate, p_holm: float, alpha: float) -> str:
     return "supported" if above == (claim.expect == "gain") else "contradicted"
 
 
-def _statement(name: str, claim: Claim) -> dict:
+def _test(scores: pd.DataFrame, claim: Claim, evaluation: Evaluation) -> TestedClaim:
+    metric, method = claim.metric or evaluation.metric, claim.method or evaluation.methods[0]
+    relevant = select(scores, metric=metric, label="any")
+    relevant = relevant[relevant["method"].isin([method, "none"]).to_numpy()]
+    chosen = {"metric": metric, "method": method, "confidence": evaluation.confidence}
+    try:
+        weights = contrast_weights(claim)
+        cells = gain_cells(relevant, weights, claim.arm, claim.reference, metric=metric, method=method, label="any")
+    except MissingScores as missing:
+        return TestedClaim(claim, relevant, chosen, [], Estimate(reason=str(missing)))
+    return TestedClaim(claim, relevant, chosen, cells, crossed_estimate(cells, evaluation.confidence, tested(claim)))
+
+
+def _statement(name: str, test: TestedClaim) -> dict:
+    claim = test.claim
     return {
         "claim": name,
         "title": claim.title,
         "expect": claim.expect,
         "margin": claim.margin if claim.expect == "no_gain" else nan,
+        "metric": test.chosen["metric"],
+        "method": test.chosen["method"],
         "arm": claim.arm,
         "reference": claim.reference,
         "cells": " ".join(claim.cells),
@@ -111,19 +141,42 @@ def _result(estimate: Estimate, p_holm: float, verdict: str) -> dict:
     }
 
 
-def _credit(scores: pd.DataFrame, claim: Claim, verdict: str, chosen: dict) -> dict:
-    if SHUFFLED in (claim.arm, claim.reference):
-        against = Estimate()
-    else:
-        against = paired_gain(scores, contrast_weights(claim), claim.arm, SHUFFLED, **chosen)
+def _checks(test: TestedClaim, evaluation: Evaluation) -> dict:
+    """Each from its own generator, so that a claim's numbers do not depend on the claims before it."""
+    names = ("bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds")
+    if isnan(test.estimate.estimate):
+        return dict.fromkeys((*names, "effect_size", "share_improved"), nan)
+    resamples, seed, value = evaluation.resamples, evaluation.seed, tested(test.claim)
+    low, high = bootstrap(test.cells, evaluation.confidence, resamples, np.random.default_rng(seed))
+    return {
+        "bootstrap_low": low,
+        "bootstrap_high": high,
+        "p_permutation_patients": permutation_patients(test.cells, value, resamples, np.random.default_rng(seed)),
+        "p_permutation_seeds": permutation_seeds(test.cells, value, resamples, np.random.default_rng(seed)),
+        "effect_size": standardised_gain(test.cells),
+        "share_improved": share_improved(test.cells),
+    }
+
+
+def _credit(test: TestedClaim, verdict: str) -> dict:
+    claim, weights = test.claim, contrast_weights(test.claim)
+    against = of_shuffled = Estimate()
+    if SHUFFLED not in (claim.arm, claim.reference):
+        against = paired_gain(test.scores, weights, claim.arm, SHUFFLED, **test.chosen)
+        of_shuffled = paired_gain(test.scores, weights, SHUFFLED, claim.reference, **test.chosen)
     credited = verdict == "supported" and claim.expect == "gain" and against.low > 0
-    return {**_interval("shuffled_gain", against), "credited": bool(credited)}
+    return {
+        **_interval("shuffled_gain", against),
+        **_interval("shuffled_over_reference", of_shuffled),
+        "credited": bool(credited),
+    }
 
 
-def _against_controls(scores: pd.DataFrame, claim: Claim, chosen: dict) -> dict:
-    columns = {"arm_mean": arm_mean(scores, claim.cells, claim.arm, **chosen).estimate}
+def _against_controls(test: TestedClaim) -> dict:
+    cells, arm = test.claim.cells, test.claim.arm
+    columns = {"arm_mean": arm_mean(test.scores, cells, arm, **test.chosen).estimate}
     for control in CONTROLS:
-        columns |= _interval(f"over_{control}", paired_gain(scores, claim.cells, claim.arm, control, **chosen))
+        columns |= _interval(f"over_{control}", paired_gain(test.scores, cells, arm, control, **test.chosen))
     return columns
 
 

@@ -17,8 +17,7 @@ A contrast of several cells sums over cells before squaring where they share a s
 its students, cells of a cohort its patients; students of different domains and patients of different cohorts are
 independent.
 
-A bootstrap over three to five seeds is far too narrow; `bootstrap` serves description alone.
-`benchmarks/coverage.py` measures the coverage of both.
+What checks these intervals lies in bootstrap.py and permutation.py; `benchmarks/coverage.py` measures their coverage.
 """
 
 import logging
@@ -116,12 +115,8 @@ def paired_gain(
     Returns:
         An Estimate; where a cell has no scores it is NaN with the reason.
     """
-    chosen = {"metric": metric, "label": label}
     try:
-        matrices = [
-            (weight, gain_matrix(scores, *cell.split("@"), arm, reference, method=method, **chosen))
-            for cell, weight in _weights(cells).items()
-        ]
+        matrices = gain_cells(scores, cells, arm, reference, metric=metric, method=method, label=label)
     except MissingScores as missing:
         return Estimate(reason=str(missing))
     return crossed_estimate(matrices, confidence, tested)
@@ -149,6 +144,20 @@ def arm_mean(
     return crossed_estimate(matrices, confidence, tested)
 
 
+def gain_cells(
+    scores: pd.DataFrame, cells: Mapping[str, float] | Iterable[str], arm: str, reference: str, **chosen: str
+) -> list[tuple[float, ScoreMatrix]]:
+    """The weights and gains that a contrast consists of; arguments as of `paired_gain`.
+
+    Raises:
+        MissingScores: a cell has no scores of one of the two.
+    """
+    return [
+        (weight, gain_matrix(scores, *cell.split("@"), arm, reference, **chosen))
+        for cell, weight in _weights(cells).items()
+    ]
+
+
 def gain_matrix(
     scores: pd.DataFrame, domain: str, cohort: str, arm: str, reference: str, *, method: str, **chosen: str
 ) -> ScoreMatrix:
@@ -169,27 +178,9 @@ def gain_matrix(
     return mine.minus(control, paired=set(mine.seeds) <= set(control.seeds))
 
 
-def bootstrap(
-    matrix: ScoreMatrix, confidence: float, resamples: int, rng: np.random.Generator, seeds: bool = True
-) -> tuple[float, float]:
-    """Percentile interval of the mean, patients (with all their images) and seeds resampled with replacement.
-
-    Independent resampling of both factors is the pigeonhole bootstrap (Owen, Ann. Appl. Stat. 1, 2007). With few seeds
-    it is too narrow for inference. `seeds=False` keeps the seeds: the interval for new patients of these students.
-    """
-    if not matrix.values.size:
-        return nan, nan
-    patient, names = pd.factorize(matrix.patients)
-    n_seeds, n_patients = len(matrix.values), len(names)
-    sums = _sums_by_patient(matrix.values, patient, n_patients)
-    images = np.bincount(patient, minlength=n_patients)
-    patient_draws = rng.multinomial(n_patients, np.full(n_patients, 1 / n_patients), size=resamples)
-    seed_draws = np.ones((resamples, n_seeds))
-    if seeds:
-        seed_draws = rng.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=resamples)
-    means = np.einsum("rs,sr->r", seed_draws, sums @ patient_draws.T) / (n_seeds * (patient_draws @ images))
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+def sums_by_patient(values: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
+    """S x N values to S x P sums; `patient` holds each image's number."""
+    return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -222,7 +213,7 @@ def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) ->
         n_seeds, n_images = matrix.values.shape
         patient, names = pd.factorize(matrix.patients)
         share = np.bincount(patient, minlength=len(names)) / n_images
-        added = _sums_by_patient(matrix.values - matrix.mean, patient, len(names)) / n_images
+        added = sums_by_patient(matrix.values - matrix.mean, patient, len(names)) / n_images
         by_seed, by_patient = added.sum(axis=1), added.mean(axis=0)
         _add(patient_sums, matrix.cohort, pd.Series(weight * by_patient, index=names))
         if random_seeds:
@@ -244,11 +235,6 @@ def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) ->
 def _add(sums: dict[str, pd.Series], name: str, values: pd.Series) -> None:
     """Adds to the sum of that name; seeds or patients that one of the two lacks count as zero there."""
     sums[name] = values if name not in sums else sums[name].add(values, fill_value=0.0)
-
-
-def _sums_by_patient(values: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
-    """S x N values to S x P sums."""
-    return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
 
 
 def _two_sided_p(distance: float, error: float, freedom: float) -> float:

@@ -45,13 +45,29 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation) -> tuple[Figure, str]:
         _draw_claim(axes, row, claim, marks[claim.arm])
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     axes.set_ylim(len(claims) - 0.5, -0.5)
-    axes.set_yticks(range(len(claims)), [wrap(title, LETTERS_OF_TITLE) for title in claims["title"]])
+    axes.set_yticks(range(len(claims)), [_title(claim, evaluation) for claim in claims.itertuples()])
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
-    axes.set_xlabel(f"contrast in {METRIC_NAMES[evaluation.metric]} ({METHOD_NAMES[evaluation.methods[0]]})")
+    exceptions = ", or as named" if any(_own_score(claim, evaluation) for claim in claims.itertuples()) else ""
+    axes.set_xlabel(
+        f"contrast in {METRIC_NAMES[evaluation.metric]} ({METHOD_NAMES[evaluation.methods[0]]}){exceptions}"
+    )
     _write_columns(columns, claims, evaluation)
     figure.legend(handles=_handles(claims, marks), loc="outside lower center", ncols=2, columnspacing=1.6)
     return figure, _caption(claims, evaluation)
+
+
+def _title(claim, evaluation: Evaluation) -> str:
+    """The claim, and below it its score where that is not the study's primary one."""
+    title, score = wrap(claim.title, LETTERS_OF_TITLE), _own_score(claim, evaluation)
+    return f"{title}\n{wrap(f'({score})', LETTERS_OF_TITLE)}" if score else title
+
+
+def _own_score(claim, evaluation: Evaluation) -> str:
+    """Metric and map of a claim that is not tested on the study's primary score, else nothing."""
+    if (claim.metric, claim.method) == (evaluation.metric, evaluation.methods[0]):
+        return ""
+    return f"{METRIC_NAMES[claim.metric]}, {METHOD_NAMES[claim.method]}"
 
 
 def _draw_claim(axes: Axes, row: int, claim, mark: Mark) -> None:
@@ -136,6 +152,7 @@ def _caption(claims: pd.DataFrame, evaluation: Evaluation) -> str:
     cells = "; ".join(
         f"“{claim.title}”: {claim.cells.replace(' ', ', ')}"
         + (f" minus {claim.minus.replace(' ', ', ')}" if _given(claim.minus) else "")
+        + (f" (on {score})" if (score := _own_score(claim, evaluation)) else "")
         for claim in claims.itertuples()
     )
     return (

@@ -17,6 +17,10 @@ SHOWN = (
     "p_holm",
     "minimum_detectable",
     "verdict",
+    "p_permutation_patients",
+    "p_permutation_seeds",
+    "effect_size",
+    "share_improved",
     "shuffled_gain",
     "shuffled_gain_low",
     "shuffled_gain_high",
@@ -36,14 +40,28 @@ SHOWN = (
 def table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluation) -> tuple[pd.DataFrame, str]:
     """Every column of `mmpkd.evaluation.claims.claims_table`, and the caption."""
     result = claims_table(scores, claims, evaluation)
-    score = f"{TITLES[evaluation.metric]} of the {evaluation.methods[0]} map"
     caption = (
-        f"The {len(result)} claims, tested on the {score}. Estimate: the mean gain over the claim's cells (training "
-        "domain @ evaluation cohort), paired by image and seed, less the mean over the cells that it subtracts, with a "
-        f"{100 * evaluation.confidence:g} % interval for new patients and new seeds. p is two-sided (against the "
-        "margin where no gain is expected) and Holm-adjusted over all claims. Minimum detectable: the effect that a "
-        "run of this precision finds with 80 % power. Inconclusive means neither shown nor refuted. Credited: the arm "
-        "also gains over the shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. "
-        "Over centre and over untrained: the arm's mean score less the control's."
+        f"The {len(result)} claims, tested on the {_scores(result, evaluation)}. Estimate: the mean gain over the "
+        "claim's cells (training domain @ evaluation cohort), paired by image and seed, less the mean over the cells "
+        f"that it subtracts, with a {100 * evaluation.confidence:g} % interval for new patients and new seeds. p is "
+        "two-sided (against the margin where no gain is expected) and Holm-adjusted over all claims. Minimum "
+        "detectable: the effect that a run of this precision finds with 80 % power, before that adjustment. "
+        "Inconclusive means neither shown nor refuted. Permutation tests check p and decide nothing: flips of whole "
+        "patients hold for new patients of these very students and say nothing of other seeds; flips of seeds hold "
+        "for new students on these very patients, and with S seeds of one domain p is at least 2^(1-S). Effect size: "
+        "mean over standard deviation of the patients' gains (Cohen's d_z); share improved: patients with a gain "
+        "above zero, ties half; neither exists for a difference of gains. Credited: the arm also gains over the "
+        "shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. Over centre and over "
+        "untrained: the arm's mean score less the control's."
     )
     return result, caption
+
+
+def _scores(result: pd.DataFrame, evaluation: Evaluation) -> str:
+    """`pixel AUROC of the rollout map`, and the claims that are tested on another score."""
+    primary = (evaluation.metric, evaluation.methods[0])
+    scores = [f"{TITLES[primary[0]]} of the {primary[1]} map"]
+    for claim in result.itertuples():
+        if (claim.metric, claim.method) != primary:
+            scores.append(f"“{claim.title}” on the {TITLES[claim.metric]} of the {claim.method} map")
+    return "; ".join(scores)

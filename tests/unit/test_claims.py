@@ -78,9 +78,47 @@ def test_metric_method_and_level_are_those_of_the_configuration(planted):
     assert row["estimate"] != pytest.approx(table.loc["in_domain_cxr", "estimate"])
 
 
+def test_a_claim_may_have_its_own_metric_and_method(planted):
+    scores, table = planted
+    own = Claim(title="t", cells=["cxr@mimic_cxr"], metric="pointing_game", method="last_layer")
+    both = claims_table(scores, {"own": own, "usual": CLAIMS["in_domain_cxr"]}, EVALUATION).set_index("claim")
+    chosen = {"metric": "pointing_game", "method": "last_layer"}
+    expected = paired_gain(scores, own.cells, "mmpkd", "baseline", **chosen)
+    over = paired_gain(scores, own.cells, "mmpkd", "centre", **chosen)
+    assert both.loc["own", ["estimate", "over_centre"]].to_list() == pytest.approx([expected.estimate, over.estimate])
+    assert both.loc["own", ["metric", "method"]].to_list() == ["pointing_game", "last_layer"]
+    assert both.loc["usual", ["metric", "method"]].to_list() == ["pixel_auroc", "rollout"]
+    assert both.loc["usual", "estimate"] == table.loc["in_domain_cxr", "estimate"]
+
+
+def test_checks_stand_beside_the_verdict(planted):
+    scores, table = planted
+    row = table.loc["in_domain_cxr"]
+    assert row["low"] < row["bootstrap_low"] < row["estimate"] < row["bootstrap_high"] < row["high"]
+    assert row["p_permutation_patients"] < 0.01 and row["p_permutation_seeds"] == pytest.approx(2 / 2**4)
+    assert row["effect_size"] > 0.5 and row["share_improved"] > 0.6
+    interaction = table.loc["interaction"]
+    assert interaction["p_permutation_seeds"] == pytest.approx(2 / 2**8)  # two domains of four seeds
+    assert isnan(interaction["effect_size"]) and isnan(interaction["share_improved"])
+    alone = claims_table(scores, {"interaction": CLAIMS["interaction"]}, EVALUATION).iloc[0]
+    checks = ["bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds"]
+    assert alone[checks].to_list() == interaction[checks].to_list()
+
+
+def test_number_and_seed_of_resamples_are_those_of_the_configuration(planted):
+    scores, _ = planted
+    claims = {"one": CLAIMS["in_domain_cxr"]}
+    few, again, other = (
+        claims_table(scores, claims, Evaluation(resamples=100, seed=seed)).iloc[0] for seed in (0, 0, 1)
+    )
+    assert few["bootstrap_low"] == again["bootstrap_low"] != other["bootstrap_low"]
+    assert few["p_permutation_patients"] == pytest.approx(1 / 101)
+
+
 def test_one_seed_is_inconclusive_and_says_why():
     table = claims_table(synthetic_scores(np.random.default_rng(4), seeds=1, images=20), CLAIMS, EVALUATION)
     assert (table["verdict"] == "inconclusive").all() and not table["credited"].any()
+    assert table["bootstrap_low"].isna().all() and table["p_permutation_patients"].notna().all()
     assert table["low"].isna().all() and table["p_holm"].isna().all() and table["estimate"].notna().all()
     assert table["reason"].str.contains("one seed").all()
 

@@ -60,6 +60,8 @@ def test_every_field_is_described():
         (("domains", "cxr", "cohorts"), ["cbis_ddsm"], "stands in two places"),
         (("claims", "in_domain_cxr", "arm"), "mmkpd", "unknown name 'mmkpd'; known are baseline, mmpkd, shuffled"),
         (("claims", "in_domain_cxr", "cells"), ["cxr@padchest"], "unknown name 'padchest'"),
+        (("claims", "in_domain_cxr", "metric"), "dice_otsu", "in_domain_cxr.metric: evaluation.metrics: unknown"),
+        (("claims", "in_domain_cxr", "method"), "grad_cam", "known are rollout, last_layer"),
         (("arms", "mmpkd", "losses"), {"label": 1.0, "logit": 0.0}, "needs a loss that reads it"),
         (("arms", "mmpkd", "losses"), {"logits": 1.0}, "'embedding_smooth_l1', 'relational_distance'"),
         (("arms", "mmpkd", "losses"), {"logit": -1.0}, "arms.mmpkd.losses.logit"),

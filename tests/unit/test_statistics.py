@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from mmpkd.evaluation.bootstrap import bootstrap
 from mmpkd.evaluation.classification import (
     MACRO,
     auroc_pseudo_values,
@@ -14,7 +15,7 @@ from mmpkd.evaluation.classification import (
     classification_table,
 )
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix
-from mmpkd.evaluation.statistics import arm_mean, bootstrap, crossed_estimate, holm, paired_gain
+from mmpkd.evaluation.statistics import arm_mean, crossed_estimate, holm, paired_gain
 from tests.synthetic import synthetic_scores
 
 CHOSEN = {"metric": "pixel_auroc", "method": "rollout"}
@@ -113,7 +114,7 @@ def test_coverage_with_few_seeds(seeds):
     for _ in range(300):
         cell = matrix(truth + two_way(rng, seeds, 100, seed_sd=0.03))
         estimate = crossed_estimate([(1.0, cell)])
-        low, high = bootstrap(cell, 0.95, 200, rng)
+        low, high = bootstrap([(1.0, cell)], 0.95, 200, rng)
         held += estimate.low <= truth <= estimate.high
         held_by_bootstrap += low <= truth <= high
     assert 0.91 <= held / 300 <= 0.985  # 0.95 give or take three standard errors
@@ -198,10 +199,38 @@ def test_holm_by_hand():
 
 def test_bootstrap_is_repeatable_and_fixed_seeds_make_it_narrower():
     cell = matrix(two_way(np.random.default_rng(12), seed_sd=0.1))
-    intervals = [bootstrap(cell, 0.95, 500, np.random.default_rng(0)) for _ in range(2)]
+    intervals = [bootstrap([(1.0, cell)], 0.95, 500, np.random.default_rng(0)) for _ in range(2)]
     assert intervals[0] == intervals[1]
-    low, high = bootstrap(cell, 0.95, 500, np.random.default_rng(0), seeds=False)
+    low, high = bootstrap([(1.0, cell)], 0.95, 500, np.random.default_rng(0), seeds=False)
     assert intervals[0][0] < low < cell.mean < high < intervals[0][1]
+
+
+def test_bootstrap_of_patients_has_the_spread_of_their_mean():
+    gains = np.random.default_rng(16).normal(0.02, 0.1, 200)
+    low, high = bootstrap([(1.0, matrix(gains[None]))], 0.95, 4000, np.random.default_rng(0), seeds=False)
+    expected = stats.norm.ppf(0.975) * gains.std() / sqrt(200)
+    assert (low, high) == (
+        pytest.approx(gains.mean() - expected, abs=0.002),
+        pytest.approx(gains.mean() + expected, abs=0.002),
+    )
+
+
+def test_cells_of_a_contrast_share_the_draws_of_patients_and_seeds():
+    values = two_way(np.random.default_rng(17), seed_sd=0.1)
+    same = [(1.0, matrix(values)), (-1.0, matrix(values))]
+    assert bootstrap(same, 0.95, 200, np.random.default_rng(0)) == (pytest.approx(0), pytest.approx(0))
+    for other in ({"domain": "mammography"}, {"cohort": "cbis_ddsm"}):
+        low, high = bootstrap(
+            [(1.0, matrix(values)), (-1.0, matrix(values, **other))], 0.95, 200, np.random.default_rng(0)
+        )
+        assert low < -0.01 and high > 0.01
+
+
+def test_bootstrap_needs_two_patients_and_two_seeds():
+    rng = np.random.default_rng(0)
+    assert all(map(isnan, bootstrap([(1.0, matrix(np.ones((1, 20))))], 0.95, 100, rng)))
+    assert all(map(isnan, bootstrap([(1.0, matrix(np.ones((3, 20)), np.zeros(20)))], 0.95, 100, rng)))
+    assert bootstrap([(1.0, matrix(np.ones((1, 20))))], 0.95, 100, rng, seeds=False) == (1, 1)
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ STUDENTS = {"train_student", "attention", "evaluate"}
     [
         ("training={epochs: 3}", STUDENTS | {"scores"}, {"phantom", "cohort", "preprocess", "teacher", "backbone"}),
         ("evaluation={centre_sigma: 0.3}", {"evaluate_controls", "scores"}, STUDENTS | {"attention_controls"}),
-        ("evaluation={resamples: 300}", {"table_teachers"}, STUDENTS | {"scores", "teacher", "table_claims"}),
+        ("evaluation={resamples: 300}", {"table_teachers", "table_claims"}, STUDENTS | {"scores", "teacher"}),
         ("imaging={window: minmax}", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher", "backbone"}),
         ("claims={interaction: {title: Another title}}", {"table_claims", "figure_claims", "report"}, {"scores"}),
     ],
