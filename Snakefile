@@ -30,3 +30,5 @@ rule all:
         [table_files(name) for name in STUDY.tables],
         [figure_files(name) for name in STUDY.figures],
         result("report.html") if STUDY.report else [],
+        result("provenance.json"),
+        result("ro-crate-metadata.json"),

@@ -9,29 +9,75 @@ from pathlib import Path
 from mmpkd.check.configuration import load_study
 from mmpkd.check.study import check
 from mmpkd.check.terminal import render
+from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.config.cohorts import Cohort
 from mmpkd.config.study import ConfigError
+from mmpkd.provenance.record import RecordError, read_record
+from mmpkd.provenance.verify import Verdict, verify
 
-CAN_RUN, CANNOT_RUN, WRONG_USE = 0, 1, 2
+GOOD, BAD, WRONG_USE = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code: 0, 1 if the study cannot run, 2 for a wrong command or configuration."""
+    """Runs the command; returns its exit code.
+
+    0: the study can run, the results agree; 1: it cannot, they differ; 2: a wrong command, configuration or record.
+    """
     options = _parser().parse_args(arguments)
     try:
-        study = load_study(options.overlays, options.config)
-    except ConfigError as error:
+        return options.run(options)
+    except (ConfigError, RecordError, ChoiceError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
+
+
+def _check(options: argparse.Namespace) -> int:
+    study = load_study(options.overlays, options.config)
     files = ["config.yaml", *map(str, options.overlays), *(["--config"] if options.config else [])]
     facts = check(study, files, options.all, announce=_announce)
     _announce(None)
     _print(json.dumps(facts.as_dict(), indent=2) if options.json else render(facts, _colours(sys.stdout)))
-    return CAN_RUN if facts.can_run else CANNOT_RUN
+    return GOOD if facts.can_run else BAD
+
+
+def _verify(options: argparse.Namespace) -> int:
+    record = read_record(options.results)
+    cohorts = None if options.inputs is None else _data_sets(options, record["study"])
+    verdict = verify(options.results, record, cohorts)
+    _print("\n".join([*verdict.differences, *verdict.notes, _sum(verdict)]))
+    return BAD if verdict.differences else GOOD
+
+
+def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
+    """The configured data sets; the tree of a phantom lies among the results.
+
+    Raises:
+        ConfigError: the configuration is wrong, or that of another study.
+    """
+    study = load_study(options.inputs, options.config)
+    if study.study != name:
+        raise ConfigError(f"--inputs: the configuration is that of the study {study.study}, the results are of {name}")
+    cohorts = {key: study.cohorts[key] for key in study.domain_of}
+    for key in [key for key, cohort in cohorts.items() if cohort.phantom]:
+        cohorts[key] = cohorts[key].model_copy(update={"root": options.results / "phantom" / key / "tree"})
+    return cohorts
+
+
+def _sum(verdict: Verdict) -> str:
+    if verdict.differences:
+        return f"{len(verdict.differences)} differences from provenance.json, {verdict.compared} entries compared"
+    return f"all {verdict.compared} entries agree with provenance.json"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
     commands = parser.add_subparsers(required=True, metavar="command")
+    _add_check(commands)
+    _add_verify(commands)
+    return parser
+
+
+def _add_check(commands) -> None:
     command = commands.add_parser(
         "check",
         help="what a study finds, what it lacks, and whether it can run",
@@ -39,11 +85,32 @@ def _parser() -> argparse.ArgumentParser:
         "Snakemake, with the same overlays. Exit code: 0 if the study can run, 1 if it cannot, 2 for a mistake in the "
         "command or the configuration.",
     )
+    command.set_defaults(run=_check)
     command.add_argument("overlays", nargs="*", type=Path, help="studies/*.yaml, merged into config.yaml in order")
     command.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake --config")
     command.add_argument("--all", action="store_true", help="read the header of every image, not of a sample")
     command.add_argument("--json", action="store_true", help="print the facts for machines")
-    return parser
+
+
+def _add_verify(commands) -> None:
+    command = commands.add_parser(
+        "verify",
+        help="whether results still are what their provenance.json says",
+        description="Hashes the files of a finished run once more and prints one line a difference: missing, changed, "
+        "or not in the record (among tables and figures). Exit code: 0 if all agree, 1 if something differs, 2 for a "
+        "mistake in the command, or a provenance.json that is absent or broken.",
+    )
+    command.set_defaults(run=_verify)
+    command.add_argument("results", type=Path, help="results/<study>")
+    command.add_argument(
+        "--inputs",
+        nargs="*",
+        type=Path,
+        metavar="OVERLAY",
+        help="compare the data sets too: their folders are those of config.yaml and these overlays; images are "
+        "compared by path and size, tables by content",
+    )
+    command.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake --config")
 
 
 def _announce(cohort: str | None) -> None:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import Normal, Stroke
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.localization import upsample
-from mmpkd.evaluation.matrices import score_matrix, select
-from mmpkd.evaluation.statistics import gain_matrix
+from mmpkd.evaluation.matrices import select
 from mmpkd.imaging.store import ImageStore
 from mmpkd.plotting.style import (
     DOUBLE_COLUMN,
@@ -75,21 +75,14 @@ def select_examples(
         cohort = next((name for name in (facts["training"], *facts.get("cohorts", ())) if name in scored), None)
         if cohort is None:
             continue
-        matrix = gain_matrix(scores, domain, cohort, arm, reference, **chosen)
-        gains = pd.Series(matrix.values.mean(axis=0), index=matrix.images).sort_index()
-        gains = gains.sort_values(kind="stable")
-        means = {name: _mean_by_image(scores, domain, name, cohort, chosen) for name in (arm, reference)}
+        gains = ranked_gains(scores, domain, cohort, arm, reference, chosen)
+        means = {name: mean_scores(scores, domain, cohort, name, chosen) for name in (arm, reference)}
         for rule, place in {"best": -1, "median": (len(gains) - 1) // 2, "worst": 0}.items():
             image = gains.index[place]
             of_arms = {name: mean[image] for name, mean in means.items()}
             names = {"domain": domain, "cohort": cohort, "rule": rule, "image_id": image}
             rows.append({**names, "gain": gains.iloc[place], **of_arms})
     return pd.DataFrame(rows, columns=["domain", "cohort", "rule", "image_id", "gain", arm, reference])
-
-
-def _mean_by_image(scores: pd.DataFrame, domain: str, arm: str, cohort: str, chosen: Mapping[str, str]) -> pd.Series:
-    matrix = score_matrix(scores, domain, arm, cohort, **chosen)
-    return pd.Series(matrix.values.mean(axis=0), index=matrix.images)
 
 
 def assemble(
@@ -110,9 +103,9 @@ def assemble(
     """
     examples = []
     for row in chosen.to_dict("records"):
-        store, (table, masks) = stores[row["cohort"]], rois[row["cohort"]]
+        store = stores[row["cohort"]]
         pixels = store.pixels(store.positions([row["image_id"]]))[0]
-        roi = (masks[(table["image_id"] == row["image_id"]).to_numpy()] != 0).any(axis=0)
+        roi = united_roi(rois[row["cohort"]], row["image_id"])
         arms = [arm for domain, arm, cohort in attention if (domain, cohort) == (row["domain"], row["cohort"])]
         exports = {arm: attention[row["domain"], arm, row["cohort"]] for arm in arms}
         maps = {arm: _mean_map(exports[arm], row["image_id"], method, len(pixels)) for arm in arms}
@@ -123,9 +116,7 @@ def assemble(
 
 def _mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method: str, size: int) -> np.ndarray:
     """Mean over seeds, in multiples of a uniform map, at the size of the image."""
-    maps = [export[method][np.flatnonzero(export["image_id"] == image_id)[0]].astype(np.float64) for export in exports]
-    shares = np.mean([one / one.sum() for one in maps], axis=0)
-    return upsample(shares[None] * shares.size, size)[0]
+    return upsample(mean_map(exports, image_id, method)[None], size)[0]
 
 
 @styled

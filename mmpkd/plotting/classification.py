@@ -13,19 +13,29 @@ from mmpkd.evaluation.classification import MACRO, classification_by_seed, class
 from mmpkd.plotting.style import (
     DOUBLE_COLUMN,
     GREY,
+    PAGE,
     arm_handles,
     arm_marks,
     arm_name,
     count_range,
     draw_estimate,
+    fitting_arms,
     interval_words,
+    left_out,
     legend_below,
     new_figure,
+    numbers,
     order_arms,
     styled,
+    wrap,
 )
 
 ROW_HEIGHT = 0.3
+MARKER_HEIGHT = 0.065
+SPREAD = 0.66  # of a row's height, over which its arms stand
+DOMAINS_ABREAST = 2
+PANEL_MARGIN = 0.4
+TITLE_LETTERS = 42
 CHANCE = 0.5
 
 
@@ -45,26 +55,56 @@ def draw(
     table = table[table["metric"] == "auroc"]
     seeds = classification_by_seed(scores)
     seeds = seeds[seeds["metric"] == "auroc"]
-    arms = order_arms(table["arm"].unique())
+    all_arms = order_arms(table["arm"].unique())
     cells = {domain: _cohorts(table, domain, facts) for domain, facts in domains.items()}
-    labels = {domain: [*facts["labels"], MACRO] for domain, facts in domains.items()}
-    depth, rows = max(map(len, labels.values())), max([1, *map(len, cells.values())])
-    figure = new_figure(DOUBLE_COLUMN, rows * (depth * ROW_HEIGHT + 0.4) + 0.5)
-    panels = figure.subplots(rows, len(domains), squeeze=False, sharex=True)
-    for column, (domain, cohorts) in enumerate(cells.items()):
-        for row, axes in enumerate(panels[:, column]):
-            if row >= len(cohorts):
-                axes.set_axis_off()
-                continue
-            cell = {"domain": domain, "cohort": cohorts[row]}
-            _draw_panel(axes, _of(table, cell), _of(seeds, cell), labels[domain], arms)
-            axes.set_title(f"{domain} on {cohorts[row]}")
-        last = panels[max(len(cohorts) - 1, 0), column]
-        last.set_xlabel("AUROC (dashed line: chance)")
-        last.tick_params(axis="x", labelbottom=True)
+    rows = _rows(domains, cells)
+    depths = [depth for *_, depth in rows]
+    room = PAGE - 0.5 - PANEL_MARGIN * len(rows)
+    arms = fitting_arms(all_arms, sum(depths), room, MARKER_HEIGHT / SPREAD)
+    row_height = min(max(ROW_HEIGHT, MARKER_HEIGHT / SPREAD * len(arms)), room / sum(depths))
+    figure = new_figure(DOUBLE_COLUMN, sum(depths) * row_height + PANEL_MARGIN * len(rows) + 0.5)
+    panels = figure.subplots(
+        len(rows), min(len(domains), DOMAINS_ABREAST), squeeze=False, sharex=True, height_ratios=depths
+    )
+    for axes in panels.flat:
+        axes.set_axis_off()
+    for row, (block, place, _) in zip(panels, rows, strict=True):
+        for axes, domain in zip(row, block, strict=False):
+            if place < len(cells[domain]):
+                labels, last = [*domains[domain]["labels"], MACRO], place == len(cells[domain]) - 1
+                _draw_cell(axes, table, seeds, {"domain": domain, "cohort": cells[domain][place]}, labels, arms, last)
     _include_chance(panels)
     legend_below(figure, arm_handles(arms))
-    return figure, _caption(table, evaluation, reference)
+    return figure, _caption(table, domains, evaluation, reference) + left_out(arms, all_arms, "classification")
+
+
+def _rows(domains: Mapping[str, Mapping[str, Any]], cells: Mapping[str, list[str]]) -> list[tuple[list[str], int, int]]:
+    """For each row of panels its domains, the place of their cohort, and how many labels stand over one another."""
+    names = list(domains)
+    blocks = [names[start : start + DOMAINS_ABREAST] for start in range(0, len(names), DOMAINS_ABREAST)]
+    return [
+        (block, place, max(len(domains[name]["labels"]) + 1 for name in block))
+        for block in blocks
+        for place in range(max([1, *(len(cells[name]) for name in block)]))
+    ]
+
+
+def _draw_cell(
+    axes: Axes,
+    table: pd.DataFrame,
+    seeds: pd.DataFrame,
+    cell: Mapping[str, str],
+    labels: list[str],
+    arms: list[str],
+    last: bool,
+) -> None:
+    """A domain on a cohort; the last cohort of a domain names the axis."""
+    axes.set_axis_on()
+    _draw_panel(axes, _of(table, cell), _of(seeds, cell), labels, arms)
+    axes.set_title(wrap("{domain} on {cohort}".format(**cell), TITLE_LETTERS))
+    if last:
+        axes.set_xlabel("AUROC (dashed line: chance)")
+        axes.tick_params(axis="x", labelbottom=True)
 
 
 def _cohorts(table: pd.DataFrame, domain: str, facts: Mapping[str, Any]) -> list[str]:
@@ -78,7 +118,7 @@ def _of(table: pd.DataFrame, cell: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _draw_panel(axes: Axes, table: pd.DataFrame, seeds: pd.DataFrame, labels: list[str], arms: list[str]) -> None:
-    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * 0.66 / max(len(arms), 2)
+    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * SPREAD / max(len(arms), 2)
     for offset, (arm, mark) in zip(offsets, arm_marks(arms).items(), strict=True):
         for row in table[table["arm"] == arm].itertuples():
             place = labels.index(row.label) + offset
@@ -104,7 +144,24 @@ def _include_chance(panels: np.ndarray) -> None:
     panels.flat[0].set_xlim(min(low, CHANCE - 0.02), min(max(high, 0.8), 1.005))
 
 
-def _caption(table: pd.DataFrame, evaluation: Evaluation, reference: str) -> str:
+def _main_contrast(table: pd.DataFrame, domains: Mapping[str, Mapping[str, Any]], reference: str) -> str:
+    """The paired gain of the first arm on each cohort of training, as a sentence; "" where there is but one arm."""
+    others = [arm for arm in order_arms(table["arm"].unique()) if arm != reference]
+    if not others:
+        return ""
+    macro = table[(table["label"] == MACRO) & (table["arm"] == others[0])].set_index(["domain", "cohort"])
+    homes = [(domain, facts["training"]) for domain, facts in domains.items()]
+    gains = [
+        f"{home[0]} {numbers(*macro.loc[home, ['gain', 'gain_low', 'gain_high']])}"
+        for home in homes
+        if home in macro.index
+    ]
+    return f"Paired gain of {arm_name(others[0])} over {arm_name(reference)}, mean of labels: {'; '.join(gains)}. "
+
+
+def _caption(
+    table: pd.DataFrame, domains: Mapping[str, Mapping[str, Any]], evaluation: Evaluation, reference: str
+) -> str:
     macro = table[table["label"] == MACRO].drop_duplicates(["domain", "cohort"])
     counted = "; ".join(
         f"{row.domain} on {row.cohort}: {row.n_images:,} images of {row.n_patients:,} patients"
@@ -116,7 +173,7 @@ def _caption(table: pd.DataFrame, evaluation: Evaluation, reference: str) -> str
         f"students of each arm ({arms}); top: on the cohort of training; below: on other data sets that share labels. "
         f"Markers: mean over {count_range(table['n_seeds'], 'seed')} with {interval_words(evaluation.confidence)}. "
         f"Ticks: single seeds. Dashed line: chance, 0.5; the axis does not start at zero. Test images: {counted}; "
-        f"images whose label is unknown are left out of that label. Arms are drawn side by side, not paired: whether "
-        f"one differs from {arm_name(reference)} is read from the paired gains in the table of classification, not "
-        "from overlap here."
+        f"images whose label is unknown are left out of that label. {_main_contrast(table, domains, reference)}Arms "
+        f"are drawn side by side, not paired: whether one differs from {arm_name(reference)} is read from the paired "
+        "gains in the table of classification, not from overlap here."
     )

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mmpkd.cohorts.tables import SPLITS, CohortTables
-from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, cohort_marks, new_figure, styled
+from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, cohort_marks, new_figure, styled, wrap
 
 ROW_HEIGHT = 0.2
 SPLIT_MARKERS = {"train": "o", "validate": "s", "test": "^"}
@@ -88,7 +88,12 @@ def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables]) -> None:
         Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label="open: patients")
     )
     axes.legend(
-        handles=handles, ncols=4, loc="upper center", bbox_to_anchor=(0.4, -0.3), handletextpad=0.2, columnspacing=0.9
+        handles=handles,
+        ncols=4,
+        loc="upper center",
+        bbox_to_anchor=(0.4, -1.2 / max(len(cohorts), 4)),
+        handletextpad=0.2,
+        columnspacing=0.9,
     )
 
 
@@ -111,8 +116,10 @@ def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> 
 
 def _draw_areas(axes: Axes, areas: Mapping[tuple[str, str], pd.Series], names: list[str]) -> None:
     """Box plots: median, quartiles, and the 5th to the 95th percentile."""
-    axes.set_title("c  Regions of interest (ROI)")
-    axes.set_xlabel("area, % of the image (log axis)")
+    longest = max((len(f"{name}: {label}") for name, label in areas), default=0)
+    letters = 40 if longest <= 28 else 18  # long names leave a narrow panel
+    axes.set_title(wrap("c  Regions of interest (ROI)", letters))
+    axes.set_xlabel(wrap("area, % of the image (log axis)", letters))
     if not areas:
         axes.text(0.5, 0.5, "no ROI", transform=axes.transAxes, ha="center")
         axes.set_yticks([])

@@ -13,21 +13,25 @@ from matplotlib.lines import Line2D
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.matrices import MissingScores, select
 from mmpkd.evaluation.statistics import crossed_estimate, gain_matrix
-from mmpkd.plotting.localization import sample_size, select_students
+from mmpkd.plotting.localization import main_contrast, sample_size, select_students
 from mmpkd.plotting.style import (
     DOUBLE_COLUMN,
     GREY,
     METHOD_NAMES,
     METRIC_NAMES,
+    PAGE,
     arm_handles,
     arm_marks,
     arm_name,
     draw_estimate,
+    fitting_arms,
     interval_words,
+    left_out,
     legend_below,
     new_figure,
     order_arms,
     styled,
+    wrap,
 )
 
 RELATIONS = {
@@ -36,6 +40,10 @@ RELATIONS = {
     "modality": "other modality",
 }
 ROW_HEIGHT = 0.3
+MARKER_HEIGHT = 0.07
+ROOM = PAGE - 0.85  # for the rows
+SPREAD = 0.6  # of a row's height, over which its arms stand
+LETTERS_OF_ALL = 76  # that fit the panels side by side
 BAND = "#efefef"
 HEADING = 0.8  # rows that a heading takes
 
@@ -63,21 +71,25 @@ def draw(
     """
     rows = select(scores, metric=evaluation.metric, label="any")
     students = select_students(rows)
-    arms = [arm for arm in order_arms(students["arm"].unique()) if arm != reference]
+    all_arms = [arm for arm in order_arms(students["arm"].unique()) if arm != reference]
     present = set(students["cohort"].unique())
     cells = [cell for cell in list_cells(domains) if cell.cohort in present]
     places, headings, depth = _places(cells)
+    arms = fitting_arms(all_arms, len(cells), ROOM - HEADING * ROW_HEIGHT * len(headings), MARKER_HEIGHT / SPREAD)
     methods = list(evaluation.methods)
-    figure = new_figure(DOUBLE_COLUMN, ROW_HEIGHT * depth + 0.85)
+    row_height = min(max(ROW_HEIGHT, MARKER_HEIGHT / SPREAD * len(arms)), ROOM / max(depth, 1))
+    figure = new_figure(DOUBLE_COLUMN, row_height * depth + 0.85)
+    letters = LETTERS_OF_ALL // len(methods)
     panels = figure.subplots(1, len(methods), squeeze=False, sharex=True, sharey=True)[0]
     for axes, method in zip(panels, methods, strict=True):
         _draw_panel(axes, rows, cells, places, arms, method, evaluation, reference)
-        axes.set_title(METHOD_NAMES[method])
-        axes.set_xlabel(f"gain over {arm_name(reference)} in {METRIC_NAMES[evaluation.metric]}")
+        axes.set_title(wrap(METHOD_NAMES[method], letters))
+        axes.set_xlabel(wrap(f"gain over {arm_name(reference)} in {METRIC_NAMES[evaluation.metric]}", letters))
     _name_rows(panels, cells, places, headings)
     seed = Line2D([], [], color=GREY, marker="|", markersize=5, linestyle="", label="one seed")
     legend_below(figure, [*arm_handles(arms), seed])
-    return figure, _caption(rows, cells, evaluation, reference)
+    contrast = main_contrast(rows, arms, domains, evaluation, reference)
+    return figure, _caption(rows, cells, evaluation, reference, contrast) + left_out(arms, all_arms, "cross-domain")
 
 
 def list_cells(domains: Mapping[str, Mapping[str, Any]]) -> list[Cell]:
@@ -114,7 +126,7 @@ def _draw_panel(
     reference: str,
 ) -> None:
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * 0.6 / max(len(arms), 2)
+    offsets = (np.arange(len(arms)) - (len(arms) - 1) / 2) * SPREAD / max(len(arms), 2)
     for cell, place in zip(cells, places, strict=True):
         for offset, (arm, mark) in zip(offsets, arm_marks(arms).items(), strict=True):
             try:
@@ -143,7 +155,7 @@ def _name_rows(panels: Sequence[Axes], cells: list[Cell], places: list[float], h
             axes.axhspan(middle - HEADING / 2, middle + HEADING / 2, color=BAND, linewidth=0, zorder=0)
 
 
-def _caption(rows: pd.DataFrame, cells: list[Cell], evaluation: Evaluation, reference: str) -> str:
+def _caption(rows: pd.DataFrame, cells: list[Cell], evaluation: Evaluation, reference: str, contrast: str) -> str:
     sizes = {cell.cohort: sample_size(rows, cell.domain, cell.cohort, evaluation) for cell in cells}
     counted = "; ".join(f"{cohort}: {size}" for cohort, size in sizes.items())
     return (
@@ -151,6 +163,6 @@ def _caption(rows: pd.DataFrame, cells: list[Cell], evaluation: Evaluation, refe
         f"tested on a cohort (named second), in {METRIC_NAMES[evaluation.metric]}, paired by image and seed. Markers: "
         f"mean over seeds and images with {interval_words(evaluation.confidence)}. Ticks: single seeds. Right of zero "
         f"attention lies more on the regions of interest (ROI) than that of {arm_name(reference)} does. Test images "
-        f"with ROI, their patients, and seeds a training domain: {counted}. An interval that holds zero does not show "
-        f"that there is no gain, and a gain does not show that attention is good: see the controls."
+        f"with ROI, their patients, and seeds a training domain: {counted}. {contrast}An interval that holds zero does "
+        f"not show that there is no gain, and a gain does not show that attention is good: see the controls."
     )

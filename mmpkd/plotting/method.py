@@ -1,6 +1,7 @@
 """The method as a picture: what is there in training, and what is left at test time."""
 
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,16 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from mmpkd.config.students import LOSSES
-from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, arm_marks, arm_name, styled, wrap
+from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, LETTERS, arm_marks, arm_name, styled, wrap
 
 # All lengths are inches: the axes fill the figure.
 LINE = 0.135
+ARMS_START, ARMS_ABREAST = 1.42, 4
 BAND = {"training": "#eef4f9", "test": "#f5f1ea"}
 FILL = {"data": "#ffffff", "privileged": "#fdeadd", "model": "#dcebf5", "loss": "#ececec"}
 EDGE = {"data": GREY, "privileged": "#D55E00", "model": "#0072B2", "loss": GREY}
 COLUMNS = {"source": 0.16, "model": 2.16, "output": 4.0, "end": 5.68}
 WIDTHS = {"source": 1.62, "model": 1.46, "output": 1.3, "end": 1.36}
-LETTERS = {"source": 30, "model": 26}  # that fit a line of a box
+BOX_LETTERS = {"source": 30, "model": 26}  # that fit a line of a box
 PRIVILEGED = {"text": "reports", "tabular": "case descriptions"}
 TEACHER_LINES = {"shuffled": ["of other patients"], "image": ["a student of another seed"]}
 TEACHERS = {
@@ -39,11 +41,11 @@ def draw(study: Mapping[str, Any]) -> tuple[Figure, str]:
     """
     domains, arms = study["domains"], study["arms"]
     facts = {
-        "source": _lines(domains, lambda teacher: PRIVILEGED[teacher["kind"]], LETTERS["source"]),
-        "model": _lines(domains, lambda teacher: TEACHERS[teacher.get("model", teacher["kind"])], LETTERS["model"]),
+        "source": _lines(domains, lambda teacher: PRIVILEGED[teacher["kind"]], BOX_LETTERS["source"]),
+        "model": _lines(domains, lambda teacher: TEACHERS[teacher.get("model", teacher["kind"])], BOX_LETTERS["model"]),
     }
     privileged_height = (max(map(len, facts.values())) + 1) * LINE + 0.24
-    test_height, training_height = 1.3, privileged_height + 2.12
+    test_height, training_height = 1.3, privileged_height + 1.58 + _arms_height(arms)
     height = test_height + training_height + 0.16
     figure = Figure(figsize=(DOUBLE_COLUMN, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, DOUBLE_COLUMN), ylim=(0, height))
@@ -58,7 +60,7 @@ def _draw_training(axes: Axes, study: Mapping[str, Any], facts: dict[str, list[s
     """Above the teacher's way, below the student's; `height` is that of the teacher's boxes."""
     _band(axes, band, "Training", BAND["training"])
     arms_bottom = band[1] + 0.08
-    lower = arms_bottom + 0.84
+    lower = arms_bottom + 0.3 + _arms_height(study["arms"])
     upper = lower + 0.86
     size = [f"{study['imaging']['size']} x {study['imaging']['size']} pixels"] if "imaging" in study else []
     privileged = _box(axes, "source", upper, height, "Privileged data", facts["source"], "privileged")
@@ -75,7 +77,7 @@ def _draw_training(axes: Axes, study: Mapping[str, Any], facts: dict[str, list[s
         _across(axes, start, end, EDGE["model"])
     _arrow(axes, (output[0] + output[2], lower + 0.48), (distillation[0], upper + 0.08), EDGE["model"])
     _gradient(axes, student, labels, upper)
-    _draw_arms(axes, study["arms"], (COLUMNS["source"], arms_bottom, band[2] - 0.22, 0.54))
+    _draw_arms(axes, study["arms"], (COLUMNS["source"], arms_bottom, band[2] - 0.22, _arms_height(study["arms"])))
 
 
 def _gradient(axes: Axes, student: Box, labels: Box, losses_meet: float) -> None:
@@ -100,20 +102,36 @@ def _gradient(axes: Axes, student: Box, labels: Box, losses_meet: float) -> None
 
 
 def _draw_arms(axes: Axes, arms: Mapping[str, Any], box: Box) -> None:
-    """What distinguishes the arms, in one row."""
+    """What distinguishes the arms, a few in a row."""
     left, bottom, width, height = box
     axes.text(left, bottom + height - 0.1, "Arms", weight="bold", va="center")
     axes.text(left, bottom + height - 0.26, "same seed, first", color=GREY, fontsize=6.5, va="center")
     axes.text(left, bottom + height - 0.39, "weights and data order", color=GREY, fontsize=6.5, va="center")
     marks = arm_marks(arms)
-    start = 1.42
-    step = (width - start) / len(marks)
+    step = _arm_step(arms, width)
+    row_height = height / _arm_rows(arms)
     for number, (arm, mark) in enumerate(marks.items()):
-        x = left + start + number * step
-        axes.plot(x, bottom + height - 0.1, mark.marker, color=mark.colour)
-        axes.text(x + 0.1, bottom + height - 0.1, arm_name(arm), weight="bold", va="center")
-        for row, line in enumerate(_arm_lines(arms[arm], int(step * 17))):
-            axes.text(x + 0.1, bottom + height - 0.26 - 0.13 * row, line, fontsize=6.5, va="center")
+        x = left + ARMS_START + number % ARMS_ABREAST * step
+        top = bottom + height - number // ARMS_ABREAST * row_height
+        axes.plot(x, top - 0.1, mark.marker, color=mark.colour)
+        axes.text(x + 0.1, top - 0.1, arm_name(arm), weight="bold", va="center")
+        for row, line in enumerate(_arm_lines(arms[arm], int(step * LETTERS))):
+            axes.text(x + 0.1, top - 0.26 - 0.13 * row, line, fontsize=6.5, va="center")
+
+
+def _arm_rows(arms: Mapping[str, Any]) -> int:
+    return ceil(len(arms) / ARMS_ABREAST)
+
+
+def _arm_step(arms: Mapping[str, Any], width: float) -> float:
+    return (width - ARMS_START) / min(len(arms), ARMS_ABREAST)
+
+
+def _arms_height(arms: Mapping[str, Any]) -> float:
+    """Inches that the arms take."""
+    letters = int(_arm_step(arms, DOUBLE_COLUMN - 0.32) * LETTERS)
+    lines = max(len(_arm_lines(arm, letters)) for arm in arms.values())
+    return max(0.54, 0.2 + 0.13 * lines) * _arm_rows(arms)
 
 
 def _draw_test(axes: Axes, band: Box) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from textwrap import fill
 
@@ -10,9 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmpkd.evaluation.rounding import decimals
 from mmpkd.files import atomic, write_text
 
-SINGLE_COLUMN, DOUBLE_COLUMN = 3.5, 7.2  # inches
+SINGLE_COLUMN, DOUBLE_COLUMN, PAGE = 3.5, 7.2, 9.3  # inches; a figure is no taller than a page
+LETTERS = 17  # of 7 pt type that fit an inch
 PNG_DOTS_PER_INCH = 200
 INK, GREY, PALE = "#222222", "#6f6f6f", "#d9d9d9"
 STYLE = {
@@ -54,8 +57,10 @@ styled = mpl.rc_context(STYLE)  # decorates every `draw`, and leaves matplotlib'
 
 # Okabe and Ito, Color Universal Design, 2008: told apart with any colour vision; markers differ too.
 _ARMS = {"baseline": ("#0072B2", "o"), "mmpkd": ("#D55E00", "s"), "shuffled": ("#009E73", "^")}
-_FURTHER_ARMS = (("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"), ("#000000", "X"))
-_COHORTS = (("#7b5ea7", "o"), ("#E69F00", "s"), ("#56B4E9", "^"), ("#444444", "D"), ("#CC79A7", "v"), ("#8c6d31", "P"))
+_FURTHER_ARMS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_FURTHER_MARKERS = ("D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
+_COHORTS = ("#7b5ea7", "#E69F00", "#56B4E9", "#444444", "#CC79A7", "#8c6d31")
+_COHORT_MARKERS = ("o", "s", "^", *_FURTHER_MARKERS[:2], "P", *_FURTHER_MARKERS[3:])
 CONTROL_LINES = {"uniform": "-", "centre": (0, (5, 2)), "untrained": (0, (1, 1.4)), "pretrained": (0, (5, 1.5, 1, 1.5))}
 CONTROL_NAMES = {
     "uniform": "uniform map",
@@ -84,6 +89,8 @@ METRIC_NAMES = {
     "dice_equal_area": "Dice at equal area",
     "iou_otsu": "IoU at Otsu's threshold",
     "dice_otsu": "Dice at Otsu's threshold",
+    "iou_tuned": "IoU at the tuned threshold",
+    "dice_tuned": "Dice at the tuned threshold",
     "contrast_to_noise": "contrast-to-noise ratio",
     "relevance_mass_accuracy": "relevance mass accuracy",
     "relevance_rank_accuracy": "relevance rank accuracy",
@@ -105,16 +112,21 @@ def order_arms(arms: Iterable[str]) -> list[str]:
 
 
 def arm_marks(arms: Iterable[str]) -> dict[str, Mark]:
-    """Colour and marker of each arm in order; those of the three known arms never change."""
+    """Colour and marker of each arm in order; those of the three known arms never change, and markers repeat last."""
     arms = order_arms(arms)
     others = [arm for arm in arms if arm not in _ARMS]
-    further = {arm: _FURTHER_ARMS[k % len(_FURTHER_ARMS)] for k, arm in enumerate(others)}
+    further = {arm: _cycled(_FURTHER_ARMS, _FURTHER_MARKERS, k) for k, arm in enumerate(others)}
     return {arm: Mark(*{**_ARMS, **further}[arm]) for arm in arms}
 
 
 def cohort_marks(cohorts: Sequence[str]) -> dict[str, Mark]:
     """Colour and marker of each cohort, by its place."""
-    return {cohort: Mark(*_COHORTS[k % len(_COHORTS)]) for k, cohort in enumerate(cohorts)}
+    return {cohort: Mark(*_cycled(_COHORTS, _COHORT_MARKERS, k)) for k, cohort in enumerate(cohorts)}
+
+
+def _cycled(colours: Sequence[str], markers: Sequence[str], place: int) -> tuple[str, str]:
+    """Colours and markers come round at different times, so that their pairs stay different."""
+    return colours[place % len(colours)], markers[place % len(markers)]
 
 
 def arm_name(arm: str) -> str:
@@ -150,8 +162,44 @@ def arm_handles(arms: Iterable[str], interval: bool = True) -> list[Line2D]:
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:
-    """One legend for all panels, below them."""
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(handles), columnspacing=1.6)
+    """One legend for all panels, below them: in one row where it fits the width, else in columns."""
+    columns = columns or legend_columns([handle.get_label() for handle in handles])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.6)
+
+
+def legend_columns(names: Sequence[str]) -> int:
+    """Columns of a legend below a figure of two columns' width; an entry takes 0.55 inches and its name."""
+    if sum(len(name) / LETTERS + 0.55 for name in names) <= DOUBLE_COLUMN:
+        return max(len(names), 1)
+    return max(int(DOUBLE_COLUMN / (max(map(len, names)) / LETTERS + 0.55)), 1)
+
+
+def fitting_arms(arms: Sequence[str], rows: int, inches: float, space: float) -> list[str]:
+    """The first of the arms for which `rows` rows of a figure have space, at least one.
+
+    Args:
+        arms: in order.
+        rows: that hold a marker of every arm, one above the other.
+        inches: what all rows may take.
+        space: inches between two markers.
+    """
+    return list(arms)[: max(int(inches / (max(rows, 1) * space)), 1)]
+
+
+def left_out(drawn: Collection[str], arms: Sequence[str], table: str) -> str:
+    """A sentence for the caption on the arms that are not drawn; "" if all are."""
+    others = ", ".join(arm_name(arm) for arm in arms if arm not in drawn)
+    return f" Not drawn for want of space, and in the table of {table}: {others}." if others else ""
+
+
+def numbers(estimate: float, low: float, high: float) -> str:
+    """`0.031 [0.012, 0.050]`, rounded as in the tables."""
+    digits = decimals(low, high)
+    if isnan(estimate):
+        return "not estimable"
+    mean, *bounds = (f"{round(value, digits) + 0.0:.{digits}f}" for value in (estimate, low, high))
+    limits = "(no interval)" if isnan(low) or isnan(high) else f"[{', '.join(bounds)}]"
+    return f"{mean} {limits}".replace("-", "\N{MINUS SIGN}")
 
 
 def wrap(text: str, width: int) -> str:

@@ -10,6 +10,8 @@ from matplotlib.lines import Line2D
 from mmpkd.plotting.style import (
     DOUBLE_COLUMN,
     GREY,
+    LETTERS,
+    PAGE,
     arm_handles,
     arm_marks,
     arm_name,
@@ -19,6 +21,7 @@ from mmpkd.plotting.style import (
     new_figure,
     order_arms,
     styled,
+    wrap,
 )
 
 PANEL_HEIGHT = 1.55
@@ -57,14 +60,15 @@ def draw(histories: Mapping[tuple[str, str, int], pd.DataFrame]) -> tuple[Figure
     domains = list(dict.fromkeys(domain for domain, _, _ in histories))
     arms = order_arms(table["arm"].unique())
     quantities = ["validation_auroc", *_loss_terms(table)]
-    figure = new_figure(DOUBLE_COLUMN, PANEL_HEIGHT * len(quantities) + 0.55)
+    height = min(PANEL_HEIGHT, (PAGE - 1.2) / len(quantities))
+    figure = new_figure(DOUBLE_COLUMN, height * len(quantities) + 0.55)
     panels = figure.subplots(len(quantities), len(domains), squeeze=False, sharex=True, sharey="row")
     for row, quantity in zip(panels, quantities, strict=True):
         for axes, domain in zip(row, domains, strict=True):
             _draw_panel(axes, table[table["domain"] == domain], arms, quantity)
         row[0].set_ylabel(NAMES.get(quantity, quantity.replace("_", " ")))
     for axes, domain in zip(panels[0], domains, strict=True):
-        axes.set_title(domain)
+        axes.set_title(wrap(domain.replace("_", " "), int(6 / len(domains) * LETTERS)))
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -94,7 +98,10 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str)
                 style = {"color": mark.colour, "markersize": 3.5, "mew": 0, "alpha": 0.8}
                 axes.plot(chosen["epoch"], chosen[quantity], mark.marker, **style)
         mean = values.groupby("epoch")[quantity].mean()
-        axes.plot(mean.index, mean, color=mark.colour, linewidth=1.5, linestyle=LINES.get(arm, "-"), zorder=3)
+        style = {"color": mark.colour, "linewidth": 1.5, "linestyle": LINES.get(arm, "-"), "zorder": 3}
+        axes.plot(mean.index, mean, **style)
+        if quantity != "validation_auroc" and len(mean):  # told apart without colour too
+            axes.plot(mean.index[-1], mean.iloc[-1], mark.marker, color=mark.colour, mew=0, clip_on=False, zorder=4)
     axes.grid(axis="y")
 
 
@@ -107,7 +114,8 @@ def _caption(table: pd.DataFrame, domains: list[str], arms: list[str]) -> str:
         "mean AUROC over labels on the validation images of the cohort of training. Below: terms of the training loss "
         "(natural logarithms, times their weight), mean over the steps of an epoch; an arm without a term has no line. "
         "Thick lines: mean over seeds. Thin lines: single seeds; a marker stands at the epoch whose weights were kept, "
-        "chosen by validation AUROC, never by regions of interest. Axes do not start at zero. Labels of training and "
+        "chosen by validation AUROC, never by regions of interest. Images and patients by split are in the figure of "
+        "cohorts. Axes do not start at zero. Labels of training and "
         "validation may be noisy, and a validation AUROC at the chosen epoch is optimistic: test images are shown in "
         "the figure of classification."
     )

@@ -7,23 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmpkd.evaluation.rounding import WITHOUT_INTERVAL, decimals
 from mmpkd.files import atomic, write_text
+from mmpkd.tables.latex import ABSENT, is_numeric, latex
 
-ABSENT = "-"
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}
+LARGE = 100  # from here on a number without an interval keeps one decimal
 
 
 def write(
@@ -44,24 +32,23 @@ def write(
     write_text(caption + "\n", caption_path)
 
 
-def rounded(table: pd.DataFrame, digits: int = 3) -> pd.DataFrame:
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
     """Every cell as text; `x`, `x_low`, `x_high` (or `estimate`, `low`, `high`) become one column "x [low, high]".
 
-    Columns without any value are left out.
+    The interval says how many decimals its numbers deserve, see `decimals` of
+    `mmpkd.evaluation.rounding`. A number without an interval has three, one
+    from 100 on; a p below 0.001 is given as such. Columns that hold no value in any row are left out.
     """
     columns = {}
     bounds = {bound for name in table.columns for bound in _bounds(name, table)}
     for name in table.columns:
         if name in bounds:
             continue
-        values = [_text(name, value, digits) for value in table[name]]
-        for low, high in [_bounds(name, table)] if _bounds(name, table) else []:
-            limits = zip(table[low], table[high], strict=True)
-            values = [
-                value if pd.isna(low) or pd.isna(high) else f"{value} [{_number(low, digits)}, {_number(high, digits)}]"
-                for value, (low, high) in zip(values, limits, strict=True)
-            ]
-        if any(value != ABSENT for value in values):
+        if pair := _bounds(name, table):
+            values = [_with_interval(*row) for row in zip(table[name], *(table[bound] for bound in pair), strict=True)]
+        else:
+            values = [_text(name, value) for value in table[name]]
+        if not values or any(value != ABSENT for value in values):
             columns[str(name).replace("_", " ")] = values
     return pd.DataFrame(columns)
 
@@ -72,38 +59,8 @@ def markdown(text: pd.DataFrame, caption: str) -> str:
     def line(cells) -> str:
         return "| " + " | ".join(str(cell).replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
 
-    rule = "| " + " | ".join("---:" if right else "---" for right in _numeric(text)) + " |"
+    rule = "| " + " | ".join("---:" if right else "---" for right in map(is_numeric, text.to_numpy().T)) + " |"
     return "\n".join([caption, "", line(text.columns), rule, *map(line, text.to_numpy())]) + "\n"
-
-
-def latex(text: pd.DataFrame, caption: str, label: str) -> str:
-    r"""A `table` float of cells that are text already; the document needs \usepackage{booktabs}."""
-
-    def line(cells) -> str:
-        return " & ".join(escape(str(cell)) for cell in cells) + r" \\"
-
-    alignment = "".join("r" if right else "l" for right in _numeric(text))
-    return "\n".join(
-        [
-            r"\begin{table}",
-            rf"\caption{{{escape(caption)}}}",
-            rf"\label{{{label}}}",
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            line(text.columns),
-            r"\midrule",
-            *map(line, text.to_numpy()),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
-def escape(text: str) -> str:
-    """Text that LaTeX prints as it stands."""
-    return re.sub("|".join(map(re.escape, LATEX)), lambda match: LATEX[match.group()], text.replace("\n", " "))
 
 
 def _bounds(name: str, table: pd.DataFrame) -> tuple[str, str] | tuple[()]:
@@ -112,23 +69,25 @@ def _bounds(name: str, table: pd.DataFrame) -> tuple[str, str] | tuple[()]:
     return pair if set(pair) <= set(table.columns) else ()
 
 
-def _text(name: str, value, digits: int) -> str:
+def _with_interval(value: float, low: float, high: float) -> str:
+    if pd.isna(value):
+        return ABSENT
+    digits = decimals(low, high)
+    limits = "" if pd.isna(low) or pd.isna(high) else f" [{_number(low, digits)}, {_number(high, digits)}]"
+    return _number(value, digits) + limits
+
+
+def _text(name: str, value) -> str:
     if isinstance(value, (bool, np.bool_)):
         return "yes" if value else "no"
     if pd.isna(value) or value == "":
         return ABSENT
     if isinstance(value, (float, np.floating)):
-        if re.search(r"(^|_)p(_|$)", name) and value < 10**-digits:
-            return f"<{10**-digits:.{digits}f}"
-        return _number(value, digits)
+        if re.search(r"(^|_)p(_|$)", name) and value < 10**-WITHOUT_INTERVAL:
+            return f"<{10**-WITHOUT_INTERVAL:.{WITHOUT_INTERVAL}f}"
+        return _number(value, WITHOUT_INTERVAL if abs(value) < LARGE else 1)
     return str(value)
 
 
 def _number(value: float, digits: int) -> str:
     return f"{round(float(value), digits) + 0.0:.{digits}f}"  # adding zero turns -0.000 into 0.000
-
-
-def _numeric(text: pd.DataFrame) -> list[bool]:
-    """Which columns hold numbers, and so are aligned to the right."""
-    number = re.compile(r"[-<]?\d[\d.,]*( \[.*\])?|" + re.escape(ABSENT))
-    return [bool(len(text)) and all(number.fullmatch(str(cell)) for cell in text[name]) for name in text.columns]

@@ -41,7 +41,9 @@ from mmpkd.files import write_json, write_parquet, write_text
 from mmpkd.imaging.shards import write_shard
 from mmpkd.logs import log_to
 from mmpkd.privileged.records import build
-from mmpkd.report import build as build_report, provenance
+from mmpkd.provenance.origin import origin as origin_of
+from mmpkd.provenance.record import record
+from mmpkd.report.page import build as build_report
 from mmpkd.tables.cohorts import table
 from mmpkd.tables.write import write
 
@@ -61,8 +63,8 @@ files = [out / "tables" / f"cohorts.{kind}" for kind in ("csv", "md", "tex", "ca
 write(*table({"mimic_cxr": tables}, {"mimic_cxr": rejected}), *files)
 study = Study().model_dump(mode="json")
 study["cohorts"]["mimic_cxr"] = cohort.model_dump(mode="json")
-origin = provenance(study, out / "records.parquet")
-write_json(origin, out / "provenance.json")
+origin = origin_of(study)
+write_json(record(study, out, ["records.parquet"], {"mimic_cxr": cohort}), out / "provenance.json")
 write_text(build_report(study, {"cohorts": (files[0], files[1], files[3])}, {}, origin), out / "report.html")
 """
 

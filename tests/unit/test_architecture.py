@@ -17,6 +17,7 @@ ORDER = (
     ("attention",),
     ("evaluation",),
     ("tables", "plotting"),
+    ("provenance",),
     ("report", "check"),
     ("cli",),
     ("__main__",),

@@ -16,6 +16,8 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.students import Arm
 from mmpkd.evaluation.claims import claims_table
+from mmpkd.evaluation.classification import classification_table
+from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.plotting import (
     attention_examples,
     claims,
@@ -165,6 +167,70 @@ FIGURES = (
 )
 
 
+MORE_ARMS = (
+    *("relational_distance", "relational_angle", "embedding_cosine", "embedding_mse", "soft_labels", "image_teacher"),
+    *("without_findings", "without_impression", "in_sample_targets", "half_the_reports", "label_smoothing"),
+)
+CROWD = {  # for each domain of the crowded study: the domain and the cohorts whose scores it gets
+    "cxr": ("cxr", {"mimic_cxr": "mimic_cxr", "vindr_cxr": "chexlocalize_external"}),
+    "computed_tomography": ("cxr", {"mimic_cxr": "ct_rate_marked", "vindr_cxr": "ct_external_hospital"}),
+    "mammography": ("mammography", {"cbis_ddsm": "mammography_marked", "vindr_mammo": "vindr_mammo"}),
+    "breast_ultrasound": ("mammography", {"cbis_ddsm": "busi", "vindr_mammo": "breast_us_external"}),
+}
+CROWDED_DOMAINS = {
+    domain: dict(zip(("training", "cohorts"), (cohorts[0], cohorts[1:]), strict=True)) | {"labels": LABELS[source]}
+    for domain, (source, names) in CROWD.items()
+    for cohorts in [list(names.values())]
+}
+
+
+@pytest.fixture(scope="module")
+def crowded_scores():
+    """Four domains, eight cohorts, fourteen arms, long names."""
+    scores = synthetic_scores(np.random.default_rng(6), images=4, seeds=2)
+    scores = scores[scores["metric"].isin(["pixel_auroc", "logit", "target"])]
+    scores = scores.astype({name: str for name in ("domain", "arm", "cohort", "patient_id", "image_id")})
+    parts = []
+    for domain, (source, _) in CROWD.items():
+        students = scores[scores["domain"] == source]
+        for names in (CROWD[other][1] for other in CROWD):
+            part = students[students["cohort"].isin(list(names))].assign(domain=domain)
+            part["cohort"] = part["cohort"].map(names)
+            parts += [part, *(part[part["arm"] == "mmpkd"].assign(arm=arm) for arm in MORE_ARMS)]
+    for _, names in CROWD.values():
+        controls = scores[(scores["domain"] == "control") & scores["cohort"].isin(list(names))]
+        parts.append(controls.assign(cohort=controls["cohort"].map(names)))
+    crowd = pd.concat(parts, ignore_index=True)
+    return crowd.astype(dict.fromkeys(("domain", "arm", "cohort", "method", "metric", "label"), "category"))
+
+
+@pytest.fixture(scope="module")
+def crowded(crowded_scores, tables, rois):
+    rng = np.random.default_rng(7)
+    arms = {**ARMS, **dict.fromkeys(MORE_ARMS, ARMS["shuffled"])}
+    teachers = [{"kind": "text"}, *[{"kind": "tabular", "model": "gradient_boosting"}] * 3]
+    domains = {
+        name: {**facts, "teacher": teacher}
+        for (name, facts), teacher in zip(CROWDED_DOMAINS.items(), teachers, strict=True)
+    }
+    sources = {new: old for _, names in CROWD.values() for old, new in names.items()}
+    return {
+        "method": method.draw({"domains": domains, "arms": arms, "imaging": {"size": 224}}),
+        "cohorts": cohorts.draw(
+            {new: tables[old] for new, old in sources.items()}, {new: rois[old] for new, old in sources.items()}
+        ),
+        "training": training.draw(
+            {(d, a, k): make_history(rng, a != "baseline") for d in CROWDED_DOMAINS for a in arms for k in range(2)}
+        ),
+        "localization": localization.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
+        "cross_domain": cross_domain.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
+        "classification": classification.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
+    }
+
+
+CROWDED = ("method", "cohorts", "training", "localization", "cross_domain", "classification")
+
+
 def shown_texts(figure) -> list[tuple[str, object]]:
     """Every visible text with its extent in pixels, as drawn."""
     with mpl.rc_context(style.STYLE):
@@ -186,8 +252,22 @@ def shown_texts(figure) -> list[tuple[str, object]]:
 
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_text_overlaps_or_leaves_the_figure(drawn, name):
-    figure, _ = drawn[name]
+    check_texts(drawn[name][0])
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_a_crowded_study_is_drawn_as_clearly(crowded, name):
+    figure, caption = crowded[name]
+    check_texts(figure)
+    assert figure.get_size_inches()[1] <= 9.5
+    named = {style.arm_name(arm) for arm in MORE_ARMS}
+    assert name == "cohorts" or all(arm in caption + " ".join(text for text, _ in shown_texts(figure)) for arm in named)
+
+
+def check_texts(figure) -> None:
+    """All text is inside the figure, apart, and at least 6 pt."""
     texts = shown_texts(figure)
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()) >= 6
     width, height = figure.get_size_inches() * figure.dpi
     assert len(texts) > 3
     for text, box in texts:
@@ -267,6 +347,47 @@ def test_arms_keep_order_and_colour():
     alone, together = style.arm_marks(["mmpkd"]), style.arm_marks(["baseline", "mmpkd", "a", "b"])
     assert alone["mmpkd"] == together["mmpkd"]
     assert len({mark.colour for mark in together.values()}) == len({mark.marker for mark in together.values()}) == 4
+
+
+def test_fourteen_arms_and_eight_cohorts_are_told_apart_without_colour():
+    for marks in (style.arm_marks([*ARMS, *MORE_ARMS]), style.cohort_marks(range(8))):
+        assert len({mark.marker for mark in marks.values()}) == len(marks)
+
+
+def test_the_main_arms_keep_apart_for_deuteranopes():
+    """Machado, Oliveira and Fernandes, IEEE TVCG 15, 2009: linear RGB as full deuteranopia sees it."""
+    seen = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])
+    colours = [mpl.colors.to_rgb(mark.colour) for mark in style.arm_marks(ARMS).values()]
+    apart = [np.linalg.norm(seen @ (np.array(one) - other)) for one, other in combinations(np.power(colours, 2.2), 2)]
+    assert min(apart) > 0.15
+
+
+def test_numbers_are_rounded_as_in_the_tables():
+    assert style.numbers(0.0312, 0.0123, 0.0501) == "0.031 [0.012, 0.050]"
+    assert style.numbers(-0.0312, -0.2, 0.1) == "\N{MINUS SIGN}0.03 [\N{MINUS SIGN}0.20, 0.10]"
+    assert style.numbers(0.5, np.nan, np.nan) == "0.500 (no interval)"
+    assert style.numbers(np.nan, np.nan, np.nan) == "not estimable"
+
+
+@pytest.mark.parametrize("name", ["localization", "cross_domain", "classification"])
+def test_captions_name_the_main_contrast_with_its_interval(scores, drawn, name):
+    caption = drawn[name][1]
+    if name == "classification":
+        table = classification_table(scores, EVALUATION.confidence, "baseline")
+        table = table[(table["label"] == "macro") & (table["metric"] == "auroc") & (table["arm"] == "mmpkd")]
+        gain = table.set_index(["domain", "cohort"]).loc["cxr", "mimic_cxr"][["gain", "gain_low", "gain_high"]]
+    else:
+        chosen = {"metric": EVALUATION.metric, "method": EVALUATION.methods[0]}
+        estimate = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **chosen)
+        gain = (estimate.estimate, estimate.low, estimate.high)
+    assert f": cxr {style.numbers(*gain)}; mammography " in caption
+
+
+def test_arms_without_space_are_named_in_the_caption():
+    assert style.fitting_arms("abc", rows=10, inches=2.0, space=0.1) == ["a", "b"]
+    assert style.fitting_arms("abc", rows=100, inches=2.0, space=0.1) == ["a"]
+    assert style.left_out("ab", "abc", "claims").endswith("in the table of claims: c.")
+    assert style.left_out("abc", "abc", "claims") == ""
 
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 image"), (2000, "2,000 images")])

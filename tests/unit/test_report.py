@@ -1,27 +1,37 @@
 """The report holds everything, says what the verdicts mean, and gives nothing of the machine away."""
 
 import base64
+import hashlib
 import json
 import re
-import subprocess
 from html.parser import HTMLParser
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from PIL import Image
 
-from mmpkd import report
+from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.config.study import Study, load
+from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table
+from mmpkd.provenance.origin import origin
+from mmpkd.report.claims import ClaimItem, headline, read_claims
+from mmpkd.report.flow import read_flows
+from mmpkd.report.items import read_figure, read_table
+from mmpkd.report.page import build
+from mmpkd.report.prose import Span, read_prose, spans
+from mmpkd.report.study import phantoms
+from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
+from mmpkd.tables.cohorts import table as cohorts_table
 from mmpkd.tables.write import write
-from tests.synthetic import synthetic_scores
+from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_results
+from tests.synthetic import DOMAIN_OF, synthetic_scores
 
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
 VOID = {"meta", "img", "br", "link", "hr", "input"}
+EVALUATION = Evaluation(resamples=100)
 
 
 class Page(HTMLParser):
@@ -31,6 +41,7 @@ class Page(HTMLParser):
         super().__init__()
         self.elements: list[tuple[str, dict]] = []
         self.words: list[str] = []
+        self.inline: list[tuple[str, str]] = []  # scripts and styles
         self.open: list[str] = []
         self.feed(text)
         self.close()
@@ -45,7 +56,9 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] in ("style", "script"):
+            self.inline.append((self.open[-1], data))
+        elif self.open:
             self.words.append(data)
 
     def all(self, tag: str) -> list[dict]:
@@ -66,31 +79,47 @@ def files(tmp_path_factory):
     """Two tables and a figure, as the pipeline leaves them."""
     folder = tmp_path_factory.mktemp("results")
     scores = synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
-    scores.to_parquet(folder / "scores.parquet")
     claims = {name: claim for name, claim in Study().claims.items() if name.startswith("in_domain")}
     odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
     paths = {}
-    for name, table in (("claims", claims_table(scores, claims, Evaluation())), ("odd", odd)):
+    for name, table in (("claims", claims_table(scores, claims, EVALUATION)), ("odd", odd)):
         csv, md, tex, caption = (folder / f"{name}.{kind}" for kind in ("csv", "md", "tex", "caption.txt"))
         write(table, f"Caption of {name} <b>&</b>.", csv, md, tex, caption)
         paths[name] = (csv, md, caption)
     (folder / "claims.png").write_bytes(PNG)
     (folder / "claims.png.txt").write_text('A "quoted" first sentence. And a second one.\n')
     figures = {"claims": (folder / "claims.png", folder / "claims.png.txt")}
-    return paths, figures, folder / "scores.parquet"
+    return paths, figures
 
 
 @pytest.fixture(scope="module")
 def html(study, files):
-    tables, figures, scores = files
-    return report.build(study, tables, figures, report.provenance(study, scores))
+    return build(study, *files, origin(study))
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """Scores of a small study, and where its pictures and maps lie."""
+    scores = make_scores()
+    return scores, write_results(tmp_path_factory.mktemp("results"), scores)
+
+
+@pytest.fixture(scope="module")
+def shown(results):
+    return make_viewer(*results)
+
+
+@pytest.fixture(scope="module")
+def page(study, files, shown):
+    """The report with its viewer and its assumptions."""
+    return build(study, *files, origin(study), viewer=shown, assumptions=read_prose(ASSUMPTIONS))
 
 
 def test_the_page_is_whole_and_needs_nothing_else(html):
     page = Page(html)
     assert html.startswith("<!DOCTYPE html>")
     assert page.all("html") == [{"lang": "en"}]
-    assert not page.all("script") and not page.all("link") and not page.all("iframe")
+    assert not page.all("script") and not page.all("link") and not page.all("iframe"), "no viewer was given"
     assert [image["src"].split(",")[0] for image in page.all("img")] == ["data:image/png;base64"]
     assert base64.b64decode(page.all("img")[0]["src"].split(",")[1]) == PNG
     anchors = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
@@ -119,7 +148,7 @@ def test_content_is_shown_and_never_run(html):
 
 
 def test_numbers_are_aligned_to_the_right(files):
-    item = report.read_table("odd", *files[0]["odd"])
+    item = read_table("odd", *files[0]["odd"])
     assert item.columns == ["name", "value"]
     assert item.right == [False, True]
     assert item.rows == [["a|b", "0.500"], ["<script>alert(1)</script>", "12.250"]]
@@ -128,52 +157,50 @@ def test_numbers_are_aligned_to_the_right(files):
 def test_the_claims_come_first_and_in_words(html):
     text = Page(html).text
     assert text.index("The text teacher improves localisation in chest radiographs") < text.index("Contents")
-    assert "Supported. The data of this run speak for the claim." in text
+    assert "Of 2 claims, 1 is supported, none is contradicted and 1 is inconclusive." in text
+    assert "The data of this run speak for the claim." in text
     assert "none is meant to reproduce one of its numbers" in text
 
 
 def test_phantoms_are_named(html, study, files):
     note = "they say nothing about patients"
-    assert report.phantoms(study) == ["mimic_cxr", "vindr_cxr", "cbis_ddsm", "vindr_mammo"]
+    assert phantoms(study) == ["mimic_cxr", "vindr_cxr", "cbis_ddsm", "vindr_mammo"]
     assert note in Page(html).text
     real = {name: {**cohort, "phantom": None, "root": "/data/x"} for name, cohort in study["cohorts"].items()}
-    tables, figures, scores = files
-    for cohorts, words in (
-        ({**real, "vindr_cxr": study["cohorts"]["vindr_cxr"]}, "Real data: mimic_cxr"),
-        (real, None),
+    for cohorts, words, phantom in (
+        ({**real, "vindr_cxr": study["cohorts"]["vindr_cxr"]}, "Real data: mimic_cxr", True),
+        (real, "Real data: mimic_cxr", False),
     ):
         changed = {**study, "cohorts": cohorts}
-        text = Page(report.build(changed, tables, figures, report.provenance(changed, scores))).text
-        assert (note in text) == (words is not None)
-        assert words is None or words in text
+        text = Page(build(changed, *files, origin(changed))).text
+        assert (note in text) == phantom and words in text
 
 
 def test_the_same_run_gives_the_same_report(html, study, files):
-    tables, figures, scores = files
-    assert report.build(study, tables, figures, report.provenance(study, scores)) == html
+    assert build(study, *files, origin(study)) == html
 
 
-def test_a_study_without_claims_says_so(study, files):
-    text = Page(report.build(study, {}, {}, report.provenance(study, files[2]))).text
+def test_a_study_without_claims_says_so(study):
+    text = Page(build(study, {}, {}, origin(study))).text
     assert "no verdict is given" in text
 
 
 def test_a_broken_file_is_named(study, files, tmp_path):
-    tables, figures, _ = files
+    tables, figures = files
     (tmp_path / "empty.md").write_text("no table\n")
     with pytest.raises(ValueError, match=r"empty\.md holds no table"):
-        report.read_table("odd", tables["odd"][0], tmp_path / "empty.md", tables["odd"][2])
+        read_table("odd", tables["odd"][0], tmp_path / "empty.md", tables["odd"][2])
     with pytest.raises(ValueError, match=r"empty\.md is no PNG"):
-        report.read_figure("odd", tmp_path / "empty.md", figures["claims"][1])
+        read_figure("odd", tmp_path / "empty.md", figures["claims"][1])
     with pytest.raises(FileNotFoundError):
-        report.read_figure("odd", tmp_path / "absent.png", figures["claims"][1])
+        read_figure("odd", tmp_path / "absent.png", figures["claims"][1])
 
 
-def words_of(tmp_path, gain: float, claim: Claim, scores_filter=None, **options) -> report.ClaimItem:
+def words_of(tmp_path, gain: float, claim: Claim, scores_filter=None, **options) -> ClaimItem:
     scores = synthetic_scores(np.random.default_rng(3), gain=gain, images=60, seed_sd=0.002, **options)
     scores = scores if scores_filter is None else scores[scores_filter(scores)]
-    claims_table(scores, {"one": claim}, Evaluation()).to_csv(tmp_path / "claims.csv", index=False)
-    (item,) = report.read_claims(tmp_path / "claims.csv", Evaluation().model_dump(mode="json"))
+    claims_table(scores, {"one": claim}, EVALUATION).to_csv(tmp_path / "claims.csv", index=False)
+    (item,) = read_claims(tmp_path / "claims.csv", 0.95)
     return item
 
 
@@ -193,7 +220,8 @@ NO_GAIN = Claim(title="No gain", cells=["cxr@mimic_cxr"], expect="no_gain", marg
 def test_verdicts_in_words(tmp_path, gain, claim, verdict, meaning):
     item = words_of(tmp_path, gain, claim)
     assert item.verdict == verdict
-    assert meaning in item.meaning
+    assert meaning in item.evidence[0]
+    assert re.match(r"The gain is [+−]0\.\d{3} \(95\u00a0% interval ", item.sentence)
     assert ("margin of 0.03" in " ".join(item.evidence)) == (claim is NO_GAIN)
 
 
@@ -208,7 +236,7 @@ def test_what_could_not_be_tested_has_its_reason(tmp_path):
     item = words_of(tmp_path, 0.05, GAIN, lambda scores: scores["seed"] == 0)
     assert item.verdict == "inconclusive" and "one seed" in " ".join(item.evidence)
     item = words_of(tmp_path, 0.05, GAIN, lambda scores: scores["cohort"] != "mimic_cxr")
-    assert item.verdict == "inconclusive" and "could not be tested" in item.evidence[0]
+    assert item.verdict == "inconclusive" and "could not be tested" in item.evidence[1]
 
 
 def test_maps_that_do_not_beat_a_control_are_pointed_out(tmp_path):
@@ -217,47 +245,177 @@ def test_maps_that_do_not_beat_a_control_are_pointed_out(tmp_path):
     assert "not shown to be better than a centred Gaussian" in " ".join(words_of(tmp_path, 0.05, away).evidence)
 
 
-def test_provenance_names_code_data_and_packages(study, files):
-    origin = report.provenance(study, files[2])
-    assert (
-        origin["scores_sha256"]
-        == subprocess.run(["sha256sum", files[2]], capture_output=True, text=True, check=True).stdout.split()[0]
-    )
-    assert origin["seeds"] == Study().seeds
-    assert origin["packages"]["numpy"] == np.__version__
-    assert load(yaml.safe_load(yaml.safe_dump(origin["configuration"]))) == Study()
-    assert json.loads(json.dumps(origin)) == origin
+def test_the_headline_counts_verdicts():
+    def items(*verdicts):
+        return [ClaimItem("", verdict, "", []) for verdict in verdicts]
+
+    assert headline(items("supported")) == "Of 1 claim, 1 is supported, none is contradicted and none is inconclusive."
+    mixed = items("contradicted", "inconclusive", "inconclusive")
+    assert headline(mixed) == "Of 3 claims, none is supported, 1 is contradicted and 2 are inconclusive."
 
 
-def test_provenance_gives_no_folder_away(study, files, monkeypatch):
+def test_the_configuration_gives_no_folder_away(study, files, monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
-    roots = {"mimic_cxr": "/home/someone/secret/mimic-cxr", "cbis_ddsm": "~/secret/cbis", "vindr_cxr": "/home/someone"}
-    cohorts = {
-        name: {**cohort, "root": roots[name], "phantom": None} if name in roots else cohort
-        for name, cohort in study["cohorts"].items()
-    }
-    student = {**study["student"], "backbone": {"path": "/mnt/someone/weights.safetensors"}}
-    text = json.dumps(report.provenance({**study, "cohorts": cohorts, "student": student}, files[2]))
-    assert "someone" not in text and "secret" not in text
-    assert ".../mimic-cxr" in text and ".../cbis" in text and ".../weights.safetensors" in text
+    cohort = {**study["cohorts"]["mimic_cxr"], "root": "/home/someone/secret/mimic-cxr", "phantom": None}
+    changed = {**study, "cohorts": {**study["cohorts"], "mimic_cxr": cohort}}
+    text = build(changed, *files, origin(changed))
+    assert "someone" not in text and "secret" not in text and ".../mimic-cxr" in text
 
 
-def test_git_state(tmp_path):
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        subprocess.run(["git", "-C", tmp_path, *identity, *arguments], check=True, capture_output=True)
+def test_nothing_can_be_fetched_and_only_this_script_can_run(page):
+    parsed = Page(page)
+    (policy,) = [meta["content"] for meta in parsed.all("meta") if "http-equiv" in meta]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:" and "connect-src" not in rules
+    style, data, script = parsed.inline
+    for (_, text), rule in ((style, "style-src"), (script, "script-src")):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+    assert json.loads(data[1])["cases"]
+    assert parsed.all("script")[0]["type"] == "application/json", "data, which no browser runs"
+    assert not [attributes for _, attributes in parsed.elements if "style" in attributes or "onclick" in attributes]
+    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|WebSocket|import\(", script[1] + style[1])
 
-    assert report.git_state(tmp_path) is None
-    git("init")
-    assert report.git_state(tmp_path) is None  # no commit yet
-    (tmp_path / "file").write_text("one")
-    git("add", "file")
-    git("commit", "-m", "one")
-    state = report.git_state(tmp_path)
-    assert re.fullmatch("[0-9a-f]{40}", state["commit"]) and not state["dirty"]
-    (tmp_path / "result").write_text("untracked files do not count")
-    assert not report.git_state(tmp_path)["dirty"]
-    (tmp_path / "file").write_text("two")
-    assert report.git_state(tmp_path)["dirty"]
-    (tmp_path / "inner").mkdir()
-    assert report.git_state(tmp_path / "inner") is None  # a folder of another project's checkout
+
+def test_every_control_has_a_label_and_every_anchor_is_there(page):
+    parsed = Page(page)
+    anchors = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
+    assert len(set(anchors)) == len(anchors)
+    assert {link["href"][1:] for link in parsed.all("a")} <= set(anchors)
+    labelled = {label.get("for") for label in parsed.all("label")}
+    assert {select["id"] for select in parsed.all("select")} <= labelled
+    inputs = {field["id"] for field in parsed.all("input") if field["type"] == "range"}
+    assert inputs == {"viewer-opacity"} <= labelled
+    wrapped = re.findall(r'<label><input type="(\w+)"', page)
+    assert sorted(wrapped) == ["checkbox", "radio", "radio", "radio"]
+
+
+def test_cases_are_evenly_spaced_ranks(shown, results):
+    assert evenly_spaced(11, 3) == [0, 5, 10]
+    assert evenly_spaced(2, 8) == [0, 1] and evenly_spaced(1, 8) == [0]
+    assert len(shown.cells) == len(DOMAINS) * len(DOMAIN_OF) and len(shown.data["cases"]) == 8 * 8
+    assert [cell["name"] for cell in shown.cells[:2]] == ["cxr students on mimic_cxr", "cxr students on vindr_cxr"]
+    first = shown.data["cases"][:8]
+    ranks = [int(re.search(r"rank (\d+) of 12", case["title"])[1]) for case in first]
+    assert ranks[0] == 1 and ranks[-1] == 12 and ranks == sorted(set(ranks))
+    scores = [case["scores"]["rollout"] for case in first]
+    gains = [score["mmpkd"] - score["baseline"] for score in scores]
+    assert gains == sorted(gains)
+    for case, gain in zip(first, gains, strict=True):
+        assert f"gain {gain:+.2f}".replace("-", "−") in case["title"]
+
+
+def test_the_maps_are_means_in_multiples_of_uniform(shown, results):
+    """Against the files themselves, by way of the picture, which tells the image."""
+    scores, sources = results
+    pixels = np.load(Path(sources.shards["mimic_cxr"][0]) / "pixels.npy")
+    case = shown.data["cases"][0]
+    seen = np.asarray(Image.open(BytesIO(base64.b64decode(case["image"]))))
+    (row,) = np.flatnonzero((pixels == seen).all(axis=(1, 2)))
+    files = [sources.attention / "cxr" / "mmpkd" / f"seed{seed}" / "mimic_cxr.npz" for seed in sources.seeds]
+    maps = [np.load(file)["last_layer"][row].astype(float) for file in files]
+    expected = np.mean([one / one.mean() for one in maps], axis=0)
+    np.testing.assert_allclose(case["maps"]["last_layer"]["mmpkd"], expected, atol=0.0051)
+
+
+def test_a_withheld_cohort_leaves_no_trace_but_its_name(results, study, files):
+    scores, sources = results
+    seen = make_viewer(scores, sources, withheld=["mimic_cxr", "not_in_the_study"])
+    assert seen.withheld == ["mimic_cxr"] and len(seen.cells) == 6
+    text = build(study, *files, origin(study), viewer=seen)
+    assert "No picture is shown of mimic_cxr" in Page(text).text
+    assert "on mimic_cxr" not in json.dumps(seen.data)
+    every = make_viewer(scores, sources, withheld=list(DOMAIN_OF))
+    parsed = Page(build(study, {}, {}, origin(study), viewer=every))
+    assert "No case can be shown." in parsed.text and not parsed.all("script") and not parsed.all("img")
+
+
+def test_the_viewer_names_no_patient_and_no_image(page, results):
+    scores, _ = results
+    assert not [name for name in {*scores["patient_id"], *scores["image_id"]} if name in page]
+
+
+def test_a_study_without_the_two_arms_has_no_case(results):
+    scores, sources = results
+    seen = make_viewer(scores[scores["arm"] != "mmpkd"], sources)
+    assert seen.cells == [] and seen.arms == {}
+
+
+def corners(path: str) -> list[np.ndarray]:
+    return [
+        np.array([point.split() for point in part.removesuffix("Z").split("L")], dtype=float)
+        for part in path.split("M")[1:]
+    ]
+
+
+def area(points: np.ndarray) -> float:
+    x, y = points.T
+    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
+
+
+def test_the_outline_runs_along_the_pixels():
+    roi = np.zeros((16, 16), dtype=bool)
+    roi[2:6, 3:13] = True
+    (points,) = corners(outline(roi))
+    assert points.min(axis=0).tolist() == [3, 2] and points.max(axis=0).tolist() == [13, 6], "x, y of pixel borders"
+    assert area(points) == pytest.approx(4 * 10 - 4 / 8), "four corners of half a pixel are cut"
+    roi[3:5, 5:9] = False
+    assert [area(part) for part in corners(outline(roi))] == pytest.approx([39.5, 4 * 2 - 4 / 8])
+    whole = corners(outline(np.ones((16, 16), dtype=bool)))
+    assert whole[0].min() == 0 and whole[0].max() == 16
+    assert outline(np.zeros((16, 16), dtype=bool)) == ""
+
+
+def test_pictures_are_as_stored_or_smaller():
+    pixels = np.random.default_rng(2).integers(0, 256, (64, 64), dtype=np.uint8)
+    np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(base64.b64decode(picture(pixels))))), pixels)
+    large = Image.open(BytesIO(base64.b64decode(picture(np.tile(pixels, (8, 8))))))
+    assert large.size == (LARGEST, LARGEST)
+
+
+def test_the_flow_counts_from_reading_to_scoring(tmp_path, study, files):
+    images = pd.DataFrame({"image_id": [f"i{k}" for k in range(6)], "patient_id": ["p0", "p0", "p1", "p2", "p3", "p4"]})
+    images = images.assign(study_id=images["image_id"], path="x.dcm", view="PA", laterality="", rows=8, columns=8)
+    images["split"] = ["train", "train", "validate", "test", "test", "test"]
+    roi = {"label": "mass", "kind": "box", "x0": 1.0, "y0": 1.0, "x1": 4.0, "y1": 4.0, "polygon": "", "mask_path": ""}
+    rois = pd.DataFrame([{"roi_id": f"r{k}", "image_id": f"i{k}", **roi} for k in (3, 4)])
+    reasons = ["view is lateral", "view is lateral", "image file is missing"]
+    rejected = pd.DataFrame({"record": ["secret1", "secret2", "secret3"], "reason": reasons})
+    tables = CohortTables(tmp_path, images, images[["image_id"]].assign(mass=1.0), rois=rois, rejected=rejected)
+    stored = pd.DataFrame({"record": ["r3"], "reason": ["ROI: drawn on 7 x 8 pixels, but its image has 8 x 8"]})
+    cohorts_table({"home": tables}, {"home": stored})[0].to_csv(tmp_path / "cohorts.csv", index=False)
+    names = {"domain": "control", "arm": "uniform", "cohort": "home", "label": "any"}
+    scores = pd.DataFrame([{**names, "image_id": "i4", "metric": metric} for metric in ("roi_area", "pixel_auroc")])
+    (flow,) = read_flows(tmp_path / "cohorts.csv", scores)
+    assert (flow.records, flow.images, flow.patients, flow.scored) == (9, 6, 5, 1)
+    assert flow.not_read == {"view is lateral": 2, "image file is missing": 1}
+    assert flow.splits == {"train": 2, "validate": 1, "test": 3} and flow.with_roi["test"] == 2
+    assert flow.not_stored == {"ROI: drawn on # x # pixels, but its image has # x #": 1}
+    text = Page(build(study, *files, origin(study), flows=[flow])).text
+    assert "9 entries read" in text and "3 entries set aside while reading" in text and "1 entry set aside" in text
+    assert "test: 3, 2 of them with ROI" in text and "secret" not in text
+
+
+def test_assumptions_are_read_from_their_document(page):
+    assert spans("a `b|c` **d** [e](f.md).") == [
+        Span("text", "a "),
+        Span("code", "b|c"),
+        Span("text", " "),
+        Span("strong", "d"),
+        Span("text", " e."),
+    ]
+    paragraph, table = read_prose("# Title\n\nOne\ntwo.\n\n| a | b |\n|---|---|\n| `1` | 2 |\n")
+    assert paragraph.rows == [[[Span("text", "One two.")]]]
+    assert table.kind == "table" and table.rows[1] == [[Span("code", "1")], [Span("text", "2")]]
+    with pytest.raises(ValueError, match="empty"):
+        read_prose("# Title alone\n")
+    rows = [line for line in ASSUMPTIONS.splitlines() if line.startswith("|")]
+    assert page.count('<th scope="row" class="prose">') == len(rows) - 2
+    assert "**" not in page and "](" not in Page(page).text
+
+
+def test_a_cell_without_one_whole_image_is_left_out(results):
+    scores, sources = results
+    wrong = (scores["cohort"] == "vindr_cxr") & (scores["seed"] == 0)
+    seen = make_viewer(scores.assign(value=scores["value"].where(~wrong)), sources)
+    assert len(seen.cells) == 6 and not [cell for cell in seen.cells if "vindr_cxr" in cell["name"]]

@@ -6,9 +6,11 @@ import pytest
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.study import Study
+from mmpkd.evaluation.rounding import decimals
 from mmpkd.evaluation.statistics import paired_gain
-from mmpkd.tables import claims, classification, cohorts, cross_domain, localization, runtime
-from mmpkd.tables.write import escape, latex, markdown, rounded, write
+from mmpkd.tables import claims, classification, cohorts, cross_domain, localization
+from mmpkd.tables.latex import digits, escape, latex
+from mmpkd.tables.write import markdown, rounded, write
 from tests.synthetic import DOMAIN_OF, METRICS, synthetic_scores
 
 STUDY = Study()
@@ -38,17 +40,54 @@ def test_rounding_merges_intervals_and_marks_what_is_absent():
     )
     text = rounded(table)
     assert list(text.columns) == ["arm", "estimate", "gain", "gain p", "n images", "credited"]
-    assert text.iloc[0].tolist() == ["a|b", "0.123 [0.000, 0.250]", "0.100 [0.050, 0.150]", "<0.001", "10", "yes"]
+    assert text.iloc[0].tolist() == ["a|b", "0.12 [0.00, 0.25]", "0.100 [0.050, 0.150]", "<0.001", "10", "yes"]
     assert text.iloc[1].tolist() == ["-", "-", "0.000", "0.040", "20", "no"]
     lines = markdown(text, "Caption.").splitlines()
     assert lines[3] == "| --- | ---: | ---: | ---: | ---: | --- |"
-    assert lines[4].startswith(r"| a\|b | 0.123 [0.000, 0.250] |")
+    assert lines[4].startswith(r"| a\|b | 0.12 [0.00, 0.25] |")
+
+
+@pytest.mark.parametrize(
+    ("half_width", "places"),
+    [(3.2, 2), (0.12, 2), (0.0996, 2), (0.0994, 3), (0.012, 3), (0.0034, 4), (0.00034, 4), (np.nan, 3), (0.0, 3)],
+)
+def test_the_half_width_of_an_interval_keeps_two_digits(half_width, places):
+    assert decimals(0.5 - half_width, 0.5 + half_width) == places
+
+
+def test_each_row_is_rounded_by_its_own_interval():
+    table = pd.DataFrame(
+        {"gain": [0.01234, 0.01234, 0.5], "gain_low": [0.0, -0.2, np.nan], "gain_high": [0.02, 0.3, 1]}
+    )
+    assert rounded(table)["gain"].tolist() == ["0.012 [0.000, 0.020]", "0.01 [-0.20, 0.30]", "0.500"]
+    assert rounded(pd.DataFrame({"seconds": [1312.74, 1.25]}))["seconds"].tolist() == ["1312.7", "1.250"]
+    assert list(rounded(pd.DataFrame({"rule": [], "seconds": []}))) == ["rule", "seconds"]
+
+
+def test_signs_become_minus_and_hyphens_stay():
+    assert escape("-0.5 [-0.6, -.4]") == "$-$0.5 [$-$0.6, $-$.4]"
+    assert escape("in-domain 2025-08-06 f(x)-1 ViT-16 -") == "in-domain 2025-08-06 f(x)-1 ViT-16 -"
+
+
+def test_a_table_is_laid_out_by_its_rows_and_columns():
+    cell = "0.123 [0.100, 0.150]"
+
+    def columns(count):
+        return pd.DataFrame({"arm": ["a"], **{f"gain {k}": [cell] for k in range(count)}})
+
+    small, wide, wider = (latex(columns(count), "Caption.", "tab:x") for count in (2, 5, 12))
+    assert r"\normalsize" in small and r"\begin{table}" in small and r"\begin{landscape}" not in small
+    assert r"\begin{landscape}" in wide and wide.count(r"\begin{longtable}") == 1
+    assert wider.count(r"\begin{longtable}") == 2 and wider.count(r"\caption{") == wider.count(r"\label{") == 1
+    assert wider.count(r"\addtocounter{table}{-1}") == 1 and wider.count(cell) == 12
+    assert r"\begin{longtable}" in latex(pd.concat([columns(1)] * 60), "Caption.", "tab:x")
+    assert digits("0.123") == pytest.approx(4.56) and digits("mammography") > 11
 
 
 def test_latex_is_escaped_and_balanced():
     assert escape("50 % of a_b & {c} <0.001 \\") == (r"50 \% of a\_b \& \{c\} \textless{}0.001 \textbackslash{}")
     text = latex(pd.DataFrame({"a_b": ["1.0"], "c": ["x&y"]}), "100 %", "tab:x")
-    assert r"\begin{tabular}{rl}" in text and r"a\_b & c \\" in text and r"1.0 & x\&y \\" in text
+    assert r"\begin{tabular}{@{}rl@{}}" in text and r"a\_b & c \\" in text and r"1.0 & x\&y \\" in text
     assert text.count(r"\begin{") == text.count(r"\end{") and text.count("rule") == 3
 
 
@@ -206,23 +245,3 @@ def test_cohorts_names_labels_that_a_data_set_does_not_know(tables):
     assert rows.loc[("unknown", "malignant"), ["train", "validate", "test", "total"]].tolist() == [2, 1, 1, 4]
     assert ("positive", "malignant") not in rows.index and rows.index.is_unique
     assert ("unknown", "malignant") not in cohorts.table({"x": tables})[0].set_index(["quantity", "item"]).index
-
-
-HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
-
-
-def test_runtime_sums_by_rule(tmp_path):
-    for path, seconds, memory in (("train/cxr/a.tsv", 10, 500), ("train/b.tsv", 30, 700), ("table/x.tsv", 1.5, "-")):
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).write_text(HEADER + f"{seconds}\t0:00:01\t{memory}\t1\t1\t1\t0\t0\t0\t0\n")
-    (tmp_path / "table/broken.tsv").write_text("")
-    table, caption = runtime.table(tmp_path)
-    assert table["rule"].tolist() == ["train", "table", "all rules"]
-    assert table.iloc[0].tolist() == ["train", 2, 40.0, 20.0, 30.0, 700.0]
-    assert np.isnan(table.loc[1, "memory_peak_mb"]) and table.loc[2, "jobs"] == 3
-    assert "1 unreadable" in caption
-
-
-def test_runtime_without_files_says_what_is_missing(tmp_path):
-    with pytest.raises(FileNotFoundError, match="run the study first"):
-        runtime.table(tmp_path)

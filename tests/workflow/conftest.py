@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "mmpkd", "studies", "profiles", "envs")
+PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "mmpkd", "studies", "profiles", "envs", "docs")
 SMOKE = ("--configfile=studies/smoke.yaml",)
 
 

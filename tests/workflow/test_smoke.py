@@ -149,10 +149,10 @@ def test_an_edited_module_reruns_the_stages_that_use_it(smoke, module, runs, res
     assert not rests & jobs
 
 
-def test_an_edited_script_reruns_its_rule_and_the_report_alone(smoke):
+def test_an_edited_script_reruns_its_rule_the_report_and_the_record_alone(smoke):
     with edited(smoke.folder / "workflow_scripts/figure_claims.py", "\n# edited\n"):
         jobs = set(smoke.planned(*SMOKE, "all"))
-    assert jobs == {"figure_claims", "report", "all"}
+    assert jobs == {"figure_claims", "report", "provenance", "all"}
 
 
 def test_logs_name_no_patient(smoke):

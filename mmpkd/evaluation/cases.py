@@ -1,0 +1,54 @@
+"""Single test images: how they rank by gain, their ROI, and where an arm's students look on them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from mmpkd.evaluation.matrices import score_matrix
+from mmpkd.evaluation.statistics import gain_matrix
+
+
+def ranked_gains(
+    scores: pd.DataFrame, domain: str, cohort: str, arm: str, reference: str, chosen: Mapping[str, str]
+) -> pd.Series:
+    """Gain of each image, mean over seeds, by image_id: the lowest first, equal ones in the order of image_id.
+
+    Args:
+        scores: the long table.
+        domain, cohort: the cell.
+        arm, reference: whose scores are compared, image by image and seed by seed.
+        chosen: metric, method and label.
+
+    Raises:
+        mmpkd.evaluation.matrices.MissingScores: an arm has no scores in the cell.
+    """
+    matrix = gain_matrix(scores, domain, cohort, arm, reference, **chosen)
+    return pd.Series(matrix.values.mean(axis=0), index=matrix.images).sort_index().sort_values(kind="stable")
+
+
+def mean_scores(scores: pd.DataFrame, domain: str, cohort: str, arm: str, chosen: Mapping[str, str]) -> pd.Series:
+    """Score of each image of a cell, mean over an arm's seeds, by image_id; arguments as for `ranked_gains`."""
+    matrix = score_matrix(scores, domain, arm, cohort, **chosen)
+    return pd.Series(matrix.values.mean(axis=0), index=matrix.images)
+
+
+def mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method: str) -> np.ndarray:
+    """An image's map on the patch grid, g x g: mean over the exports (one a seed), in multiples of a uniform map.
+
+    Each seed's map is turned into shares first, so that the scale of none is a weight; one without mass stays zero.
+    """
+    maps = [export[method][np.flatnonzero(export["image_id"] == image_id)[0]].astype(np.float64) for export in exports]
+    shares = np.mean([one / (one.sum() or 1.0) for one in maps], axis=0)
+    return shares * shares.size
+
+
+def united_roi(rois: tuple[pd.DataFrame, np.ndarray], image_id: str) -> np.ndarray:
+    """The union of an image's ROI, S x S bool.
+
+    Args:
+        rois: rows of `rois.parquet` and the masks, M x S x S.
+        image_id: the image.
+    """
+    table, masks = rois
+    return (masks[(table["image_id"] == image_id).to_numpy()] != 0).any(axis=0)

@@ -1,0 +1,110 @@
+"""The claims of `tables/claims.csv` in words: a verdict and a sentence each, and the evidence behind them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmpkd.evaluation.verdicts import signed
+from mmpkd.plotting.claims import p_text
+from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES, arm_name, count, percent
+
+MEANINGS = {
+    "supported": "The data of this run speak for the claim.",
+    "contradicted": "The data of this run speak against the claim.",
+    "inconclusive": "This run cannot tell. That is not evidence against the claim.",
+}
+
+
+@dataclass(frozen=True)
+class ClaimItem:
+    """A claim and what became of it."""
+
+    title: str
+    verdict: str
+    sentence: str
+    evidence: list[str]
+
+
+def read_claims(csv: str | Path, confidence: float) -> list[ClaimItem]:
+    """The claims of `tables/claims.csv`, put into words.
+
+    Args:
+        csv: the table; its column `sentence` is what the first screen says of a claim.
+        confidence: the level of its intervals.
+    """
+    return [_in_words(claim, confidence) for claim in pd.read_csv(csv).to_dict("records")]
+
+
+def headline(claims: Sequence[ClaimItem]) -> str:
+    """How many claims came out how: `Of 5 claims, 1 is supported, none is contradicted and 4 are inconclusive.`"""
+    parts = []
+    for verdict in MEANINGS:
+        number = sum(claim.verdict == verdict for claim in claims)
+        parts.append(f"{number or 'none'} {'is' if number < 2 else 'are'} {verdict}")
+    return f"Of {count(len(claims), 'claim')}, {parts[0]}, {parts[1]} and {parts[2]}."
+
+
+def _in_words(claim: Mapping[str, Any], confidence: float) -> ClaimItem:
+    verdict = claim["verdict"]
+    # The verdict stands beside the sentence, and a number is not torn from its unit.
+    sentence = claim["sentence"].removeprefix(f"{verdict.capitalize()}: ").replace(" %", "\u00a0%")
+    evidence = [*_estimate_words(claim, confidence), *_credit_words(claim), *_control_words(claim)]
+    return ClaimItem(claim["title"], verdict, sentence[0].upper() + sentence[1:], [MEANINGS[verdict], *evidence])
+
+
+def _estimate_words(claim: Mapping[str, Any], confidence: float) -> list[str]:
+    if not _known(claim["estimate"]):
+        return [f"It could not be tested: {claim['reason']}."]
+    metric = METRIC_NAMES[claim["metric"]]
+    method = METHOD_NAMES[claim["method"]]
+    contrast = "Difference of gains" if isinstance(claim["minus"], str) and claim["minus"] else "Gain"
+    sentence = f"{contrast} of {arm_name(claim['arm'])} over {arm_name(claim['reference'])} in {metric} ({method}): "
+    sentence += f"{signed(claim['estimate'])}"
+    if not _known(claim["low"]):
+        return [f"{sentence}, without an interval: {claim['reason']}."]
+    sentence += f", {percent(confidence)} interval {signed(claim['low'])} to {signed(claim['high'])}"
+    sentence += f", Holm-adjusted p {_p_words(claim['p_holm'])}"
+    if claim["expect"] == "no_gain":
+        sentence += (
+            f" for the margin of {claim['margin']:g}: a claim of no gain is supported if the gain stays below it"
+        )
+    power = f"A run of this size finds a contrast of {claim['minimum_detectable']:.3f} with 80 % power."
+    size = ", ".join(count(int(claim[f"n_{noun}s"]), noun) for noun in ("image", "patient", "seed"))
+    return [sentence + ".", power, f"n: {size}."]
+
+
+def _credit_words(claim: Mapping[str, Any]) -> list[str]:
+    """Whether the privileged content did it, or soft targets of any kind."""
+    if claim["verdict"] != "supported" or claim["expect"] != "gain":
+        return []
+    if not _known(claim["shuffled_gain"]):
+        return ["There is no shuffled teacher to compare with, so the gain is not credited to the privileged content."]
+    against = (
+        f"Against the shuffled teacher: {signed(claim['shuffled_gain'])} ({signed(claim['shuffled_gain_low'])} to "
+        f"{signed(claim['shuffled_gain_high'])}). "
+    )
+    if claim["credited"]:
+        return [against + "The gain is credited to the privileged content."]
+    return [against + "Soft targets alone may explain the gain: it is not credited to the privileged content."]
+
+
+def _control_words(claim: Mapping[str, Any]) -> list[str]:
+    """Controls that the arm does not clearly beat: a gain of attention that is worse than no model is worth little."""
+    names = {"over_centre": "a centred Gaussian", "over_untrained": "an untrained student"}
+    unbeaten = [name for key, name in names.items() if _known(claim.get(key)) and not claim[f"{key}_low"] > 0]
+    if not unbeaten:
+        return []
+    return [f"Note: the maps of {arm_name(claim['arm'])} are not shown to be better than {' or '.join(unbeaten)}."]
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not math.isnan(value)
+
+
+def _p_words(p: float) -> str:
+    text = p_text(p)
+    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"

@@ -1,0 +1,109 @@
+"""The page: one HTML file that needs no other file and no network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from mmpkd.report.claims import headline, read_claims
+from mmpkd.report.flow import Flow
+from mmpkd.report.items import read_figure, read_table
+from mmpkd.report.prose import Block
+from mmpkd.report.study import cohorts_in_use, phantoms, size_words
+from mmpkd.report.viewer import Viewer
+
+FOLDER = Path(__file__).parent
+
+
+def build(
+    study: Mapping[str, Any],
+    tables: Mapping[str, tuple[Path, Path, Path]],
+    figures: Mapping[str, tuple[Path, Path]],
+    origin: Mapping[str, Any],
+    flows: Sequence[Flow] = (),
+    viewer: Viewer | None = None,
+    assumptions: Sequence[Block] = (),
+) -> str:
+    """The report as HTML. Parts that are not given are left out.
+
+    Args:
+        study: the configuration as plain values.
+        tables: paths of CSV, Markdown and caption by name, in order; the claims in words come from `claims`.
+        figures: paths of PNG and caption by name, in order.
+        origin: what `mmpkd.provenance.origin` returned.
+        flows: what became of the records of each cohort.
+        viewer: cases of the attention viewer.
+        assumptions: what the study assumes.
+
+    Raises:
+        FileNotFoundError: a table, figure or caption is missing.
+        ValueError: a Markdown file holds no table, or a PNG file is none.
+    """
+    items = {name: read_table(name, *map(Path, paths)) for name, paths in tables.items()}
+    claims = read_claims(tables["claims"][0], study["evaluation"]["confidence"]) if "claims" in tables else []
+    return (
+        _environment()
+        .get_template("template.html")
+        .render(
+            **_header(study),
+            **_inline(viewer),
+            claims=claims,
+            headline=headline(claims),
+            figures=[read_figure(name, Path(png), Path(caption)) for name, (png, caption) in figures.items()],
+            tables=[item for name, item in items.items() if name != "runtime"],
+            runtime=items.get("runtime"),
+            flows=flows,
+            origin=origin,
+            configuration=yaml.safe_dump(origin["configuration"], sort_keys=False, allow_unicode=True),
+            assumptions=assumptions,
+        )
+    )
+
+
+def content_policy(style: str, script: str) -> str:
+    """The Content-Security-Policy: no network at all, inline pictures, this style and this script alone."""
+
+    def source(text: str) -> str:
+        digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+        return f"'sha256-{digest}'"
+
+    return (
+        f"default-src 'none'; img-src data:; style-src {source(style)}; script-src {source(script)}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _header(study: Mapping[str, Any]) -> dict[str, Any]:
+    """What was run, on what."""
+    fabricated = phantoms(study)
+    real = [name for name in cohorts_in_use(study) if name not in fabricated]
+    return {"study": study["study"], "size": size_words(study), "phantoms": fabricated, "real": real}
+
+
+def _inline(viewer: Viewer | None) -> dict[str, Any]:
+    """What other pages load from other files, and the policy that it is all there is."""
+    style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "viewer.js"))
+    data = _inline_json(viewer.data) if viewer else ""
+    policy = content_policy(style, script)
+    return {"policy": policy, "style": style, "script": script, "viewer": viewer, "viewer_data": data}
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _inline_json(value: Any) -> str:
+    """JSON that may stand in a script element: nothing in it can end the element."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.replace("<", "\\u003c")

@@ -1,0 +1,55 @@
+"""The result tree of a study that was never run, as far as the report reads it: scores, image stores and maps."""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.config.study import Study
+from mmpkd.files import write_npy, write_npz, write_parquet
+from mmpkd.report.viewer import Sources, Viewer, viewer
+from tests.synthetic import DOMAIN_OF, METHODS, synthetic_scores
+
+ASSUMPTIONS = (Path(__file__).parents[1] / "docs" / "assumptions.md").read_text()
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+SEEDS, IMAGES, SIZE, GRID = (0, 1), 12, 32, 4
+DOMAINS = {name: domain.model_dump() for name, domain in Study().domains.items()}
+
+
+def make_scores() -> pd.DataFrame:
+    return synthetic_scores(np.random.default_rng(0), seeds=len(SEEDS), images=IMAGES)
+
+
+def write_results(folder: Path, scores: pd.DataFrame) -> Sources:
+    """Stores and maps of every scored image: the ROI is a rectangle, the maps are random and differ by arm."""
+    rng = np.random.default_rng(1)
+    for cohort in DOMAIN_OF:
+        scored = scores[(scores["cohort"] == cohort) & (scores["label"] == "any")]
+        names = np.array(list(scored["image_id"].unique()))
+        _write_shard(folder / "images" / cohort / "shard0", names, rng)
+        for domain in DOMAINS:
+            for arm in ("baseline", "mmpkd", "shuffled"):
+                for seed in SEEDS:
+                    maps = {method: rng.random((len(names), GRID, GRID)).astype(np.float16) for method in METHODS}
+                    file = folder / "attention" / domain / arm / f"seed{seed}" / f"{cohort}.npz"
+                    write_npz({"image_id": names, **maps}, file)
+    shards = {cohort: [str(folder / "images" / cohort / "shard0")] for cohort in DOMAIN_OF}
+    return Sources(shards, folder / "attention", SEEDS)
+
+
+def make_viewer(scores: pd.DataFrame, sources: Sources, **options) -> Viewer:
+    return viewer(scores, Evaluation(methods=list(METHODS)), DOMAINS, sources, **options)
+
+
+def _write_shard(folder: Path, names: np.ndarray, rng: np.random.Generator) -> None:
+    masks = np.zeros((len(names), SIZE, SIZE), dtype=np.uint8)
+    masks[:, 8:20, 4:12] = 1
+    write_npy(rng.integers(0, 256, (len(names), SIZE, SIZE), dtype=np.uint8), folder / "pixels.npy")
+    write_npy(masks, folder / "rois.npy")
+    write_parquet(pd.DataFrame({"image_id": names}), folder / "geometry.parquet")
+    rois = pd.DataFrame({"roi_id": names, "image_id": names, "label": "any", "area": 0.1})
+    write_parquet(rois, folder / "rois.parquet")

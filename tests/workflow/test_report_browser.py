@@ -1,0 +1,206 @@
+"""The report in a real browser: nothing complains, nothing is fetched, and the viewer does what its controls say."""
+
+import base64
+import re
+
+import numpy as np
+import pytest
+from matplotlib import colormaps
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.config.study import Study
+from mmpkd.evaluation.claims import claims_table
+from mmpkd.evaluation.localization import upsample
+from mmpkd.provenance.origin import origin
+from mmpkd.report.page import build
+from mmpkd.report.prose import read_prose
+from mmpkd.tables.write import write
+from tests.browser import CHROMIUM, Browser
+from tests.report_results import ASSUMPTIONS, PNG, make_scores, make_viewer, write_results
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+PIXELS = "document.getElementById('viewer-map').toDataURL()"
+FOCUSED = "document.activeElement.id"
+STATUS = "document.getElementById('viewer-status').textContent"
+STAGES = "document.querySelector('.stages').focus()"
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    scores = make_scores()
+    return make_viewer(scores, write_results(tmp_path_factory.mktemp("results"), scores))
+
+
+@pytest.fixture(scope="module")
+def address(shown, tmp_path_factory) -> str:
+    """A report with five claims, a figure and the viewer."""
+    folder = tmp_path_factory.mktemp("report")
+    claims = claims_table(make_scores(), Study().claims, Evaluation(resamples=100))
+    files = [folder / f"claims.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
+    write(claims, "The claims.", *files)
+    (folder / "claims.png").write_bytes(PNG)
+    study = Study().model_dump(mode="json")
+    tables, figures = {"claims": (files[0], files[1], files[3])}, {"claims": (folder / "claims.png", files[3])}
+    text = build(study, tables, figures, origin(study), viewer=shown, assumptions=read_prose(ASSUMPTIONS))
+    (folder / "report.html").write_text(text)
+    return (folder / "report.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser, address):
+    """The report as it is when it was just opened on a laptop's screen."""
+    browser.show(1280, 800)
+    browser.open(address)
+    return browser
+
+
+def tab_to(page, identifier: str) -> None:
+    """Moves the focus as a keyboard does."""
+    for _ in range(200):
+        page.press("Tab")
+        if page.evaluate(FOCUSED) == identifier:
+            return
+    raise AssertionError(f"no key leads to {identifier}")
+
+
+def test_nothing_complains_and_nothing_is_fetched(page, address):
+    assert page.complaints() == []
+    requests = {event["request"]["url"] for event in page.named("Network.requestWillBeSent")}
+    assert {url for url in requests if not url.startswith("data:")} == {address}
+    assert page.evaluate("performance.getEntriesByType('resource').length") == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "rule"),
+    [
+        ("fetch('http://127.0.0.1:9/').catch(() => 0)", "connect-src"),
+        ("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:9/x.png' }))", "img-src"),
+        ("document.body.append(Object.assign(document.createElement('script'), { text: '1' }))", "script-src-elem"),
+    ],
+    ids=["network", "picture", "script"],
+)
+def test_the_page_forbids_what_it_does_not_need(page, action, rule):
+    listen = "addEventListener('securitypolicyviolation', event => done(event.effectiveDirective))"
+    assert page.evaluate(f"new Promise(done => {{ {listen}; {action}; }})") == rule
+
+
+def test_five_claims_fit_one_laptop_screen(page):
+    bottoms = page.evaluate("[...document.querySelectorAll('.claim')].map(e => e.getBoundingClientRect().bottom)")
+    assert len(bottoms) == 5 and max(bottoms) <= 800
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [375, 768, 1280])
+def test_nothing_runs_off_the_screen(browser, address, width, scheme):
+    browser.show(width, 800, scheme, mobile=width < 768)
+    browser.open(address)
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    dark = browser.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 24, 27)"
+    assert dark == (scheme == "dark")
+    assert browser.complaints() == []
+
+
+def test_the_list_of_cases_is_worked_by_the_keyboard(page):
+    tab_to(page, "viewer-case")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is seen"
+    before, words = page.evaluate(PIXELS), page.evaluate(STATUS)
+    assert "case 1: rank 1 of 12" in words
+    page.press("ArrowDown")
+    assert page.evaluate(PIXELS) != before
+    assert "case 2: rank" in page.evaluate(STATUS)
+    assert page.complaints() == []
+
+
+def test_keys_switch_cases_students_and_outline(page):
+    page.evaluate(STAGES)
+    first = page.evaluate(PIXELS)
+    page.press("p")
+    assert page.evaluate(PIXELS) == first, "there is no case before the first"
+    page.press("n")
+    second = page.evaluate(PIXELS)
+    page.press("2")
+    assert second != first and page.evaluate(PIXELS) != second
+    assert "MMPKD, attention rollout: pixel AUROC 0." in page.evaluate(STATUS)
+    page.press("1")
+    page.press("p")
+    assert page.evaluate(PIXELS) == first
+    visible = "[...document.querySelectorAll('.stage path')].map(e => getComputedStyle(e).display != 'none')"
+    assert page.evaluate(visible) == [True] * 4
+    page.press("o")
+    assert page.evaluate(visible) == [False] * 4 and "ROI not outlined" in page.evaluate(STATUS)
+
+
+def test_buttons_stop_at_the_ends_and_keep_the_focus(page, shown):
+    tab_to(page, "viewer-next")
+    for _ in range(2):
+        page.press(" ")
+    assert "case 3" in page.evaluate(STATUS)
+    last = len(shown.data["cases"]) - 1
+    page.evaluate(f"document.getElementById('viewer-case').value = {last - 1}")
+    page.press(" ")
+    page.press(" ")
+    assert page.evaluate("document.getElementById('viewer-case').value") == str(last)
+    assert page.evaluate(FOCUSED) == "viewer-next"
+    assert page.evaluate("document.activeElement.getAttribute('aria-disabled')") == "true"
+
+
+def test_opacity_and_method_are_worked_by_the_keyboard(page):
+    opacity = "getComputedStyle(document.getElementById('viewer-map')).opacity"
+    tab_to(page, "viewer-method")
+    before = page.evaluate(PIXELS)
+    page.press("ArrowDown")
+    assert page.evaluate(PIXELS) != before and "last-layer attention" in page.evaluate(STATUS)
+    assert page.evaluate(opacity) == "0.6"
+    tab_to(page, "viewer-opacity")
+    page.press("ArrowRight")
+    assert page.evaluate(opacity) == "0.65"
+    assert page.evaluate("document.getElementById('viewer-percent').textContent") == "65 %"
+
+
+def test_the_map_is_drawn_as_it_is_scored(page, shown):
+    """The canvas against the library's own interpolation and matplotlib's colours."""
+    case = shown.data["cases"][0]
+    drawn = page.evaluate(
+        "Array.from(document.getElementById('viewer-map').getContext('2d').getImageData(0, 0, 384, 384).data)"
+    )
+    grid = np.array(case["maps"]["rollout"]["baseline"])
+    shares = upsample(grid[None], 384)[0] / shown.data["tops"]["rollout"]
+    expected = 255 * colormaps["magma"](shares)[..., :3]
+    found = np.array(drawn).reshape(384, 384, 4)[..., :3]
+    assert np.abs(found - expected).max() < 4 and np.ptp(expected) > 100
+
+
+def test_picture_outline_and_scores_belong_to_the_case(page, shown):
+    page.evaluate(STAGES)
+    page.press("n")
+    case = shown.data["cases"][1]
+    sources = page.evaluate("[...document.querySelectorAll('.stage img')].map(e => e.src)")
+    assert [base64.b64decode(source.split(",")[1]) for source in sources] == [base64.b64decode(case["image"])] * 2
+    assert page.evaluate("document.querySelector('.stage path').getAttribute('d')") == case["outline"]
+    rows = page.evaluate("[...document.querySelectorAll('#viewer-scores tr')].map(e => e.innerText)")
+    numbers = [re.findall(r"[+−]?\d\.\d{3}", row) for row in rows]
+    scores = case["scores"]["rollout"]
+    assert [row[0] for row in numbers] == [f"{scores[arm]:.3f}" for arm in ("baseline", "mmpkd", "shuffled")]
+    assert numbers[1][1] == f"{scores['mmpkd'] - scores['baseline']:+.3f}".replace("-", "−")
+
+
+def test_every_control_has_a_name(page):
+    nameless = "[...document.querySelectorAll('select, input, button')].filter(e => !e.textContent && !e.labels.length)"
+    assert page.evaluate(f"{nameless}.length") == 0
+    assert page.evaluate("document.querySelectorAll('select, input, button').length") == 9
+
+
+def test_without_scripts_the_viewer_says_so_and_shows_no_control(browser, address):
+    browser.send("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(address)
+        text = browser.evaluate("document.body.innerText")
+    finally:
+        browser.send("Emulation.setScriptExecutionDisabled", value=False)
+    assert "The viewer needs JavaScript" in text and "Outline the ROI" not in text
