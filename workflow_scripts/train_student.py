@@ -20,9 +20,10 @@ from mmpkd.training.targets import taught, taught_by_image
 
 log_to(snakemake.log[0])
 params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
-seed, labels, device = int(snakemake.wildcards.seed), params.labels, resolve_device(params.device)
+seed, labels = int(snakemake.wildcards.seed), params.labels
 arm, training = Arm.model_validate(params.arm), Training.model_validate(params.training)
 spread(training)
+device = resolve_device(params.device, training.processes // training.nodes)
 use_threads(max(snakemake.threads // training.processes, 1))
 
 tables = read_tables(Path(inputs.cohort[0]).parent)

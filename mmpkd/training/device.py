@@ -1,17 +1,62 @@
 """Where and how a process computes."""
 
+import fcntl
+import logging
+import os
+import tempfile
+from pathlib import Path
+
 import torch
 
+log = logging.getLogger("mmpkd.device")
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+_claims = []  # a claim lasts as long as its open file, so that it ends with the process, however that ends
 
-def resolve_device(device: str) -> torch.device:
-    """`auto` is a GPU where there is one.
+
+def resolve_device(device: str, count: int = 1) -> torch.device:
+    """`auto` is a GPU where there is one. On GPUs, `count` of them are claimed for this process, see `claim_gpus`.
 
     Raises:
         ValueError: cuda was asked for and there is none.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: cuda is configured, and torch sees no GPU here; set device: auto or cpu")
-    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+    if device == "cpu" or not torch.cuda.is_available():
+        return torch.device("cpu")
+    claim_gpus(count)
+    return torch.device("cuda")
+
+
+def claim_gpus(count: int = 1) -> None:
+    """Makes the first `count` GPUs visible that no other process of this project has claimed on this machine.
+
+    Snakemake counts the GPUs of local jobs and does not say which is whose; a scheduler such as Slurm does, and its
+    word, CUDA_VISIBLE_DEVICES, is left as it is. To be called before a GPU is used. Where too few are free, all stay
+    visible.
+    """
+    if VISIBLE in os.environ:
+        return
+    folder = Path(tempfile.gettempdir()) / f"mmpkd-gpus-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    claimed = []
+    for number in range(torch.cuda.device_count()):
+        if len(claimed) < count and _claim(folder / str(number)):
+            claimed.append(number)
+    if len(claimed) == count:
+        os.environ[VISIBLE] = ",".join(map(str, claimed))
+    else:
+        log.warning("GPUs asked for: %d, free: %d; jobs share them; lower --resources gpu", count, len(claimed))
+
+
+def _claim(path: Path) -> bool:
+    stream = path.open("w")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.close()
+        return False
+    _claims.append(stream)
+    return True
 
 
 def use_threads(threads: int) -> None:
