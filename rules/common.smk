@@ -90,6 +90,11 @@ def shard_files(cohort):
     return [f"{folder}/{name}" for folder in shard_folders(cohort) for name in names]
 
 
+def finished_shards(cohort):
+    """One file a shard, the last that is written: what reads an image store waits for these, and plans are short."""
+    return [f"{folder}/geometry.parquet" for folder in shard_folders(cohort)]
+
+
 def table_files(name):
     return [result(f"tables/{name}.{kind}") for kind in ("csv", "md", "tex", "caption.txt")]
 
@@ -114,7 +119,7 @@ def training_inputs(wildcards):
         image_teacher = student_file(wildcards.domain, arm.image_teacher, following)
     return {
         "cohort": cohort_tables(cohort),
-        "images": shard_files(cohort),
+        "images": finished_shards(cohort),
         "backbone": result("students/backbone/model.safetensors"),
         "targets": targets,
         "image_teacher": image_teacher,
@@ -125,7 +130,7 @@ def evaluation_inputs(cohorts=PICTURED):
     """Tables and image stores of cohorts, by default of all that have images."""
     return {
         "cohorts": [file for name in cohorts for file in cohort_tables(name)],
-        "images": [file for name in cohorts for file in shard_files(name)],
+        "images": [file for name in cohorts for file in finished_shards(name)],
     }
 
 

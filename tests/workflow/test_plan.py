@@ -1,5 +1,7 @@
 """What would run: the default study, the paper's, and mistaken configurations."""
 
+import re
+
 import yaml
 
 from mmpkd.check.configuration import load_study
@@ -41,6 +43,31 @@ def test_the_paper_study_plans_on_the_folders_that_it_names(checkout):
     assert jobs["train_student"] == 2 * 3 * 5
     assert jobs["preprocess"] == sum(cohort["shards"] for cohort in overlay["cohorts"].values())
     assert sum(jobs.values()) < 600
+
+
+def test_the_paper_study_with_every_arm_is_under_600_jobs(checkout):
+    overlays = [checkout.folder / "studies" / name for name in ("paper.yaml", "arms.yaml")]
+    study = load_study(overlays)
+    for cohort in study.cohorts.values():
+        for folder in (cohort.root, *cohort.folders.values()):
+            (checkout.folder / folder).mkdir(parents=True)
+    jobs = checkout.planned("--configfile", *map(str, overlays), "--", "all")
+    assert jobs["train_student"] == len(study.students) == 120
+    assert jobs["teacher"] == len(study.teachers) == 8
+    assert jobs["preprocess"] == sum(cohort.shards for cohort in study.cohorts.values())
+    arms = {(domain, arm) for domain, arm, _ in study.students}
+    assert jobs["attention"] == jobs["evaluate"] == len(arms)
+    assert 250 < sum(jobs.values()) < 600
+
+
+def test_the_plan_reads_no_table_so_that_it_does_not_grow_with_the_images(checkout):
+    sources = [checkout.folder / "Snakefile", *(checkout.folder / "rules").glob("*.smk")]
+    text = "\n".join(source.read_text() for source in sources)
+    modules = set(re.findall(r"^\s*(?:from|import) +(\w+)", text, re.MULTILINE))
+    assert "mmpkd" in modules and modules <= {"mmpkd", "os", "pathlib", "snakemake", "sys"}
+    from_library = set(re.findall(r"^\s*from +(mmpkd[\w.]*)", text, re.MULTILINE))
+    assert all(name.startswith(("mmpkd.config", "mmpkd.dependencies")) for name in from_library), from_library
+    assert not re.search(r"^checkpoint |\bopen\(|read_text|read_tables|glob_wildcards", text, re.MULTILINE)
 
 
 def test_absent_data_are_named_before_anything_runs(checkout):
