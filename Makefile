@@ -35,6 +35,8 @@ lint: .venv/.installed
 lock:
 	$(BIN)/python -m pip install --quiet --upgrade --editable '.[test,slurm]'
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^nvidia-' > requirements.lock
+	{ sed '/- pip:/q' envs/mmpkd.yaml; sed 's/^/      - /' requirements.lock; } > envs/mmpkd.yaml.new
+	mv envs/mmpkd.yaml.new envs/mmpkd.yaml
 
 clean:
 	rm -rf results/demo results/smoke
