@@ -5,11 +5,14 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from mmpkd.config.reading import read_config
 from mmpkd.config.study import ConfigError, load
 from mmpkd.dependencies import LIBRARY, library_files, make_importable
 
 make_importable()
 try:
+    for file in workflow.configfiles:  # Snakemake has merged them, and says nothing of a key that stands twice
+        read_config(Path(file))
     STUDY = load(config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None

@@ -25,6 +25,7 @@ rule preprocess:
         imaging=plain(STUDY.imaging),
         breast=lambda w: breast_of(w.cohort),
         shards=lambda w: STUDY.cohorts[w.cohort].shards,
+        rejected_limit=lambda w: STUDY.cohorts[w.cohort].rejected_limit,
     message:
         "Images of {wildcards.cohort}, shard {wildcards.shard}"
     script:

@@ -3,6 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
+from mmpkd.cohorts.rejections import refuse_too_many
 from mmpkd.config.cohorts import Cohort
 from mmpkd.logs import log_to
 
@@ -11,4 +12,6 @@ cohort = Cohort.model_validate(snakemake.params.cohort)
 if cohort.phantom:
     cohort = cohort.model_copy(update={"root": Path(snakemake.input.tree)})
 adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
-adapter.read(cohort, snakemake.params.labels).write(Path(snakemake.output.images).parent)
+tables = adapter.read(cohort, snakemake.params.labels)
+refuse_too_many(tables.rejected["reason"], tables.kept, cohort.rejected_limit)
+tables.write(Path(snakemake.output.images).parent)

@@ -16,4 +16,5 @@ write_shard(
     shards=snakemake.params.shards,
     folder=Path(snakemake.output.pixels).parent,
     breast=None if breast is None else Breast.model_validate(breast),
+    rejected_limit=snakemake.params.rejected_limit,
 )

@@ -11,6 +11,7 @@ import pandas as pd
 from mmpkd.check.facts import CohortFacts, NeedFacts
 from mmpkd.check.headers import read_headers
 from mmpkd.cohorts.needs import Need
+from mmpkd.cohorts.rejections import TooManyRejectedError, refuse_too_many
 from mmpkd.cohorts.tables import SPLITS, CohortTables
 from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.redaction import redact
@@ -53,7 +54,9 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
         else:
             _look_for(facts, adapter.needs(cohort))
             if facts.error is None:
-                _count(facts, adapter.read(cohort, labels, survey=True), labels, size, everything)
+                tables = adapter.read(cohort, labels, survey=True)
+                _count(facts, tables, labels, size, everything)
+                facts.too_many_rejected = _too_many(tables, cohort.rejected_limit)
     except Exception as error:  # whatever one cohort meets must not hide what is wrong with the others
         known = [cohort.root, *cohort.folders.values(), *(need.path for need in facts.needs)]
         facts.error = redact(_told(error), filter(None, known))
@@ -111,6 +114,14 @@ def _count(facts: CohortFacts, tables: CohortTables, labels: list[str], size: in
         facts.store_bytes = _store_bytes(facts, size)
         paths = pd.concat([images["path"], rois.loc[rois["kind"] == "mask", "mask_path"]], ignore_index=True)
         facts.headers = read_headers(tables.image_root, paths[paths != ""], everything)
+
+
+def _too_many(tables: CohortTables, limit: float) -> str | None:
+    try:
+        refuse_too_many(tables.rejected["reason"], tables.kept, limit)
+    except TooManyRejectedError as error:
+        return str(error)
+    return None
 
 
 def group_reasons(reasons: pd.Series) -> dict[str, int]:

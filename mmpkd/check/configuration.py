@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from mmpkd.config.reading import read_config
 from mmpkd.config.study import ConfigError, Study, load
 from mmpkd.dependencies import LIBRARY
 
@@ -20,7 +21,7 @@ def load_study(overlays: Iterable[Path], entries: Iterable[str] = (), base: Path
     """The study of `base`, the overlays and the entries `key=value`.
 
     Raises:
-        ConfigError: a file is missing or no mapping in YAML, an entry has no value, or the study is not valid.
+        ConfigError: a file cannot be read, an entry has no value, or the study is not valid.
     """
     changes: dict[str, Any] = {}
     for overlay in overlays:
@@ -38,23 +39,6 @@ def update(config: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
         else:
             config[key] = value
     return config
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """A YAML (or JSON) file with keys at its top.
-
-    Raises:
-        ConfigError: it is missing, no YAML, or holds something else; the message names the file.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: keys are wanted at its top level, as in config.yaml")
-    return content
 
 
 def parse_entries(entries: Iterable[str]) -> dict[str, Any]:

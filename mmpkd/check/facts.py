@@ -66,6 +66,7 @@ class CohortFacts:
     roi_labels: dict[str, int] = field(default_factory=dict)
     privileged_kind: Literal["text", "tabular", "none"] = "none"
     rejected: dict[str, int] = field(default_factory=dict)  # by reason
+    too_many_rejected: str | None = None  # why, if the run would stop for it
     notes: dict[str, int] = field(default_factory=dict)
     headers: HeaderFacts | None = None
     phantom_patients: int | None = None

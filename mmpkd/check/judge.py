@@ -57,6 +57,8 @@ def _content_problems(study: Study, where: str, cohort: CohortFacts) -> Iterator
     if cohort.counts["images"]["all"] == 0:
         yield Problem("error", where, "not one image is left; see what was set aside and why")
         return
+    if cohort.too_many_rejected is not None:
+        yield Problem("error", f"{where}.rejected_limit", cohort.too_many_rejected)
     if cohort.training:
         yield from _training_problems(study, where, cohort)
     if trains_students(study) and cohort.images_wanted:

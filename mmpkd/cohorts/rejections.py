@@ -1,10 +1,20 @@
-"""Records set aside, with their reasons."""
+"""Records set aside, with their reasons, and the limit of them."""
 
+import re
 from collections.abc import Iterable
 
 import pandas as pd
 
 from mmpkd.cohorts.tables import REJECTED_COLUMNS, empty
+from mmpkd.redaction import redact
+
+# Reasons that find no fault: a view that is not studied, and what belongs to a record that was left out itself.
+NO_FAULT = re.compile(r"^view |left out$|^ROI: its image cannot be read$")
+MOST_REASONS = 5  # that a message tells
+
+
+class TooManyRejectedError(ValueError):
+    """More records are faulty than the configuration allows; the message counts them by reason."""
 
 
 class Rejections:
@@ -31,3 +41,33 @@ class Rejections:
     def table(self) -> pd.DataFrame:
         """All of them: record, reason."""
         return pd.concat([empty(REJECTED_COLUMNS), *self._parts], ignore_index=True)
+
+
+def refuse_too_many(reasons: pd.Series, kept: int, limit: float) -> None:
+    """Refuses a data set of which most is left out, as one that was downloaded in part or configured wrongly.
+
+    Args:
+        reasons: of the records that were set aside. Those of `NO_FAULT` do not count.
+        kept: records (images, ROI, reports or case descriptions) that were not set aside.
+        limit: the largest share of faulty records among these and the kept ones.
+
+    Raises:
+        TooManyRejectedError: there are more, or no record is left.
+    """
+    faults = reasons[~reasons.str.contains(NO_FAULT)]
+    total = len(faults) + kept
+    if not kept:
+        raise TooManyRejectedError(f"no record is left; set aside: {_counted(reasons) or 'none, the tables are empty'}")
+    if len(faults) > limit * total:
+        raise TooManyRejectedError(
+            f"{len(faults)} of {total} records were set aside as faulty, more than the share of {limit:g} that the "
+            f"cohort's key rejected_limit allows: {_counted(faults)}. Mend the files, or raise the limit if what is "
+            "left is enough"
+        )
+
+
+def _counted(reasons: pd.Series) -> str:
+    counts = reasons.map(redact).value_counts()
+    told = [f"{count} x {reason}" for reason, count in counts.head(MOST_REASONS).items()]
+    rest = counts.iloc[MOST_REASONS:].sum()
+    return "; ".join([*told, *([f"{rest} x other reasons"] if rest else [])])

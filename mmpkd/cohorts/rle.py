@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+MOST_PIXELS = 400_000_000  # of a mask, as of an image
+
 
 @dataclass(frozen=True)
 class RunLengths:
@@ -32,6 +34,8 @@ class RunLengths:
             raise ValueError(f"run lengths without size or counts ({type(error).__name__})") from error
         if rows < 1 or columns < 1 or runs.ndim != 1 or (runs < 0).any() or runs.sum() != rows * columns:
             raise ValueError("run lengths do not fit the size of their mask")
+        if rows * columns > MOST_PIXELS:
+            raise ValueError(f"run lengths of more than {MOST_PIXELS // 1_000_000} million pixels")
         return cls(rows, columns, runs)
 
     @property

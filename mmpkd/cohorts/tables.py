@@ -87,6 +87,11 @@ class CohortTables:
         """The labels that this cohort knows."""
         return [name for name in self.labels.columns if name != "image_id"]
 
+    @property
+    def kept(self) -> int:
+        """Images, ROI and privileged records together."""
+        return len(self.images) + len(self.rois) + len(self.privileged)
+
     def _check(self) -> None:
         _among(self.images, "images", "split", SPLITS)
         _among(self.privileged, "privileged", "split", SPLITS)

@@ -14,7 +14,7 @@ class Phantom(Section):
     """A fabricated tree in the layout of the adapter, for studies without data."""
 
     patients: int = Field(ge=4, description="patients to draw; each has one or more studies or views")
-    seed: int = Field(ge=0, description="seed of the tree; cohorts of one study need different seeds")
+    seed: int = Field(ge=0, lt=2**32, description="seed of the tree; cohorts of one study need different seeds")
     label_noise: Share = Field(0.3, description="how readily a report misses or hedges a mild finding (0: never)")
     marker: Share = Field(0.0, description="share of positive training images that bear a confounding marker (0: off)")
 
@@ -31,6 +31,9 @@ class Cohort(Section):
     )
     images: bool = Field(True, description="false: tables alone, no image is looked for")
     shards: int = Field(1, ge=1, description="jobs, and files of the image store, that the images are divided among")
+    rejected_limit: Share = Field(
+        0.5, description="largest share of faulty records (images, ROI, reports, cases; not: unwanted views)"
+    )
     restricted: bool = Field(False, description="true: no picture of it is shown in the report")
 
     @model_validator(mode="after")

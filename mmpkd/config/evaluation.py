@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from mmpkd.config.base import Section
 
@@ -69,8 +69,15 @@ class Evaluation(Section):
     resamples: int = Field(2000, ge=100, description="bootstrap resamples of an interval")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="level of every interval")
     centre_sigma: float = Field(0.25, gt=0, description="centre control: standard deviation in image sides")
-    seed: int = Field(0, ge=0, description="seed of the resampling, and of the images of the probe")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the resampling, and of the images of the probe")
     probe: Probe | None = Field(Probe(), description="linear probe on the other domains' labels; null: none")
+
+    @field_validator("methods")
+    @classmethod
+    def _each_once(cls, methods: list[Method]) -> list[Method]:
+        if len(set(methods)) != len(methods):
+            raise ValueError("must be different")
+        return methods
 
     @property
     def scored(self) -> tuple[Metric, ...]:

@@ -24,7 +24,7 @@ class Backbone(Section):
     images: int = Field(6000, ge=64, description="shapes: images to draw")
     epochs: int = Field(10, ge=1, description="shapes: passes over them")
     learning_rate: float = Field(2e-3, gt=0, description="shapes: peak learning rate")
-    seed: int = Field(7, ge=0, description="seed of the shapes and of the first weights")
+    seed: int = Field(7, ge=0, lt=2**32, description="seed of the shapes and of the first weights")
 
     @model_validator(mode="after")
     def _path_goes_with_file(self) -> "Backbone":

@@ -1,6 +1,7 @@
 """The whole study; its defaults are the `demo` on phantom cohorts."""
 
 import re
+import reprlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,7 +38,13 @@ FIGURES = (
 )
 MAIN = "main"  # a domain's own teacher, beside its variants
 SIDE = re.compile(r"\b(left|right|laterality)\b", re.IGNORECASE)
+SHORT = reprlib.Repr()  # writes what was got, in a message
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 1, 80, 80
+MOST_LINES = 20  # mistakes that a message tells
 ADAPTERS = Path(__file__).parent.parent / "cohorts" / "adapters"
+
+
+Name = Annotated[str, Field(pattern=r"^\w+$")]  # becomes part of a path, and of a cell domain@cohort
 
 
 class ConfigError(ValueError):
@@ -54,13 +61,19 @@ class Domain(Section):
         "multi_label", description="single_label: exactly one of the labels is true of an image"
     )
     teacher: Teacher = Field(description="the privileged teacher")
-    variants: dict[Annotated[str, Field(pattern=r"^\w+$")], dict[str, Any]] = Field(
+    variants: dict[Name, dict[str, Any]] = Field(
         {}, description="further teachers by name, each the keys in which it differs; arms choose them with variant"
     )
     course: dict[str, Any] = Field(
         {}, description="keys of training in which this domain differs, such as epochs for a smaller data set"
     )
     breast: Breast | None = Field(None, description="mammograms: crop, side of the chest wall, removal of labels")
+
+    @model_validator(mode="after")
+    def _labels_are_names(self) -> "Domain":
+        if len(set(self.labels)) != len(self.labels) or not all(label.strip() for label in self.labels):
+            raise ValueError("labels: must be different, and none of them empty")
+        return self
 
     @model_validator(mode="after")
     def _variants_are_teachers(self) -> "Domain":
@@ -103,7 +116,7 @@ class Study(Section):
     figures: list[Literal[FIGURES]] = Field(list(FIGURES), description="figures that `all` makes")
     report: bool = Field(True, description="make report.html")
     restricted_images_in_report: bool = Field(False, description="show pictures of restricted cohorts all the same")
-    cohorts: dict[str, Cohort] = Field(
+    cohorts: dict[Name, Cohort] = Field(
         {
             "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1)),
             "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
@@ -112,7 +125,7 @@ class Study(Section):
         },
         description="the data sets",
     )
-    domains: dict[str, Domain] = Field(
+    domains: dict[Name, Domain] = Field(
         {
             "cxr": Domain(
                 training="mimic_cxr",
@@ -134,7 +147,7 @@ class Study(Section):
     imaging: Imaging = Field(Imaging(), description="from DICOM to the image store")
     student: Student = Field(Student(), description="the vision transformer")
     training: Training = Field(Training(), description="the training loop")
-    arms: dict[str, Arm] = Field(
+    arms: dict[Name, Arm] = Field(
         {
             "baseline": Arm(),
             "mmpkd": Arm(teacher="privileged", losses={"label": 1.0, "logit": 1.0}),
@@ -172,8 +185,8 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Study":
-        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError("seeds: must be different and not negative")
+        if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) >= 2**32:
+            raise ValueError("seeds: must be different, not negative and below 2**32")
         adapters = sorted(path.stem for path in ADAPTERS.glob("[a-z]*.py"))
         for name, cohort in self.cohorts.items():
             _known(f"cohorts.{name}.adapter", cohort.adapter, adapters)
@@ -281,6 +294,8 @@ def load(config: Mapping[str, Any]) -> Study:
         return Study.model_validate(config)
     except ValidationError as error:
         lines = [_line(mistake) for mistake in error.errors(include_url=False)]
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES} more"]
         raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(lines)) from None
 
 
@@ -289,5 +304,5 @@ def _line(mistake: Mapping[str, Any]) -> str:
     if mistake["type"] == "extra_forbidden":
         return f"{where}: unknown key; remove it or correct its spelling"
     message = mistake["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(mistake["input"], dict) else f" (got {mistake['input']!r})"
+    got = "" if isinstance(mistake["input"], dict) else f" (got {SHORT.repr(mistake['input'])})"
     return f"{where}: {message}{got}" if where else message

@@ -42,7 +42,7 @@ class TextTeacher(Section):
     calibrate: bool = Field(
         True, description="divide each label's logits by a temperature, fitted on validation and out-of-fold logits"
     )
-    seed: int = Field(0, ge=0, description="seed of folds and fitting")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of folds and fitting")
 
 
 class TabularTeacher(Section):
@@ -70,7 +70,7 @@ class TabularTeacher(Section):
     calibrate: bool = Field(
         True, description="divide each label's logits by a temperature, fitted on validation and out-of-fold logits"
     )
-    seed: int = Field(0, ge=0, description="seed of folds and fitting")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of folds and fitting")
 
 
 Teacher = Annotated[TextTeacher | TabularTeacher, Field(discriminator="kind")]

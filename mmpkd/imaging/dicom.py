@@ -49,6 +49,10 @@ WINDOW_FUNCTIONS = {"LINEAR": linear_window, "LINEAR_EXACT": linear_exact_window
 FASTEST = {JPEG2000Lossless: "pylibjpeg", JPEG2000: "pylibjpeg"}  # the decoder to try first, where it matters
 OWN_PRECISION = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes}
 WORDS = (np.dtype("uint8"), np.dtype("<u2"), np.dtype(">u2"))
+# Modalities that are certainly no radiographs. Others are let through: CR, DX and MG, and what scanners of film and
+# converters write (SC, OT, RG, HC, ...).
+NO_RADIOGRAPHS = ("BI", "CT", "ECG", "ES", "GM", "IVOCT", "IVUS", "MR", "NM", "OCT", "OP", "OPT", "PT", "SEG", "SM")
+NO_RADIOGRAPHS += ("US", "XC")
 WHITE_IS_ZERO = 0  # TIFF's photometric interpretation, tag 262
 TIFF_PHOTOMETRIC = 262
 
@@ -57,7 +61,7 @@ TIFF_PHOTOMETRIC = 262
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 
-def read_display(path: str | Path, window: str, view: View = 0) -> Display:
+def read_display(path: str | Path, window: str, view: View = 0, *, radiograph: bool = False) -> Display:
     """Reads one radiograph in displayed polarity, bright where tissue is dense, as rows x columns of 0..1.
 
     Stored values go through the modality LUT or rescale, the window, and the inversion that MONOCHROME1 or the
@@ -70,13 +74,15 @@ def read_display(path: str | Path, window: str, view: View = 0) -> Display:
             histogram equalised).
         view: "dicom" where a file has several views: which, by its number from 0 on (VOI LUTs before windows) or by
             its explanation; a file that has it not is shown by its first.
+        radiograph: refuse a DICOM file that says that it is of another kind, such as CT.
 
     Raises:
         UnreadableImage: no such file, no image in it, no decoder can read it, several frames, more than 400 million
-            pixels, or a constant image. For a failed decoding, the reason of every decoder that was tried.
+            pixels, more pixels than Rows and Columns say, or a constant image. For a failed decoding, the reason of
+            every decoder that was tried.
         ValueError: unknown window.
     """
-    return _displayed(Path(path), window, view)
+    return _displayed(Path(path), window, view, radiograph)
 
 
 def read_image(path: str | Path, window: str, view: View = 0) -> np.ndarray:
@@ -105,7 +111,7 @@ def read_header(path: str | Path) -> tuple[int, int]:
     return rows, columns
 
 
-def _displayed(path: Path, window: str, view: View) -> Display:
+def _displayed(path: Path, window: str, view: View, radiograph: bool) -> Display:
     if path.suffix.lower() in PICTURES:
         with _reasons_for_failure(path):
             grey = _picture(path)
@@ -115,6 +121,8 @@ def _displayed(path: Path, window: str, view: View) -> Display:
             syntax = _transfer_syntax(dataset)
         with _reasons_for_failure(path, syntax.name):
             grey = _grey_values(dataset, syntax, window, view)
+            if radiograph and (modality := str(dataset.get("Modality") or "")) in NO_RADIOGRAPHS:
+                raise UnreadableImage(f"no radiograph: its Modality is {modality}")
     return to_display(grey, window)
 
 
@@ -180,6 +188,7 @@ def _grey_values(dataset: Dataset, syntax: UID, window: str, view: View) -> Grey
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise UnreadableImage(f"{frames} frames where one is wanted")
+    _refuse_surplus(dataset, syntax, rows, columns)
     stored, photometric = _decoded(dataset, syntax)
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
@@ -194,6 +203,20 @@ def _grey_values(dataset: Dataset, syntax: UID, window: str, view: View) -> Grey
     inverted = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
     own, note = _own_window(dataset, view) if window == "dicom" else (None, "")
     return _grey(pixels, values, inverted, own, note)
+
+
+def _refuse_surplus(dataset: Dataset, syntax: UID, rows: int, columns: int) -> None:
+    """Refuses native grey pixels that are more than Rows x Columns: a part of the image, or a sheared one, would show.
+
+    Less than a row too much, or zeros, are padding.
+    """
+    bits = int(dataset.get("BitsAllocated") or 0)
+    if syntax.is_encapsulated or dataset.get("SamplesPerPixel", 1) != 1 or bits % 8 or "PixelData" not in dataset:
+        return
+    row = columns * bits // 8
+    surplus = dataset.PixelData[rows * row :]
+    if len(surplus) >= row > 0 and any(surplus):
+        raise UnreadableImage(f"more pixels than the {rows} x {columns} that its Rows and Columns say")
 
 
 def _grey(pixels: np.ndarray | None, values: np.ndarray, *polarity_and_window: Any) -> GreyValues:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.cohorts.membership import is_among
-from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.rejections import Rejections, refuse_too_many
 from mmpkd.cohorts.rle import RunLengths
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.imaging import Breast, Imaging
@@ -45,6 +45,7 @@ def write_shard(
     shards: int,
     folder: str | Path,
     breast: Breast | None = None,
+    rejected_limit: float = 1.0,
 ) -> None:
     """Reads, resizes and stores one of `shards` equal runs of the cohort's images, with their ROI, in `folder`.
 
@@ -58,6 +59,7 @@ def write_shard(
 
     Raises:
         StoreError: the cohort was read without images, or none of the shard's images can be read.
+        TooManyRejectedError: a larger share of the shard's images and ROI than `rejected_limit` is faulty.
     """
     if not 0 <= shard < shards:
         raise StoreError(f"shard {shard} is none of 0 to {shards - 1}")
@@ -79,6 +81,8 @@ def write_shard(
         rejected = writer.rejections.table
         if len(images) and not pixels.count:
             raise StoreError(_nothing_readable(shard, images, rejected))
+        if len(images):
+            refuse_too_many(rejected["reason"], pixels.count + masks.count, rejected_limit)
     write_parquet(_table(writer.rois, ROI_COLUMNS), folder / "rois.parquet")
     write_csv(rejected, folder / "rejected.csv")
     write_parquet(_table(writer.geometries, GEOMETRY_COLUMNS), folder / "geometry.parquet")
@@ -117,7 +121,7 @@ class _ShardWriter:
     def add(self, image: Any) -> None:
         rois = self._rois_of.get(image.image_id, [])
         try:
-            display = read_display(self._root / image.path, self._imaging.window, self._imaging.view)
+            display = read_display(self._root / image.path, self._imaging.window, self._imaging.view, radiograph=True)
         except UnreadableImage as error:
             self.rejections.add([image.image_id], str(error))
             self.rejections.add([roi.roi_id for roi in rois], "ROI: its image cannot be read")
@@ -142,6 +146,9 @@ class _ShardWriter:
     def _add_roi(self, roi: Any, geometry: Geometry, image: Any) -> None:
         try:
             mask = self._mask(roi, geometry, image)
+        except RecursionError:
+            self.rejections.add([roi.roi_id], "ROI: its outline is nested too deeply to be one")
+            return
         except (ValueError, TypeError) as error:  # TypeError: a polygon that is JSON, but no list of points
             self.rejections.add([roi.roi_id], f"ROI: {error}")
             return

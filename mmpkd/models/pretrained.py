@@ -81,7 +81,7 @@ def from_file(path: Path) -> FirstWeights:
     else:
         try:
             with safe_open(path, framework="pt") as archive:
-                config = json.loads((archive.metadata() or {}).get("mmpkd", "{}")).get("config", {})
+                config = own_config(archive.metadata() or {})
                 tensors = {name: archive.get_tensor(name) for name in archive.keys()}  # noqa: SIM118 - no mapping
         except SafetensorError as error:
             raise CheckpointError(
@@ -89,9 +89,20 @@ def from_file(path: Path) -> FirstWeights:
             ) from error
         own = {key: [config[key]] for key in ("mean", "std") if key in config}
     try:
-        return FirstWeights(str(path), without_prefix(tensors), **own)
+        weights = FirstWeights(str(path), without_prefix(tensors), **own)
     except ValueError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    if broken := [name for name, tensor in weights.tensors.items() if not torch.isfinite(tensor).all()]:
+        raise CheckpointError(f"{path}: {len(broken)} tensors are not finite, {broken[0]} first; use others")
+    return weights
+
+
+def own_config(metadata: Mapping[str, str]) -> dict[str, object]:
+    """What a file of this project says of its student; nothing where another program wrote it."""
+    try:
+        return dict(json.loads(metadata.get("mmpkd", "{}")).get("config", {}))
+    except (ValueError, AttributeError, TypeError):
+        return {}
 
 
 def read_state_dict(path: Path) -> object:
@@ -100,6 +111,10 @@ def read_state_dict(path: Path) -> object:
     Raises:
         CheckpointError: it holds anything else, which could run code, or is damaged.
     """
+    if path.suffix == ".safetensors":  # torch.load goes by the name
+        raise CheckpointError(
+            f"{path}: no safetensors file but a torch archive by its content; let its name end in .pth"
+        )
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=True)

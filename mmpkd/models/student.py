@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -14,6 +14,8 @@ from mmpkd.files import atomic
 from mmpkd.models.patches import PatchProjection
 from mmpkd.models.vision import VisionTransformer, timm
 from mmpkd.models.weight_names import HEADS
+
+REMAKE = "make it again with the rule train_student"
 
 
 class CheckpointError(ValueError):
@@ -144,12 +146,18 @@ def load(path: str | Path) -> Student:
     Raises:
         CheckpointError: not such a file.
     """
-    with safe_open(path, framework="pt") as archive:
-        metadata = archive.metadata() or {}
+    try:
+        with safe_open(path, framework="pt") as archive:
+            metadata = archive.metadata() or {}
+    except SafetensorError as error:
+        raise CheckpointError(f"{path}: no whole safetensors file ({error}); {REMAKE}") from error
     if "mmpkd" not in metadata:
-        raise CheckpointError(f"{path}: not written by this project; make it again with the rule train_student")
-    facts = json.loads(metadata["mmpkd"])
-    student = create(StudentConfig.model_validate(facts["config"]), facts["size"], facts["labels"], seed=0)
+        raise CheckpointError(f"{path}: not written by this project; {REMAKE}")
+    try:
+        facts = json.loads(metadata["mmpkd"])
+        student = create(StudentConfig.model_validate(facts["config"]), facts["size"], facts["labels"], seed=0)
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: its metadata describe no student ({type(error).__name__}); {REMAKE}") from error
     try:
         student.vit.load_state_dict(load_file(path))
     except RuntimeError as error:

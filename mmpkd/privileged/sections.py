@@ -88,11 +88,11 @@ def split_sections(report: str, study: str | None = None) -> dict[str, str]:
     else:
         parts = _with_last_paragraph(_with_findings(_raw_sections(report)))
         parts = _with_impression(parts, MISNAMED.get(study))
-    sections: dict[str, str] = {}
+    sections: dict[str, list[str]] = {}
     for name, text in parts:
         if words := text.split():
-            sections[name] = " ".join([sections[name], *words] if name in sections else words)
-    return sections
+            sections.setdefault(name, []).extend(words)
+    return {name: " ".join(words) for name, words in sections.items()}
 
 
 def _cut(report: str, start: int, end: int) -> list[tuple[str, str]]:

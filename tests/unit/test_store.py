@@ -336,11 +336,11 @@ moment, root, out = sys.argv[1:]
 seen = []
 if moment == "images":
     read = shards.read_display
-    def dying(*arguments):
+    def dying(*arguments, **named):
         seen.append(1)
         if len(seen) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
-        return read(*arguments)
+        return read(*arguments, **named)
     shards.read_display = dying
 else:
     def dying(*arguments):

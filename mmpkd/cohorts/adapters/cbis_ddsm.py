@@ -247,7 +247,7 @@ def _with_files(
         image_id: list(zip(group["mammogram"], group["image_file_path"], strict=True))
         for image_id, group in folders.groupby("image_id")
     }
-    if not any(folder in files for folder in folders["mammogram"]):
+    if len(folders) and not any(folder in files for folder in folders["mammogram"]):
         raise FileNotFoundError(
             f"{root}: holds no folder of the {len(folders)} mammograms of the tables; set folders.images. {SOURCE}"
         )
@@ -260,7 +260,9 @@ def _with_files(
             reasons[image_id] = str(reason)
     rejections.add(reasons, reasons.values())
     images = images[images["image_id"].isin(found)].copy()
-    images[["path", "rows", "columns"]] = [found[image_id] for image_id in images["image_id"]]
+    files_found = [found[image_id] for image_id in images["image_id"]]
+    columns = ["path", "rows", "columns"]
+    images[columns] = pd.DataFrame(files_found, columns=columns, index=images.index, dtype=object)
     return images
 
 
