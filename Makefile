@@ -15,8 +15,11 @@ all: .venv/.installed
 smoke: .venv/.installed
 	$(BIN)/snakemake --cores $(CORES) all --configfile studies/smoke.yaml
 
+# The tests of Slurm mostly wait for it, so they run beside the others.
 test: .venv/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/slurm > .slurm_tests.log 2>&1 & slurm=$$!; \
+	$(BIN)/python -m pytest --ignore=tests/slurm; others=$$?; \
+	wait $$slurm; slurm=$$?; cat .slurm_tests.log; rm .slurm_tests.log; exit $$((others || slurm))
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

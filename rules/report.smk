@@ -44,31 +44,6 @@ rule report:
         "../workflow_scripts/report.py"
 
 
-def claimed_files():
-    """Every file that the study claims: tables, figures, report, and what they were made of as far as it was needed."""
-    asked = {*STUDY.tables, *STUDY.figures, *(["report"] if STUDY.report else [])} - {"method"}
-    files = [file for name in STUDY.tables for file in table_files(name)]
-    files += [file for name in STUDY.figures for file in figure_files(name)]
-    if STUDY.report:
-        files.append(result("report.html"))
-    if asked:
-        files += [file for name in COHORTS for file in [*cohort_tables(name), *shard_files(name)]]
-    if asked - {"cohorts"}:
-        names = ("targets.npz", "model.safetensors")
-        files += [result(f"teachers/{domain}/{teacher}/{name}") for domain, teacher in TEACHERS for name in names]
-    if asked - {"cohorts", "teachers"}:
-        files += [result("students/backbone/model.safetensors"), *(student_file(*student) for student in STUDENTS)]
-    if asked - {"cohorts", "teachers", "training"}:
-        files.append(result("evaluation/scores.parquet"))
-    return files
-
-
-def workflow_files():
-    """The Snakefile first, and the rules."""
-    folder = Path(workflow.basedir)
-    return ["Snakefile", *sorted(f"rules/{path.name}" for path in folder.glob("rules/*.smk"))]
-
-
 rule provenance:
     input:
         files=claimed_files(),
