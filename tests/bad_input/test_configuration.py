@@ -39,7 +39,7 @@ CASES = [
     stops("bomb of mappings", MAPPINGS, "overlay.yaml", "stands for more than 100,000 values"),
     stops("small bomb", SMALL_BOMB, "unknown key", "seeds"),
     stops("anchor within itself", "seeds: &a [1, *a]\n", "holds itself"),
-    stops("nested too deeply", "seeds: " + "[" * 400, "nested too deeply"),
+    stops("nested too deeply", "seeds: " + "[" * 1000, "nested too deeply"),
     stops("a thousand mistakes", f"seeds: [{', '.join(['x'] * 1000)}]\n", "seeds.0", "and 980 more"),
     stops("unknown key", "seed: [1]\n", "seed: unknown key", "correct its spelling"),
     stops("unknown key inside", "training: {epoch: 3}\n", "training.epoch: unknown key"),
