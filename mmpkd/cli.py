@@ -87,7 +87,7 @@ def _add_check(commands) -> None:
     )
     command.set_defaults(run=_check)
     command.add_argument("overlays", nargs="*", type=Path, help="studies/*.yaml, merged into config.yaml in order")
-    command.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake --config")
+    _add_config(command)
     command.add_argument("--all", action="store_true", help="read the header of every image, not of a sample")
     command.add_argument("--json", action="store_true", help="print the facts for machines")
 
@@ -110,6 +110,10 @@ def _add_verify(commands) -> None:
         help="compare the data sets too: their folders are those of config.yaml and these overlays; images are "
         "compared by path and size, tables by content",
     )
+    _add_config(command)
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
     command.add_argument("--config", nargs="+", default=[], metavar="KEY=VALUE", help="as for snakemake --config")
 
 

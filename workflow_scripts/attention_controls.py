@@ -8,7 +8,7 @@ from mmpkd.config.students import Student
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
 from mmpkd.logs import log_to
-from mmpkd.models.student import create, load_backbone
+from mmpkd.models.student import create_control
 from mmpkd.training.data import labelled_images
 from mmpkd.training.device import resolve_device, use_threads
 
@@ -21,14 +21,9 @@ tables = {
 }
 stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
 for split, files in (("test", snakemake.output.maps), ("validate", snakemake.output.validation)):
-    for file in map(Path, files):
-        control, seed, cohort = (
-            file.parents[1].name,
-            int(file.parent.name.split(".")[0].removeprefix("seed")),
-            file.stem,
-        )
-        student = create(config, params.size, ["none"], seed)
-        if control == "pretrained":
-            load_backbone(student, snakemake.input.backbone)
-        images = labelled_images(tables[cohort], stores[cohort], split, [])
-        write_npz(export_maps(student, images, params.methods, params.batch_size, device), file)
+    files = [Path(file) for file in files]
+    images = {cohort: labelled_images(tables[cohort], stores[cohort], split, []) for cohort in {f.stem for f in files}}
+    for file in files:
+        control, seed = file.parents[1].name, int(file.parent.name.split(".")[0].removeprefix("seed"))
+        student = create_control(config, params.size, control, seed, snakemake.input.backbone)
+        write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device), file)

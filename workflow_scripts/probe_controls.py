@@ -8,7 +8,7 @@ from mmpkd.evaluation.probe import probe_scores, probe_tasks
 from mmpkd.evaluation.scores import concatenate
 from mmpkd.files import write_parquet
 from mmpkd.logs import log_to
-from mmpkd.models.student import create, load_backbone
+from mmpkd.models.student import create_control
 from mmpkd.training.device import resolve_device, use_threads
 
 log_to(snakemake.log[0])
@@ -20,9 +20,7 @@ tasks = probe_tasks(folders, params.shards, params.labels, evaluation)
 scores = []
 for control, seeds in params.controls.items():
     for seed in seeds:
-        student = create(config, params.size, ["none"], seed)
-        if control == "pretrained":
-            load_backbone(student, snakemake.input.backbone)
+        student = create_control(config, params.size, control, seed, snakemake.input.backbone)
         names = {"domain": "control", "arm": control, "seed": seed}
         scores.append(probe_scores(student, tasks, evaluation.probe, params.batch_size, device, **names))
 write_parquet(concatenate(scores), snakemake.output[0])

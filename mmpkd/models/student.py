@@ -124,6 +124,14 @@ def load_backbone(student: Student, path: str | Path) -> None:
     student.vit.load_state_dict(state, strict=False)
 
 
+def create_control(config: StudentConfig, size: int, control: str, seed: int, backbone: str | Path) -> Student:
+    """A student that was never fine-tuned: `untrained` with random weights, or `pretrained` with the backbone's."""
+    student = create(config, size, ["none"], seed)
+    if control == "pretrained":
+        load_backbone(student, backbone)
+    return student
+
+
 def describe_misfits(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> list[str]:
     """One line for each tensor of a student, but the head's, that `state` lacks or has in another shape."""
     return [

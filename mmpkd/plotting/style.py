@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.rounding import decimals
 from mmpkd.files import atomic, write_text
 
@@ -77,23 +78,11 @@ METHOD_NAMES = {
     "gradient_rollout": "gradient-weighted attention",
     "grad_cam": "Grad-CAM",
 }
-METRIC_NAMES = {
-    "pixel_auroc": "pixel AUROC",
-    "average_precision": "average precision",
+METRIC_NAMES = TITLES | {  # an axis says more than a caption
     "pointing_game": "pointing game accuracy",
     "mass_in_roi": "attention mass in ROI",
-    "iou_equal_area": "IoU at equal area",
     "pointing_game_tolerant": "pointing game accuracy with tolerance",
-    "hit_rate": "hit rate",
     "mass_gain": "attention mass in ROI over its area",
-    "dice_equal_area": "Dice at equal area",
-    "iou_otsu": "IoU at Otsu's threshold",
-    "dice_otsu": "Dice at Otsu's threshold",
-    "iou_tuned": "IoU at the tuned threshold",
-    "dice_tuned": "Dice at the tuned threshold",
-    "contrast_to_noise": "contrast-to-noise ratio",
-    "relevance_mass_accuracy": "relevance mass accuracy",
-    "relevance_rank_accuracy": "relevance rank accuracy",
 }
 
 
