@@ -14,6 +14,8 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.config.study import ConfigError
 from mmpkd.provenance.record import RecordError, read_record
 from mmpkd.provenance.verify import Verdict, verify
+from mmpkd.recovery.recover import recover
+from mmpkd.recovery.runs import BusyError
 
 GOOD, BAD, WRONG_USE = 0, 1, 2
 
@@ -21,7 +23,8 @@ GOOD, BAD, WRONG_USE = 0, 1, 2
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code.
 
-    0: the study can run, the results agree; 1: it cannot, they differ; 2: a wrong command, configuration or record.
+    0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong command,
+    configuration or record.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -29,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, RecordError, ChoiceError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
+    except BusyError as error:
+        print(error, file=sys.stderr)
+        return BAD
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -46,6 +52,13 @@ def _verify(options: argparse.Namespace) -> int:
     verdict = verify(options.results, record, cohorts)
     _print("\n".join([*verdict.differences, *verdict.notes, _sum(verdict)]))
     return BAD if verdict.differences else GOOD
+
+
+def _recover(options: argparse.Namespace) -> int:
+    study = load_study(options.overlays, options.config)
+    for line in recover(Path.cwd(), Path("results") / study.study):
+        _print(line)
+    return GOOD
 
 
 def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
@@ -74,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_check(commands)
     _add_verify(commands)
+    _add_recover(commands)
     return parser
 
 
@@ -86,8 +100,7 @@ def _add_check(commands) -> None:
         "command or the configuration.",
     )
     command.set_defaults(run=_check)
-    command.add_argument("overlays", nargs="*", type=Path, help="studies/*.yaml, merged into config.yaml in order")
-    _add_config(command)
+    _add_study(command)
     command.add_argument("--all", action="store_true", help="read the header of every image, not of a sample")
     command.add_argument("--json", action="store_true", help="print the facts for machines")
 
@@ -110,6 +123,24 @@ def _add_verify(commands) -> None:
         help="compare the data sets too: their folders are those of config.yaml and these overlays; images are "
         "compared by path and size, tables by content",
     )
+    _add_config(command)
+
+
+def _add_recover(commands) -> None:
+    command = commands.add_parser(
+        "recover",
+        help="make the folder ready to go on after a run that was killed or broke",
+        description="Stops jobs whose Snakemake was killed, removes its lock and unfinished files, and sets files "
+        "aside that are not as their jobs wrote them, so that Snakemake makes them again. Run it where you run "
+        "Snakemake, with the same overlays; `make all` does so by itself. Exit code: 0 if a run can go on, 1 if one is "
+        "at work, 2 for a mistake in the command or the configuration.",
+    )
+    command.set_defaults(run=_recover)
+    _add_study(command)
+
+
+def _add_study(command: argparse.ArgumentParser) -> None:
+    command.add_argument("overlays", nargs="*", type=Path, help="studies/*.yaml, merged into config.yaml in order")
     _add_config(command)
 
 

@@ -1,5 +1,6 @@
 """Whole files or none: every output is written beside its place and moved there when complete."""
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,23 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+# Faults of a disk, a network file system or the machine, which say nothing of the file that was to be read.
+NAMES = "EIO ESTALE ETIMEDOUT ENOTCONN EHOSTDOWN EREMOTEIO ENODEV EMFILE ENFILE ENOMEM"
+OF_THE_STORAGE = {getattr(errno, name) for name in NAMES.split() if hasattr(errno, name)}
+
+
+class StorageError(RuntimeError):
+    """The storage failed while a file was read: the file is not to blame, and the job can be run again."""
+
+
+def blame_storage(error: BaseException) -> None:
+    """Called where a file that cannot be read would be set aside: raises StorageError if the storage failed instead.
+
+    Else a network file system that is away for a minute would cost a study thousands of its images.
+    """
+    if isinstance(error, OSError) and error.errno in OF_THE_STORAGE:
+        raise StorageError(f"the storage failed while data were read: {error.strerror}; run the study again") from None
 
 
 @contextmanager

@@ -145,22 +145,38 @@ def probed_domains(domain=None):
 
 
 def claimed_files():
-    """Every file that the study claims: tables, figures, report, and what they were made of as far as it was needed."""
+    """Every file of the study: tables, figures, report, and what they were made of as far as it was needed.
+
+    The study's last job reads them, so that none is missing in a finished study, not even one that is needed no more.
+    """
     asked = {*STUDY.tables, *STUDY.figures, *(["report"] if STUDY.report else [])} - {"method"}
     files = [file for name in STUDY.tables for file in table_files(name)]
     files += [file for name in STUDY.figures for file in figure_files(name)]
     if STUDY.report:
         files.append(result("report.html"))
     if asked:
+        files += [result(f"phantom/{name}/truth.parquet") for name in PHANTOMS]
         files += [file for name in COHORTS for file in [*cohort_tables(name), *shard_files(name)]]
     if asked - {"cohorts"}:
-        names = ("targets.npz", "model.safetensors")
+        names = ("targets.npz", "predictions.parquet", "model.safetensors")
+        files += [result(f"privileged/{domain}/records.parquet") for domain in DOMAINS]
         files += [result(f"teachers/{domain}/{teacher}/{name}") for domain, teacher in TEACHERS for name in names]
     if asked - {"cohorts", "teachers"}:
-        files += [result("students/backbone/model.safetensors"), *(student_file(*student) for student in STUDENTS)]
+        weights = [result("students/backbone/model.safetensors"), *(student_file(*student) for student in STUDENTS)]
+        files += [
+            str(Path(model).with_name(name)) for model in weights for name in ("model.safetensors", "history.csv")
+        ]
     if asked - {"cohorts", "teachers", "training"}:
-        files.append(result("evaluation/scores.parquet"))
+        files += [file for domain, arm, seed in STUDENTS for file in map_files(domain, arm, seed)]
+        files += [*rules.attention_controls.output, *rules.scores.input.students, rules.scores.input.controls]
+        files += [*rules.scores.input.probes, result("evaluation/scores.parquet")]
     return files
+
+
+def map_files(domain, arm, seed):
+    """The attention maps of a student."""
+    folder = result(f"attention/{domain}/{arm}/seed{seed}")
+    return [f"{folder}/{cohort}.npz" for cohort in PICTURED] + [f"{folder}.validate.npz"] * STUDY.evaluation.tunes
 
 
 def workflow_files():

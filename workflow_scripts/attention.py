@@ -8,6 +8,7 @@ from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
 from mmpkd.logs import log_to
 from mmpkd.models.student import load
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.data import labelled_images
 from mmpkd.training.device import resolve_device, use_threads
 
@@ -28,3 +29,4 @@ if snakemake.output.validation:
 for file in map(Path, snakemake.output.validation):
     student = students[file.name.removesuffix(".validate.npz")]
     write_npz(export_maps(student, validation, params.methods, params.batch_size, device, params.problem), file)
+write_receipt(snakemake.output, snakemake.log[0])

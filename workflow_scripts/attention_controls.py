@@ -9,6 +9,7 @@ from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
 from mmpkd.logs import log_to
 from mmpkd.models.student import create_control
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.data import labelled_images
 from mmpkd.training.device import resolve_device, use_threads
 
@@ -27,3 +28,4 @@ for split, files in (("test", snakemake.output.maps), ("validate", snakemake.out
         control, seed = file.parents[1].name, int(file.parent.name.split(".")[0].removeprefix("seed"))
         student = create_control(config, params.size, control, seed, snakemake.input.backbone)
         write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device), file)
+write_receipt(snakemake.output, snakemake.log[0])

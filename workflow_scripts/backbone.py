@@ -4,6 +4,7 @@ from mmpkd.config.students import Student, Training
 from mmpkd.files import write_csv
 from mmpkd.logs import log_to
 from mmpkd.models.student import save
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.backbone import make_backbone
 from mmpkd.training.device import resolve_device, use_threads
 
@@ -17,3 +18,4 @@ student, history = make_backbone(
 )
 save(student, snakemake.output.model)
 write_csv(history, snakemake.output.history)
+write_receipt(snakemake.output, snakemake.log[0])

@@ -8,6 +8,7 @@ from mmpkd.evaluation.scores import Scoring, concatenate, student_scores, tuned_
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
 from mmpkd.logs import log_to
+from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 wildcards, params = snakemake.wildcards, snakemake.params
@@ -29,3 +30,4 @@ for name, files in maps.items():
     student = (wildcards.domain, wildcards.arm, int(name.removeprefix("seed")))
     scores.append(student_scores(*student, attention, rois, cohorts, params.methods, scoring, thresholds.get(name)))
 write_parquet(concatenate(scores), snakemake.output[0])
+write_receipt(snakemake.output, snakemake.log[0])

@@ -9,6 +9,7 @@ from mmpkd.evaluation.scores import Scoring
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
 from mmpkd.logs import log_to
+from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 maps, validation = (defaultdict(lambda: defaultdict(dict)) for _ in range(2))
@@ -28,3 +29,4 @@ scores = control_scores(
     validation=validation,
 )
 write_parquet(scores, snakemake.output[0])
+write_receipt(snakemake.output, snakemake.log[0])

@@ -11,6 +11,7 @@ from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.logs import log_to
 from mmpkd.plotting.attention_examples import assemble, draw, select_examples
 from mmpkd.plotting.style import save
+from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 params = snakemake.params
@@ -30,3 +31,4 @@ examples = assemble(
     evaluation.methods[0],
 )
 save(*draw(examples, evaluation, params.withheld), *snakemake.output, phantoms=params.phantoms)
+write_receipt(snakemake.output, snakemake.log[0])

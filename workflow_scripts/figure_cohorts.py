@@ -6,6 +6,7 @@ from mmpkd.cohorts.tables import read_tables
 from mmpkd.logs import log_to
 from mmpkd.plotting.cohorts import draw
 from mmpkd.plotting.style import save
+from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 cohorts = {name: read_tables(folder) for name, folder in snakemake.params.folders.items()}
@@ -15,3 +16,4 @@ rois = {
     if folders
 }
 save(*draw(cohorts, rois), *snakemake.output, phantoms=snakemake.params.phantoms)
+write_receipt(snakemake.output, snakemake.log[0])

@@ -6,8 +6,10 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.logs import log_to
 from mmpkd.plotting.localization import draw
 from mmpkd.plotting.style import save
+from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 scores = pd.read_parquet(snakemake.input.scores)
 evaluation = Evaluation.model_validate(snakemake.params.evaluation)
 save(*draw(scores, evaluation, snakemake.params.domains), *snakemake.output, phantoms=snakemake.params.phantoms)
+write_receipt(snakemake.output, snakemake.log[0])

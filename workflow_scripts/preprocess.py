@@ -6,6 +6,7 @@ from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.logs import log_to
+from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 breast = snakemake.params.breast
@@ -18,3 +19,4 @@ write_shard(
     breast=None if breast is None else Breast.model_validate(breast),
     rejected_limit=snakemake.params.rejected_limit,
 )
+write_receipt(snakemake.output, snakemake.log[0])

@@ -8,6 +8,7 @@ from mmpkd.evaluation.scores import concatenate
 from mmpkd.files import write_parquet
 from mmpkd.logs import log_to
 from mmpkd.models.student import load
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.device import resolve_device, use_threads
 
 log_to(snakemake.log[0])
@@ -21,3 +22,4 @@ for file in map(Path, snakemake.input.models):
     names = {"domain": wildcards.domain, "arm": wildcards.arm, "seed": int(file.parent.name.removeprefix("seed"))}
     scores.append(probe_scores(load(file), tasks, evaluation.probe, params.batch_size, device, **names))
 write_parquet(concatenate(scores), snakemake.output[0])
+write_receipt(snakemake.output, snakemake.log[0])

@@ -9,6 +9,7 @@ from mmpkd.evaluation.scores import concatenate
 from mmpkd.files import write_parquet
 from mmpkd.logs import log_to
 from mmpkd.models.student import create_control
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.device import resolve_device, use_threads
 
 log_to(snakemake.log[0])
@@ -24,3 +25,4 @@ for control, seeds in params.controls.items():
         names = {"domain": "control", "arm": control, "seed": seed}
         scores.append(probe_scores(student, tasks, evaluation.probe, params.batch_size, device, **names))
 write_parquet(concatenate(scores), snakemake.output[0])
+write_receipt(snakemake.output, snakemake.log[0])

@@ -8,9 +8,11 @@ from mmpkd.logs import log_to
 from mmpkd.provenance.crate import crate
 from mmpkd.provenance.digests import digests
 from mmpkd.provenance.record import record
+from mmpkd.recovery.receipts import require_whole, write_receipt
 
 log_to(snakemake.log[0])
 folder = Path(snakemake.output.record).parent
+require_whole(folder)
 copies = [Path(copy).relative_to(folder).as_posix() for copy in snakemake.output.workflow]
 for source, copy in zip(snakemake.input.workflow, copies, strict=True):
     write_text(Path(source).read_text(encoding="utf-8"), folder / copy)
@@ -23,3 +25,4 @@ files = [Path(file).relative_to(folder).as_posix() for file in snakemake.input.f
 known = record(snakemake.params.study, folder, files, cohorts)
 write_json(known, snakemake.output.record)
 write_json(crate(known, folder, digests(folder, copies)), snakemake.output.crate)
+write_receipt(snakemake.output, snakemake.log[0])

@@ -8,6 +8,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.files import write_text
 from mmpkd.logs import log_to
 from mmpkd.provenance.origin import origin
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.report.flow import read_flows
 from mmpkd.report.page import build
 from mmpkd.report.prose import read_prose
@@ -28,3 +29,4 @@ report = build(
     read_prose(Path(snakemake.input.assumptions).read_text(encoding="utf-8")),
 )
 write_text(report, snakemake.output.report)
+write_receipt(snakemake.output, snakemake.log[0])

@@ -4,6 +4,7 @@ import pandas as pd
 
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.logs import log_to
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.tables.cohorts import table
 from mmpkd.tables.write import write
 
@@ -15,3 +16,4 @@ set_aside = {
     if folders
 }
 write(*table(cohorts, set_aside, snakemake.params.labels), *snakemake.output)
+write_receipt(snakemake.output, snakemake.log[0])

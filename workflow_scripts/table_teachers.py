@@ -4,6 +4,7 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.logs import log_to
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.tables.teachers import SHOWN, table
 from mmpkd.tables.write import write
 
@@ -14,3 +15,4 @@ predictions = {
     for (domain, teacher), file in zip(snakemake.params.teachers, snakemake.input.predictions, strict=True)
 }
 write(*table(predictions, evaluation.confidence, evaluation.resamples, evaluation.seed), *snakemake.output, shown=SHOWN)
+write_receipt(snakemake.output, snakemake.log[0])

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from mmpkd.config.teachers import Teacher
 from mmpkd.files import write_npz, write_parquet
 from mmpkd.logs import log_to
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.device import resolve_device, use_threads
 from mmpkd.training.teachers import fit_teacher
 
@@ -24,3 +25,4 @@ result = fit_teacher(
 write_npz(result.targets, snakemake.output.targets)
 write_parquet(result.predictions, snakemake.output.predictions)
 result.save(snakemake.output.model)
+write_receipt(snakemake.output, snakemake.log[0])

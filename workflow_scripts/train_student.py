@@ -10,6 +10,7 @@ from mmpkd.files import read_npz, write_csv
 from mmpkd.imaging.store import ImageStore
 from mmpkd.logs import log_to
 from mmpkd.models.student import create, load, load_backbone, save
+from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.checkpoint import Checkpoint, identity_of
 from mmpkd.training.data import labelled_images
 from mmpkd.training.device import resolve_device, use_threads
@@ -46,3 +47,4 @@ if trained.leads:
     save(trained.student, snakemake.output.model)
     write_csv(trained.history, snakemake.output.history)
     checkpoint.remove()
+write_receipt(snakemake.output, snakemake.log[0])

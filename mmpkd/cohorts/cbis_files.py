@@ -10,6 +10,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
+from mmpkd.files import blame_storage
+
 # The folder of a mammogram; with a number at its end, that of a lesion.
 FOLDER = r"(?:^|/)((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?)/"
 EXPORTED = r"(?:^|/)(jpeg/[^/]+/[^/]+\.jpe?g)$"  # a file of the JPEG export, from its `jpeg` folder on
@@ -118,7 +120,8 @@ def try_header(path: Path) -> Header | None:
                 return Header(picture.height, picture.width, 8)
         data = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "BitsAllocated"])
         return Header(int(data.Rows), int(data.Columns), int(data.BitsAllocated))
-    except UNREADABLE:
+    except UNREADABLE as error:
+        blame_storage(error)
         return None
 
 
@@ -138,7 +141,8 @@ def _is_binary(path: Path) -> bool:
             with Image.open(path) as picture:
                 return _is_black_and_white(np.asarray(picture.convert("L")))
         pixels = dcmread(path).pixel_array
-    except UNREADABLE:
+    except UNREADABLE as error:
+        blame_storage(error)
         return False
     low, high = pixels.min(), pixels.max()
     return bool(low < high and np.all((pixels == low) | (pixels == high)))

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.cohorts.paths import TableFileError, snake_case
+from mmpkd.files import blame_storage
 
 # What annotators called a finding, in lower case, and what it is here; "" is a finding of neither label.
 KINDS = {
@@ -72,6 +73,7 @@ def read_contours(path: Path) -> list[Contour]:
         marks = [mark for image in images for mark in image["ROIs"]]
         return [Contour(str(mark.get("Name", "")), _points(mark.get("Point_px"))) for mark in marks]
     except UNREADABLE as error:
+        blame_storage(error)
         raise ContourFileError("file of contours cannot be read") from error
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.files import blame_storage
 from mmpkd.logs import progress
 
 SOURCE = "unpack mimic-cxr-reports.zip there, or set folders.reports (https://physionet.org/content/mimic-cxr/)"
@@ -65,4 +66,5 @@ def _read(path: Path) -> tuple[str, str]:
     try:
         return path.read_text(encoding="utf-8"), ""
     except (OSError, UnicodeDecodeError) as error:
+        blame_storage(error)
         return "", f"report cannot be read ({type(error).__name__})"

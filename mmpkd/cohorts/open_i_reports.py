@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+from mmpkd.files import blame_storage
+
 LIMIT = 1_000_000  # bytes of a report's file
 NOT_IN_HEADERS = re.compile(r"[^A-Z ()/,-]+")  # what a header of a report cannot hold, see privileged/sections.py
 
@@ -71,6 +73,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise ReportError("report is not UTF-8") from error
     except OSError as error:
+        blame_storage(error)
         raise ReportError(f"report cannot be read ({type(error).__name__})") from error
     if "<!ENTITY" in text:
         raise ReportError("report declares XML entities, which is refused")

@@ -23,6 +23,7 @@ from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
 from mmpkd.cohorts.paths import read_table
+from mmpkd.files import blame_storage
 from mmpkd.logs import progress
 
 PROJECTIONS = "indiana_projections.csv"
@@ -100,5 +101,6 @@ def _read_view(path: Path) -> str:
     """The view by the file's header; "" where it cannot be read, which is found out when the image is stored."""
     try:
         return view_of_header(dcmread(path, stop_before_pixels=True, specific_tags=TAGS))
-    except UNREADABLE:
+    except UNREADABLE as error:
+        blame_storage(error)
         return ""

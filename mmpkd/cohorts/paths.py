@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.membership import is_among
+from mmpkd.files import blame_storage
 
 READERS = 8  # folders that are read at a time
 
@@ -106,7 +107,8 @@ class _Links:
                 return frozenset(entry.name for entry in entries if entry.is_symlink())
         except (FileNotFoundError, NotADirectoryError):
             return frozenset()
-        except OSError:
+        except OSError as error:
+            blame_storage(error)
             return None
 
 
@@ -156,7 +158,8 @@ class _Listing:
                         below.append(prefix + entry.name)
                     elif entry.name.lower().endswith(self._suffixes) and self._counts(entry):
                         self.files.append(prefix + entry.name)
-        except OSError:
+        except OSError as error:
+            blame_storage(error)
             self.unreadable += 1
         return below
 

@@ -32,8 +32,10 @@ def combined(contents: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
-def listing(folder: Path) -> dict[str, Any]:
+def listing(folder: Path, without: str | None = None) -> dict[str, Any]:
     """Number, bytes and one SHA-256 of the paths and sizes of all files below `folder`; no file is read.
+
+    `without`: the path of a file, relative to `folder`, that does not count.
 
     Linked folders are not entered, as the adapters do not; a linked file counts with the size of what it points to.
 
@@ -45,6 +47,7 @@ def listing(folder: Path) -> dict[str, Any]:
         for path, size in _sizes(str(folder)):
             sizes[path] = size
             bar.advance()
+    sizes.pop(without, None)
     digest_of_all = combined((path, str(size)) for path, size in sizes.items())
     return {"files": len(sizes), "bytes": sum(sizes.values()), "listing_sha256": digest_of_all}
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.checkout import Workflow, copy_repository
 from tests.slurm.cluster import Cluster, missing
-from tests.workflow.conftest import Workflow, copy_repository
 
 STUDY = ("--configfile", "studies/smoke.yaml", str(Path(__file__).with_name("study.yaml")), "--")
 # Quicker than the profile, and with the arrays that it leaves to the site.

@@ -4,8 +4,8 @@ import os
 import subprocess
 import sys
 
+from tests.checkout import copy_repository
 from tests.slurm.conftest import STUDY
-from tests.workflow.conftest import copy_repository
 
 QSUB = """\
 #!/bin/sh

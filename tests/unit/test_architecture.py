@@ -18,6 +18,7 @@ ORDER = (
     ("evaluation",),
     ("tables", "plotting"),
     ("provenance",),
+    ("recovery",),
     ("report", "check"),
     ("cli",),
     ("__main__",),

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from .conftest import ROOT
+from tests.checkout import ROOT
 
 TABLES = ROOT.parent / "shared" / "data" / "cbis_ddsm"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from .conftest import Workflow
+from tests.checkout import Workflow
 
 RESULTS = Path("results/two")
 RECORD, CRATE = RESULTS / "provenance.json", RESULTS / "ro-crate-metadata.json"

@@ -9,8 +9,7 @@ import pytest
 from safetensors.torch import load_file
 
 from mmpkd.config.study import FIGURES, TABLES
-
-from .conftest import SMOKE
+from tests.checkout import SMOKE
 
 RESULTS = "results/smoke"
 

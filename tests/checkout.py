@@ -1,4 +1,4 @@
-"""A copy of the repository in which the smoke study is run once, for all workflow tests."""
+"""A copy of the repository, and how to run Snakemake in it."""
 
 import os
 import re
@@ -8,10 +8,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[2]
-PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "mmpkd", "studies", "profiles", "envs", "docs")
+ROOT = Path(__file__).parents[1]
+PARTS = ("Makefile", "Snakefile", "config.yaml", "rules", "workflow_scripts", "mmpkd")
+PARTS += ("studies", "profiles", "envs", "docs")
 SMOKE = ("--configfile=studies/smoke.yaml",)
 
 
@@ -52,18 +51,3 @@ def copy_repository(folder: Path) -> Workflow:
         else:
             shutil.copy2(source, folder / name)
     return Workflow(folder)
-
-
-@pytest.fixture
-def checkout(tmp_path) -> Workflow:
-    """A checkout without results."""
-    return copy_repository(tmp_path / "checkout")
-
-
-@pytest.fixture(scope="session")
-def smoke(tmp_path_factory) -> Workflow:
-    """A checkout with the finished smoke study. Tests that change it put it back."""
-    workflow = copy_repository(tmp_path_factory.mktemp("smoke") / "checkout")
-    process = workflow.run(*SMOKE, "all")
-    assert process.returncode == 0, process.stdout[-8000:]
-    return workflow

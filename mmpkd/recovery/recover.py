@@ -1,0 +1,59 @@
+"""What is done before a run goes on: after a kill, a full disk, a truncated file."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmpkd.provenance.record import RECORD
+from mmpkd.recovery.receipts import damaged
+from mmpkd.recovery.runs import BusyError, remove_lock, stop, workers_in
+
+SET_ASIDE = "damaged"  # folder of a study's results
+REMAINS = re.compile(r"\..+-[a-z0-9_]{8}(\.\w+)?")  # temporary names of mmpkd.files.atomic
+
+
+def recover(folder: Path, results: Path) -> Iterator[str]:
+    """Makes a checkout ready for the next run; yields a line for each thing that it did.
+
+    Jobs whose Snakemake was killed are stopped, its lock is removed, and so are temporary files. What is not as its job
+    wrote it is moved to `<results>/damaged/`, and the record of the finished run with it: the job that writes the
+    record reads every file of the study, so that Snakemake makes again what is missing, and what depends on it.
+
+    Args:
+        folder: where Snakemake is run.
+        results: the study's results.
+
+    Raises:
+        BusyError: a run is at work in `folder`, here or on another machine.
+    """
+    workers = workers_in(folder)
+    if workers.snakemakes:
+        raise BusyError(f"a run is at work in {folder}: process {workers.snakemakes[0].pid}; wait for it, or stop it")
+    if workers.orphans:
+        stop(workers.orphans)
+        yield f"stopped {len(workers.orphans)} jobs that a killed run had left"
+    if remove_lock(folder):
+        yield "removed the lock of a run that is no more"
+    if count := _remove_remains(results):
+        yield f"removed {count} unfinished files"
+    for path in list(damaged(results)):
+        _set_aside(results, path)
+        yield f"{path} is not what its job wrote: moved to {results / SET_ASIDE}, to be made again"
+        (results / RECORD).unlink(missing_ok=True)
+
+
+def _remove_remains(results: Path) -> int:
+    """Only those of the study's stages: a phantom tree is written anew as a whole."""
+    remains = [path for path in results.rglob(".*") if REMAINS.fullmatch(path.name) and path.is_file()]
+    for path in remains:
+        path.unlink()
+    return len(remains)
+
+
+def _set_aside(results: Path, path: str) -> None:
+    target = results / SET_ASIDE / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        shutil.rmtree(target)
+    (results / path).replace(target)
