@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 MOST_PIXELS = 400_000_000  # of a mask, as of an image
+BITS = 60  # of a run: more are no number of pixels, and as many as a text has would take minutes
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,11 @@ class RunLengths:
             runs = np.array(_decode(counts) if isinstance(counts, str) else counts, dtype=np.int64)
         except (KeyError, TypeError, OverflowError) as error:
             raise ValueError(f"run lengths without size or counts ({type(error).__name__})") from error
-        if rows < 1 or columns < 1 or runs.ndim != 1 or (runs < 0).any() or runs.sum() != rows * columns:
-            raise ValueError("run lengths do not fit the size of their mask")
         if rows * columns > MOST_PIXELS:
             raise ValueError(f"run lengths of more than {MOST_PIXELS // 1_000_000} million pixels")
+        fits = rows > 0 < columns and runs.ndim == 1 and ((runs >= 0) & (runs <= rows * columns)).all()
+        if not fits or runs.sum() != rows * columns:  # the sum of longer runs would wrap round
+            raise ValueError("run lengths do not fit the size of their mask")
         return cls(rows, columns, runs)
 
     @property
@@ -59,6 +61,8 @@ def _decode(text: str) -> list[int]:
             raise ValueError("run lengths hold a character that is none of theirs")
         number |= (bits & 31) << shift
         shift += 5
+        if shift > BITS:
+            raise ValueError("run lengths hold a number that is none of theirs")
         if bits & 32:
             continue
         if bits & 16:

@@ -137,7 +137,12 @@ def _conform(table: pd.DataFrame, columns: dict[str, str], name: str, key: str |
     if missing:
         raise TableError(f"{name}: missing column(s) {', '.join(missing)}")
     further = [column for column in table.columns if column not in columns]
-    table = table[list(columns) + further].astype(columns).reset_index(drop=True)
+    table = table[list(columns) + further].reset_index(drop=True)
+    for column, kind in columns.items():
+        try:
+            table[column] = table[column].astype(kind)
+        except (ValueError, TypeError, OverflowError) as error:  # its text would quote the value
+            raise TableError(f"{name}: {column} holds values that are no {kind} ({type(error).__name__})") from None
     if key is not None and table[key].duplicated().any():
         raise TableError(f"{name}: {int(table[key].duplicated().sum())} duplicate values of {key}")
     return table

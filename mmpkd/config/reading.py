@@ -31,7 +31,7 @@ def read_config(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no text in UTF-8; save it in that encoding") from None
     except RecursionError:
         raise ConfigError(f"{path}: nested too deeply, or an anchor (&name) holds itself; write it out") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a scalar like 2026-13-45, which looks like a date
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError) as error:  # 2026-13-45; !!int ''; !!timestamp x
         raise ConfigError(f"{path}: no YAML: {' '.join(str(error).split())}") from None
     if mistakes:
         raise ConfigError(f"{path}: {'; '.join(mistakes)}")

@@ -2,7 +2,7 @@
 
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -299,10 +299,17 @@ def load(config: Mapping[str, Any]) -> Study:
         raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(lines)) from None
 
 
+def _told(value: Any, tell: Callable[[Any], str]) -> str:
+    try:
+        return tell(value)
+    except ValueError:  # Python writes no number of more digits
+        return "a number of more than 4,300 digits"
+
+
 def _line(mistake: Mapping[str, Any]) -> str:
-    where = ".".join(str(part) for part in mistake["loc"])
+    where = ".".join(_told(part, str) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
         return f"{where}: unknown key; remove it or correct its spelling"
     message = mistake["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(mistake["input"], dict) else f" (got {SHORT.repr(mistake['input'])})"
+    got = "" if isinstance(mistake["input"], dict) else f" (got {_told(mistake['input'], SHORT.repr)})"
     return f"{where}: {message}{got}" if where else message

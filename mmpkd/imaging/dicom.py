@@ -1,6 +1,8 @@
 """Radiographs from DICOM files, and from PNG, JPEG and TIFF, as a viewer shows them."""
 
+import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +27,10 @@ from pydicom.uid import (
     JPEGLSTransferSyntaxes,
 )
 
+from mmpkd.files import StorageError, blame_storage
+from mmpkd.imaging.codestream import first_frame, stated_size
 from mmpkd.imaging.display import (
+    WINDOWS,
     Display,
     GreyValues,
     Shading,
@@ -47,6 +52,7 @@ HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WINDOW_FUNCTIONS = {"LINEAR": linear_window, "LINEAR_EXACT": linear_exact_window, "SIGMOID": sigmoid_window}
 FASTEST = {JPEG2000Lossless: "pylibjpeg", JPEG2000: "pylibjpeg"}  # the decoder to try first, where it matters
+UNSAFE = ("gdcm",)  # a broken file ends the process in it; the others read all that it does
 OWN_PRECISION = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes}
 WORDS = (np.dtype("uint8"), np.dtype("<u2"), np.dtype(">u2"))
 # Modalities that are certainly no radiographs. Others are let through: CR, DX and MG, and what scanners of film and
@@ -82,6 +88,8 @@ def read_display(path: str | Path, window: str, view: View = 0, *, radiograph: b
             every decoder that was tried.
         ValueError: unknown window.
     """
+    if window not in WINDOWS:
+        raise ValueError(f"window {window!r} is unknown; known are {', '.join(WINDOWS)}")
     return _displayed(Path(path), window, view, radiograph)
 
 
@@ -103,7 +111,7 @@ def read_header(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     with _reasons_for_failure(path):
         if path.suffix.lower() in PICTURES:
-            with Image.open(path) as picture:
+            with _File(path) as file, Image.open(file) as picture:
                 columns, rows = picture.size
         else:
             dataset = _read_dataset(path, stop_before_pixels=True)
@@ -123,6 +131,7 @@ def _displayed(path: Path, window: str, view: View, radiograph: bool) -> Display
             grey = _grey_values(dataset, syntax, window, view)
             if radiograph and (modality := str(dataset.get("Modality") or "")) in NO_RADIOGRAPHS:
                 raise UnreadableImage(f"no radiograph: its Modality is {modality}")
+            return to_display(grey, window)  # which looks values up in the file's VOI LUT
     return to_display(grey, window)
 
 
@@ -133,16 +142,31 @@ def _reasons_for_failure(path: Path, transfer_syntax: str | None = None) -> Iter
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # as with the log above
             yield
-    except MemoryError:
+    except (MemoryError, StorageError):
         raise
     except UnreadableImage as error:
         raise UnreadableImage(error.reason, error.transfer_syntax or transfer_syntax) from None
     except OSError as error:
+        blame_storage(error)
         reason = error.strerror or str(error)
         raise UnreadableImage(_without_name(reason, path), transfer_syntax) from None
     except Exception as error:  # decoders raise every kind, and one broken file must not end a run
         reason = f"{type(error).__name__}: {error}"
         raise UnreadableImage(_without_name(reason, path), transfer_syntax) from None
+
+
+class _File(io.BufferedReader):
+    """A file that is asked for no more bytes than it has: broken lengths are long, and Python takes memory first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def __repr__(self) -> str:
+        return "the file"  # as messages name it
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None else min(size, self._size))
 
 
 def _without_name(reason: str, path: Path) -> str:
@@ -153,13 +177,15 @@ def _without_name(reason: str, path: Path) -> str:
 
 
 def _read_dataset(path: Path, stop_before_pixels: bool = False) -> Dataset:
-    try:
-        dataset = dcmread(path, stop_before_pixels=stop_before_pixels)
-    except InvalidDicomError:
-        dataset = dcmread(path, stop_before_pixels=stop_before_pixels, force=True)
+    with _File(path) as file:
+        try:
+            return dcmread(file, stop_before_pixels=stop_before_pixels)
+        except InvalidDicomError:
+            file.seek(0)
+            dataset = dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
         if not all(keyword in dataset for keyword in HEADER):
             raise UnreadableImage("not a DICOM file: neither a preamble nor the header of an image") from None
-    return dataset
+        return dataset
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:
@@ -189,6 +215,7 @@ def _grey_values(dataset: Dataset, syntax: UID, window: str, view: View) -> Grey
     if frames != 1:
         raise UnreadableImage(f"{frames} frames where one is wanted")
     _refuse_surplus(dataset, syntax, rows, columns)
+    _refuse_other_size(dataset, syntax, rows, columns)
     stored, photometric = _decoded(dataset, syntax)
     if photometric == "PALETTE COLOR":
         stored = apply_color_lut(stored, dataset)
@@ -219,6 +246,14 @@ def _refuse_surplus(dataset: Dataset, syntax: UID, rows: int, columns: int) -> N
         raise UnreadableImage(f"more pixels than the {rows} x {columns} that its Rows and Columns say")
 
 
+def _refuse_other_size(dataset: Dataset, syntax: UID, rows: int, columns: int) -> None:
+    """Refuses a compressed frame of another size before a decoder takes memory and minutes for a broken one."""
+    if syntax.is_encapsulated and "PixelData" in dataset:
+        size = stated_size(first_frame(dataset.PixelData))
+        if size not in (None, (rows, columns)):
+            raise UnreadableImage(f"a frame of {size[0]} x {size[1]} where Rows and Columns say {rows} x {columns}")
+
+
 def _grey(pixels: np.ndarray | None, values: np.ndarray, *polarity_and_window: Any) -> GreyValues:
     """Grey values: `values` one a pixel, or one a word of `pixels`."""
     return GreyValues(*((values, None) if pixels is None else (pixels, values)), *polarity_and_window)
@@ -237,7 +272,8 @@ def _decoded(dataset: Dataset, syntax: UID) -> tuple[np.ndarray, str]:
         stored, properties = decoder.as_array(dataset, **options)
         return stored, properties["photometric_interpretation"]
     reasons = []
-    for name in sorted(decoder.available_plugins, key=lambda name: name != FASTEST.get(syntax)):
+    safe = [name for name in decoder.available_plugins if name not in UNSAFE]
+    for name in sorted(safe, key=lambda name: name != FASTEST.get(syntax)):
         try:
             stored, properties = decoder.as_array(dataset, decoding_plugin=name, **options)
         except MemoryError:
@@ -367,7 +403,7 @@ def _number(value: Any) -> float | None:
 
 
 def _picture(path: Path) -> GreyValues:
-    with Image.open(path) as picture:
+    with _File(path) as file, Image.open(file) as picture:
         _refuse_huge(picture.height, picture.width)
         if getattr(picture, "n_frames", 1) != 1:
             raise UnreadableImage(f"{picture.n_frames} frames where one is wanted")

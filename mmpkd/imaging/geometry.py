@@ -15,6 +15,7 @@ from mmpkd.imaging.resize import Image, area_average
 
 SAMPLES = 8  # sub-pixels a side on which a polygon is drawn: its coverage is known to about 1/64
 TIE = 1e-6  # coverages this close are equal: rounding must not decide
+FARTHEST = 1e9  # image pixels: farther corners of a polygon are drawn here, as integers cannot hold them all
 HALF = 0.5 - TIE  # a store pixel belongs to an ROI that covers half of it
 
 
@@ -58,7 +59,8 @@ class Geometry:
         if min(rows, columns, size) < 1:
             raise ValueError(f"an image of {rows} x {columns} pixels cannot be fitted to a square of {size}")
         x0, y0, x1, y1 = crop or (0.0, 0.0, float(columns), float(rows))
-        if not (0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows):
+        inside = 0 <= x0 < x1 <= columns and 0 <= y0 < y1 <= rows
+        if not inside or size / min(x1 - x0, y1 - y0) == np.inf:
             raise ValueError(f"crop {(x0, y0, x1, y1)} is empty or reaches out of an image of {rows} x {columns}")
         width = height = size
         if keep_aspect:
@@ -160,6 +162,7 @@ class Geometry:
         points = _points(points)
         if len(points) < 3 or not np.isfinite(points).all():
             raise ValueError("polygon has fewer than three points or one that is not finite")
+        points = np.clip(points, -FARTHEST, FARTHEST)
         x, y = self.points_to_store(points).T * SAMPLES - 0.5  # skimage puts pixel centres at integers
         side = self.size * SAMPLES
         drawn = np.zeros((side, side), dtype=bool)

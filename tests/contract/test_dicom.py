@@ -20,14 +20,14 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from mmpkd.imaging.dicom import UnreadableImage, read_display, read_header, read_image, read_mask
+from mmpkd.imaging.dicom import UNSAFE, UnreadableImage, read_display, read_header, read_image, read_mask
 from mmpkd.imaging.display import equalized
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
 PYDICOM = Path(pydicom.data.__file__).parent / "test_files"
 BROKEN = {  # files of pydicom with one frame that hold no whole image that any decoder reads, and the reason to report
-    "JPEG-lossy.dcm": "gdcm: .*; pillow: .*; pylibjpeg: ",
-    "JPEG2000-embedded-sequence-delimiter.dcm": "pylibjpeg: .*; gdcm: .*; pillow: ",
+    "JPEG-lossy.dcm": "pillow: .*; pylibjpeg: ",
+    "JPEG2000-embedded-sequence-delimiter.dcm": "a frame of 1024 x 3722445056 where",
     "MR_truncated.dcm": "bytes of pixel data is less than expected",
     "badVR.dcm": "invalid literal",
 }
@@ -317,7 +317,7 @@ def test_a_failed_decoding_names_the_transfer_syntax_and_every_decoder(tmp_path)
     with pytest.raises(UnreadableImage) as caught:
         read_image(tmp_path / "a.dcm", "dicom")
     assert caught.value.transfer_syntax == JPEG2000Lossless.name
-    for decoder in pydicom.pixels.get_decoder(JPEG2000Lossless).available_plugins:
+    for decoder in {*pydicom.pixels.get_decoder(JPEG2000Lossless).available_plugins} - {*UNSAFE}:
         assert f"{decoder}:" in caught.value.reason
 
 
@@ -325,16 +325,17 @@ def test_a_failed_decoding_names_the_transfer_syntax_and_every_decoder(tmp_path)
 def test_broken_decoders_are_passed_over_for_the_next(monkeypatch, failure):
     path, expected = find("RG3_J2KR.dcm"), read_image(find("RG3_UNCR.dcm"), "dicom")
     decoder = pydicom.pixels.get_decoder(JPEG2000Lossless)
-    assert len(decoder.available_plugins) >= 2
+    names = {*decoder.available_plugins} - {*UNSAFE}
+    assert len(names) >= 2
 
     def broken(source, runner):
         if failure == "raises":
             raise RuntimeError("broken")
         return bytes(100)
 
-    for sound in decoder.available_plugins:
+    for sound in names:
         with monkeypatch.context() as patch:
-            for name in set(decoder.available_plugins) - {sound}:
+            for name in names - {sound}:
                 patch.setitem(decoder._available, name, broken)
             assert np.array_equal(read_image(path, "dicom"), expected), sound
 

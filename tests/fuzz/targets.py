@@ -1,0 +1,250 @@
+"""What is fuzzed: how a case is made and what must hold of its result.
+
+A check returns "" for a case that succeeds, else the class of the documented error that refuses it. It raises `Broken`
+where a result is not what it should be; any other exception is a finding too.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mmpkd.cohorts.mimic_reports import read_reports
+from mmpkd.cohorts.open_i_reports import ReportError, has_text, read_report
+from mmpkd.cohorts.paths import TableFileError, read_table
+from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.rle import MOST_PIXELS, RunLengths
+from mmpkd.config.imaging import Breast
+from mmpkd.imaging.breast import fit
+from mmpkd.imaging.dicom import UnreadableImage, read_display, read_header, read_mask
+from mmpkd.imaging.display import WINDOWS
+from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
+from mmpkd.privileged.sections import KNOWN_SECTIONS, split_sections
+from mmpkd.redaction import redact
+from tests.fuzz import mutation, seeds
+
+SIZE = 16  # of the store's squares
+SHOWN = 1_000_000  # pixels that are looked at one by one
+BREAST = Breast(crop=True, chest_wall="left", remove_labels=True)
+STUDIES = (None, "50000000", *MISNAMED, *SPANS)
+HEADER_WORD = re.compile(r"[A-Z()/,-]*:?")
+ODD_VALUES = (
+    None,
+    True,
+    -1,
+    0,
+    1,
+    1.5,
+    float("nan"),
+    float("inf"),
+    1 << 31,
+    1 << 62,
+    1 << 70,
+    "",
+    "6",
+    "o" * 40,
+    [],
+    {},
+)
+
+
+class Broken(AssertionError):
+    """A result does not keep what its function promises."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One reader. `share` of all cases is its own; `make` draws a case from the corpus, `check` reads it."""
+
+    name: str
+    share: float
+    corpus: Callable[[], Sequence]
+    make: Callable[[Random, Sequence], Any]
+    check: Callable[[Random, Any, Path], str]
+
+
+def case_random(target: str, seed: int, index: int) -> Random:
+    """The randomness of one case, from its name alone."""
+    return Random(f"{target} {seed} {index}")
+
+
+def require(holds: Any, promise: str) -> None:
+    if not holds:
+        raise Broken(promise)
+
+
+def reason_class(reason: str) -> str:
+    """What a reason says, without what it says it of."""
+    return re.split(r"[:;(#]|\.\.\.|\d", redact(reason))[0].strip()[:40]
+
+
+# images
+
+
+def check_dicom(rng: Random, data: bytes, folder: Path) -> str:
+    return _check_image(rng, data, folder / "case.dcm")
+
+
+def check_picture(rng: Random, data: bytes, folder: Path) -> str:
+    return _check_image(rng, data, folder / "case.png")
+
+
+def _check_image(rng: Random, data: bytes, path: Path) -> str:
+    """Header, display and store of an image; now and then it is a mask or a mammogram."""
+    path.write_bytes(data)
+    use, window, view = rng.random(), rng.choice(WINDOWS), rng.choice((0, 1, "normal"))
+    header = None
+    if rng.random() < 0.4:
+        with suppress(UnreadableImage):
+            header = read_header(path)
+            require(all(isinstance(side, int) and side > 0 for side in header), "a header has rows and columns")
+    try:
+        if use < 0.02:
+            mask = read_mask(path)
+            require(mask.dtype == bool and header in (None, mask.shape), "a mask is bool and has the header's shape")
+            return ""
+        display = read_display(path, window, view, radiograph=use < 0.5)
+    except UnreadableImage as error:
+        require(str(path) not in str(error), "a reason does not name the file")
+        return reason_class(error.reason)
+    require(header in (None, display.shape), "an image has the header's shape")  # None: not read, or out of order
+    if display.shape[0] * display.shape[1] <= SHOWN:
+        shown = display[:]
+        require(shown.dtype == np.float32 and shown.shape == display.shape, "an image is float32 of its shape")
+        require(shown.min() >= 0 and shown.max() <= 1, "an image is shown within 0 and 1")  # not so if it holds a NaN
+    geometry, _ = fit(display, SIZE, use < 0.7, BREAST if use < 0.07 else None)
+    square = geometry.image_to_store(display)
+    require(square.dtype == np.uint8 and square.shape == (SIZE, SIZE), "the store takes uint8 squares")
+    return ""
+
+
+# texts
+
+
+def check_sections(rng: Random, report: str, folder: Path) -> str:
+    """Nothing is invented, and nothing is lost but headers."""
+    study = rng.choice(STUDIES)
+    sections = split_sections(report, study)
+    require(all(text and text == " ".join(text.split()) for text in sections.values()), "sections are single-spaced")
+    require(list(sections) == list(dict.fromkeys(sections)) and "" not in sections.values(), "sections have a name")
+    span = SPANS.get(study)
+    if span and "remainder" in sections:
+        kept = "".join("".join(sections.values()).split())
+        require(kept == "".join(report.split()), "a report that is cut by offsets loses nothing")
+        return ""
+    words = Counter(" ".join(sections.values()).split())
+    given = Counter(report.split())
+    if not span:
+        require(words <= given, "no word is invented")
+        require(all(HEADER_WORD.fullmatch(word) for word in given - words), "no word is lost but those of headers")
+    unknown = set(sections) - {*KNOWN_SECTIONS, "remainder"}
+    require(all(re.fullmatch(r"[a-z()/,-][a-z ()/,-]*|", name) for name in unknown), "other names are headers")
+    return ""
+
+
+def check_mimic_report(rng: Random, data: bytes, folder: Path) -> str:
+    """A report's file, as the adapter reads it beside a whole one."""
+    paths = [f"files/p10/p10000001/s5000000{number}.txt" for number in (1, 2)]
+    (folder / paths[0]).parent.mkdir(parents=True, exist_ok=True)
+    (folder / paths[0]).write_bytes(data)
+    (folder / paths[1]).write_text("FINDINGS: whole")
+    studies = ["50000001", "50000002"]
+    images = pd.DataFrame({"study_id": studies, "patient_id": ["10000001"] * 2, "split": ["train"] * 2})
+    rejections = Rejections()
+    table = read_reports(folder, paths, images, rejections, survey=False)
+    rejected = rejections.table
+    require(len(table) + len(rejected) == 2 and studies[1] in set(table["record_id"]), "reports are kept or set aside")
+    require(table["report"].str.strip().ne("").all(), "a report that is kept has text")
+    return reason_class(rejected["reason"].iloc[0]) if len(rejected) else ""
+
+
+def check_xml(rng: Random, data: bytes, folder: Path) -> str:
+    path = folder / "1.xml"
+    path.write_bytes(data)
+    try:
+        report = read_report(path)
+    except ReportError as error:
+        return reason_class(str(error))
+    require(re.fullmatch(r"CXR\d+", report.study_id), "a study has an identifier")
+    require(all(re.fullmatch(r"CXR\d+_[\w-]+", name) for name, _ in report.images), "images are named by their study")
+    require(all(term == " ".join(term.split()) != "" for term in report.terms), "terms have words")
+    sections = split_sections(report.text)
+    require(not has_text(report) or {"findings", "impression"} & set(sections), "a report with findings shows them")
+    return ""
+
+
+def check_table(rng: Random, data: bytes, folder: Path) -> str:
+    path = folder / rng.choice(("table.csv", "table.csv", "table.csv.gz"))
+    path.write_bytes(data)
+    try:
+        table = read_table(path, seeds.TABLE_COLUMNS, "elsewhere", optional=["further"])
+    except TableFileError as error:
+        return reason_class(str(error).removeprefix(f"{path}: "))
+    require({*seeds.TABLE_COLUMNS} <= {*table.columns} <= {*seeds.TABLE_COLUMNS, "further"}, "the columns are there")
+    cells = [cell for name in table for cell in table[name]]
+    require(all(isinstance(cell, str) and cell == cell.strip() for cell in cells), "cells are stripped text")
+    return ""
+
+
+# run lengths
+
+
+def make_run_lengths(rng: Random, corpus: Sequence[dict]) -> Any:
+    """A mapping with other sides, runs, characters or kinds of value."""
+    mask = {key: list(value) if isinstance(value, list) else value for key, value in rng.choice(corpus).items()}
+    for _ in range(rng.choice((1, 1, 2, 3))):
+        key = rng.choice(("size", "counts", "counts"))
+        value = mask.get(key)
+        if rng.random() < 0.1:
+            mask[key] = rng.choice(ODD_VALUES)
+        elif isinstance(value, list) and value:
+            value[rng.randrange(len(value))] = rng.choice((*ODD_VALUES, rng.randrange(20), rng.randrange(20)))
+        elif isinstance(value, str):
+            place = rng.randrange(len(value) + 1)
+            value = value[:place] + chr(rng.randrange(44, 116)) * rng.choice((0, 1, 1, 20)) + value[place + 1 :]
+            mask[key] = value
+        elif key in mask and rng.random() < 0.3:
+            del mask[key]
+    return mask
+
+
+def check_run_lengths(rng: Random, mask: Any, folder: Path) -> str:
+    try:
+        lengths = RunLengths.from_coco(mask)
+    except ValueError as error:
+        return reason_class(str(error))
+    require(1 <= lengths.rows * lengths.columns <= MOST_PIXELS, "a mask has no more pixels than an image")
+    if lengths.rows * lengths.columns <= SHOWN:
+        drawn = lengths.mask()
+        require(drawn.dtype == bool and drawn.shape == (lengths.rows, lengths.columns), "a mask has its size")
+        require(drawn.sum() == lengths.area, "a mask has its area")
+    return ""
+
+
+def report_bytes() -> list[bytes]:
+    return [text.encode() for text in seeds.report_texts()]
+
+
+def run_lengths() -> tuple[dict, ...]:
+    return seeds.RUN_LENGTHS
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("dicom", 0.25, seeds.dicom_files, mutation.mutated_dicom, check_dicom),
+        Target("picture", 0.02, seeds.pictures, mutation.mutated_bytes, check_picture),
+        Target("sections", 0.45, seeds.report_texts, mutation.mutated_text, check_sections),
+        Target("run_lengths", 0.2, run_lengths, make_run_lengths, check_run_lengths),
+        Target("xml", 0.069, seeds.xml_reports, mutation.mutated_bytes, check_xml),
+        Target("table", 0.01, seeds.csv_files, mutation.mutated_bytes, check_table),
+        Target("mimic_report", 0.001, report_bytes, mutation.mutated_bytes, check_mimic_report),
+    )
+}
