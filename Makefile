@@ -4,22 +4,43 @@
 CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := $(CURDIR)/.venv/bin
+# Overlays of config.yaml, the later ones on top: make all STUDY="studies/paper.yaml mine.yaml"
+STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all test smoke lint lock clean
+.PHONY: all smoke test test_slurm test_workflow test_library faults fuzz repeatability lint lock clean
 
+# After a run that was killed or broke, the same command goes on: see docs/reliability.md.
 all: .venv/.installed
-	$(BIN)/snakemake --cores $(CORES) all
+	$(BIN)/python -m mmpkd recover $(STUDY)
+	$(BIN)/python -m snakemake --cores $(CORES) all $(if $(STUDY),--configfile $(STUDY))
 
-smoke: .venv/.installed
-	$(BIN)/snakemake --cores $(CORES) all --configfile studies/smoke.yaml
+smoke:
+	$(MAKE) all STUDY=studies/smoke.yaml
 
-# The tests of Slurm mostly wait for it, so they run beside the others.
+# In three parts side by side: the tests of Slurm mostly wait for it, and those of the workflow for its jobs.
 test: .venv/.installed
-	$(BIN)/python -m pytest tests/slurm > .slurm_tests.log 2>&1 & slurm=$$!; \
-	$(BIN)/python -m pytest --ignore=tests/slurm; others=$$?; \
-	wait $$slurm; slurm=$$?; cat .slurm_tests.log; rm .slurm_tests.log; exit $$((others || slurm))
+	$(MAKE) --jobs 3 --keep-going --output-sync=target test_slurm test_workflow test_library
+
+test_slurm:
+	$(BIN)/python -m pytest tests/slurm
+
+test_workflow:
+	$(BIN)/python -m pytest tests/workflow tests/faults tests/safety
+
+test_library:
+	$(BIN)/python -m pytest --ignore=tests/slurm --ignore=tests/workflow --ignore=tests/faults --ignore=tests/safety
+
+# What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
+faults: .venv/.installed
+	$(BIN)/python -m tests.faults
+
+fuzz: .venv/.installed
+	$(BIN)/python -m tests.fuzz --cases 1000000
+
+repeatability: .venv/.installed
+	$(BIN)/python -m tests.repeatability
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

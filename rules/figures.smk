@@ -116,11 +116,10 @@ rule figure_attention_examples:
         scores=result("evaluation/scores.parquet"),
         maps=[
             result(f"attention/{d}/{a}/seed{k}/{c}.npz")
-            for d in DOMAINS
+            for d, a, k in STUDENTS
+            if a in ("baseline", "mmpkd")
             for c in (STUDY.domains[d].training, *STUDY.domains[d].cohorts)
             if c in PICTURED
-            for a in ("baseline", "mmpkd")
-            for k in STUDY.seeds
         ],
         code=code("figure_attention_examples"),
     output:

@@ -41,6 +41,9 @@ OPTIONS = {"uncertain": UNCERTAIN, "blank": BLANK, "expert_test_labels": True, "
 FOLDERS = ("tables", "reports", "ms_cxr")
 TABLES_SOURCE = "MIMIC-CXR's tables are at https://physionet.org/content/mimic-cxr-jpg/ (credentialed)"
 LATERAL = r"\bLAT(?:ERAL)?\b|\bLATERALS\b"
+# What MIMIC-CXR's ViewPosition says. Other words are not repeated in a reason: nobody knows what they hold.
+OTHER_VIEWS = ("LATERAL", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "AP AXIAL", "AP LLD", "AP RLD", "PA LLD", "PA RLD")
+OTHER_VIEWS += ("SWIMMERS", "XTABLE LATERAL")
 
 
 @dataclass(frozen=True)
@@ -195,9 +198,8 @@ def _frontal(images: pd.DataFrame, rejections: Rejections) -> pd.DataFrame:
         "frontal": unstated & ~sideways,
     }
     view = pd.Series(np.select(list(choices.values()), list(choices), default=""), index=images.index)
-    reason = ("view " + position + " is not frontal").where(
-        ~unstated, "view is not stated and lateral by its description"
-    )
+    named = position.where(position.isin(OTHER_VIEWS), "of another name")
+    reason = ("view " + named + " is not frontal").where(~unstated, "view is not stated and lateral by its description")
     images = images.assign(view=view, laterality="")
     return rejections.split_off(images, view == "", "image_id", reason)
 

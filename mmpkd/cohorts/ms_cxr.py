@@ -15,6 +15,7 @@ from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
 from mmpkd.cohorts.paths import TableFileError, read_table, require_folder, snake_case
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.redaction import redact
 
 PATTERN = "MS_CXR_Local_Alignment_v*"
 SOURCE = "MS-CXR is at https://physionet.org/content/ms-cxr/ (credentialed)"
@@ -51,8 +52,8 @@ def _from_coco(path: Path) -> pd.DataFrame:
         names = {category["id"]: category["name"] for category in release["categories"]}
         rows = [_row(annotation, images, names) for annotation in release["annotations"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        fault = f"{type(error).__name__}: {error}"
-        raise TableFileError(f"{path}: not the COCO file of MS-CXR ({fault}); download it again: {SOURCE}") from error
+        fault = redact(f"{type(error).__name__}: {error}")
+        raise TableFileError(f"{path}: not the COCO file of MS-CXR ({fault}); download it again: {SOURCE}") from None
     table = pd.DataFrame(rows, columns=["image_id", "category_name", *SIZES]).astype("str")
     by_image = pd.factorize(table["image_id"])[0].argsort(kind="stable")
     return table.iloc[by_image].reset_index(drop=True)

@@ -4,7 +4,6 @@ A phantom of MIMIC-CXR is given a patient's name in its headers, a sentence in i
 file; then the stages that read it run as the workflow runs them, and everything that they say is searched.
 """
 
-import gzip
 import json
 import shutil
 import subprocess
@@ -14,18 +13,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from pydicom import Dataset, dcmread
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from pydicom.datadict import tag_for_keyword
 
 from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
 from mmpkd.config.study import Study
+from tests.safety.planted import SENTENCE, WORDS, break_window, identifiers, plant, told
 
 ROOT = Path(__file__).parents[2]
-NAME = "Zebulon^Quagmire"
-SENTENCE = "Mr. Zebulon Quagmire fell off his penny-farthing."
-WORDS = ("Zebulon", "Quagmire", "penny-farthing", "ZQ-4711")
 
 # The stages as their scripts run them, each with a log of its own, and the part of the report that needs no student.
 STAGES = """
@@ -69,46 +65,6 @@ write_text(build_report(study, {"cohorts": (files[0], files[1], files[3])}, {}, 
 """
 
 
-def break_window(dataset: Dataset) -> None:
-    """Puts the name where a number is wanted, so that pydicom quotes it in its error."""
-    for keyword in ("WindowCenter", "WindowWidth"):
-        dataset.pop(keyword, None)
-        dataset.add_new(tag_for_keyword(keyword), "LO", NAME)
-
-
-def plant(tree: Path) -> None:
-    """Gives every file something that must not be told, and breaks some so that someone may want to tell it."""
-    images = sorted((tree / "files").rglob("*.dcm"))
-    for index, path in enumerate(images):
-        try:
-            dataset = dcmread(path)
-        except Exception:  # the phantom's own truncated file
-            continue
-        dataset.PatientName, dataset.PatientID = NAME, "ZQ-4711"
-        if index % 12 == 1:
-            break_window(dataset)
-        dataset.save_as(path)
-        if index % 12 == 2:
-            path.write_bytes(NAME.encode() * 40)
-        elif index % 12 == 3:
-            path.write_bytes(path.read_bytes()[:-200])
-        elif index % 12 == 4:
-            path.unlink()
-            path.mkdir()
-    reports = sorted((tree / "files").rglob("*.txt"))
-    for index, path in enumerate(reports):
-        path.write_text(path.read_text() + f"\n {SENTENCE}\n")
-        if index % 10 == 1:
-            path.write_bytes(f" FINDINGS: {SENTENCE} \xe9\n".encode("latin-1"))
-        elif index % 10 == 2:
-            path.unlink()
-            path.mkdir()
-    chexpert = tree / "mimic-cxr-2.0.0-chexpert.csv.gz"
-    table = pd.read_csv(chexpert, dtype=str, keep_default_na=False)
-    table.loc[3, "Atelectasis"] = NAME
-    chexpert.write_bytes(gzip.compress(table.to_csv(index=False).encode()))
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("private") / "mimic_cxr"
@@ -120,10 +76,7 @@ def tree(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def secrets(tree) -> set[str]:
     """What was planted, and every identifier of the data set."""
-    split = pd.read_csv(tree / "mimic-cxr-2.0.0-split.csv.gz", dtype=str)
-    identifiers = {value for column in ("dicom_id", "study_id", "subject_id") for value in split[column]}
-    assert len(identifiers) > 150 and min(map(len, identifiers)) >= 8
-    return identifiers | set(WORDS)
+    return identifiers(tree / "mimic-cxr-2.0.0-split.csv.gz", "dicom_id", "study_id", "subject_id") | set(WORDS)
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +88,6 @@ def run(tree, tmp_path_factory):
     )
     assert process.returncode == 0, "the planted tree is read"
     return out, process.stdout + process.stderr
-
-
-def told(text: str, secrets: set[str]) -> list[str]:
-    return sorted(secret for secret in secrets if secret in text)
 
 
 def test_the_planted_words_were_read(run):

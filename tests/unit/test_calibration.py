@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 from scipy.optimize import minimize_scalar
@@ -39,6 +39,7 @@ def test_each_label_has_the_temperature_of_its_own_known_rows():
     )
 
 
+@settings(deadline=None)
 @given(st.integers(0, 50), st.floats(0.2, 5), st.integers(4, 60))
 def test_the_temperature_minimises_the_penalised_likelihood(seed, factor, count):
     logits, targets = drawn(count, seed)

@@ -1,3 +1,4 @@
+from dataclasses import asdict
 from math import isnan
 
 import numpy as np
@@ -6,7 +7,9 @@ import pytest
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
-from mmpkd.evaluation.statistics import Estimate, arm_mean, paired_gain
+from mmpkd.evaluation.permutation import permutation_patients
+from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
+from mmpkd.evaluation.verdicts import controls, sentence
 from tests.synthetic import synthetic_scores
 
 CLAIMS = Study().claims
@@ -64,6 +67,56 @@ def test_columns_are_those_contrasts(planted):
     by_cell = [paired_gain(scores, [c], "mmpkd", "baseline", **chosen).estimate for c in interaction["cells"].split()]
     less = [paired_gain(scores, [c], "mmpkd", "baseline", **chosen).estimate for c in interaction["minus"].split()]
     assert interaction["estimate"] == pytest.approx(np.mean(by_cell) - np.mean(less))
+
+
+def test_a_row_says_what_was_tested_and_what_came_out(planted):
+    scores, table = planted
+    chosen = {"metric": "pixel_auroc", "method": "rollout"}
+    claim, row = CLAIMS["other_modality"], table.loc["other_modality"]
+    assert claim.expect == "no_gain"
+    tested = {"title": claim.title, "expect": "no_gain", "margin": claim.margin, "arm": "mmpkd", **chosen}
+    tested |= {"reference": "baseline", "cells": " ".join(claim.cells), "minus": ""}
+    assert row[list(tested)].to_dict() == tested
+    gain = paired_gain(scores, claim.cells, "mmpkd", "baseline", tested=claim.margin, **chosen)
+    found = asdict(gain)
+    for name in ("standard_error", "degrees_of_freedom"):
+        del found[name]
+    assert row[list(found)].to_dict() == found
+    assert gain.p != paired_gain(scores, claim.cells, "mmpkd", "baseline", **chosen).p
+    for name, value in (("other_modality", claim.margin), ("other_data_set", 0.0)):
+        gains = gain_cells(scores, CLAIMS[name].cells, "mmpkd", "baseline", label="any", **chosen)
+        rng = np.random.default_rng(EVALUATION.seed)
+        expected = permutation_patients(gains, value, EVALUATION.resamples, rng)
+        assert table.loc[name, "p_permutation_patients"] == expected
+    assert row["sentence"] == sentence(row, 0.95) and row["controls"] == controls(row)
+    interaction = table.loc["interaction"]
+    assert isnan(interaction["margin"]) and interaction["title"] == CLAIMS["interaction"].title
+    assert interaction["cells"].split() == CLAIMS["interaction"].cells
+    assert interaction["minus"].split() == CLAIMS["interaction"].minus
+
+
+def test_intervals_over_controls_and_the_shuffled_teacher_are_of_their_own_contrasts(planted):
+    scores, table = planted
+    row, chosen = table.loc["interaction"], {"metric": "pixel_auroc", "method": "rollout"}
+    cells, contrast = CLAIMS["interaction"].cells, contrast_weights(CLAIMS["interaction"])
+    expected = {
+        f"over_{control}": paired_gain(scores, cells, "mmpkd", control, **chosen)
+        for control in ("uniform", "centre", "untrained", "pretrained")
+    }
+    expected["shuffled_gain"] = paired_gain(scores, contrast, "mmpkd", "shuffled", **chosen)
+    expected["shuffled_over_reference"] = paired_gain(scores, contrast, "shuffled", "baseline", **chosen)
+    for name, over in expected.items():
+        found = row[[name, f"{name}_low", f"{name}_high"]].to_list()
+        assert found == pytest.approx([over.estimate, over.low, over.high], rel=1e-12)
+
+
+def test_a_claim_about_the_shuffled_teacher_is_not_compared_with_itself(planted):
+    scores, _ = planted
+    for arm, reference in (("shuffled", "baseline"), ("mmpkd", "shuffled")):
+        claim = Claim(title="t", cells=["cxr@mimic_cxr"], arm=arm, reference=reference)
+        row = claims_table(scores, {"one": claim}, EVALUATION).iloc[0]
+        assert isnan(row["shuffled_gain"]) and isnan(row["shuffled_over_reference"]) and not row["credited"]
+        assert row["controls"].startswith("shuffled teacher absent") and np.isfinite(row["low"])
 
 
 def test_metric_method_and_level_are_those_of_the_configuration(planted):
@@ -127,7 +180,10 @@ def test_a_missing_cell_leaves_the_other_claims_and_still_counts_in_the_family(p
     scores, whole = planted
     scores = scores[~((scores["domain"] == "cxr") & (scores["cohort"] == "vindr_cxr"))]
     table = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
-    assert isnan(table.loc["other_data_set", "estimate"]) and "vindr_cxr" in table.loc["other_data_set", "reason"]
+    row = table.loc["other_data_set"]
+    assert isnan(row["estimate"]) and "vindr_cxr" in row["reason"]
+    checks = ["bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds"]
+    assert row[[*checks, "effect_size", "share_improved"]].isna().all()
     assert table.loc["in_domain_cxr", "verdict"] == "supported"
     assert table.loc["in_domain_cxr", "p_holm"] >= whole.loc["in_domain_cxr", "p_holm"] * 0.99
 
@@ -150,6 +206,8 @@ def test_without_shuffled_arm_or_controls_their_columns_are_empty(planted):
         ("no_gain", 0.01, 0.01, "supported"),
         ("no_gain", 0.03, 0.01, "contradicted"),
         ("no_gain", 0.01, 0.20, "inconclusive"),
+        ("gain", 0.0, 0.01, "inconclusive"),
+        ("no_gain", 0.02, 0.01, "inconclusive"),
     ],
 )
 def test_rules_of_the_verdict(expect, estimate, p_holm, verdict):

@@ -29,12 +29,25 @@ def test_by_hand():
     assert share_improved([(0.5, ONE), (0.5, TWO)]) == pytest.approx((2.5 / 3 + 0.5) / 2)
 
 
+def test_the_size_of_an_effect_has_no_unit():
+    small = cell(ONE.values / 1000, ONE.patients)
+    assert standardised_gain([(1.0, small)]) == pytest.approx(standardised_gain([(1.0, ONE)]))
+    assert share_improved([(1.0, small)]) == share_improved([(1.0, ONE)])
+
+
 def test_a_difference_of_gains_has_none():
     assert isnan(standardised_gain([(1.0, ONE), (-1.0, TWO)])) and isnan(share_improved([(1.0, ONE), (-1.0, TWO)]))
     assert isnan(standardised_gain([])) and isnan(share_improved([]))
 
 
+@pytest.mark.filterwarnings("error")
 def test_without_spread_there_is_no_standardised_gain():
     assert isnan(standardised_gain([(1.0, cell([[1, 1]], ["a", "b"]))]))
     assert isnan(standardised_gain([(1.0, cell([[1, 2]], ["a", "a"]))]))
     assert share_improved([(1.0, cell([[1, 1]], ["a", "b"]))]) == 1
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_images_there_is_nothing():
+    nothing = [(1.0, cell(np.empty((1, 0)), []))]
+    assert isnan(share_improved(nothing)) and isnan(standardised_gain(nothing))

@@ -225,6 +225,21 @@ def test_a_square_of_the_store_size_is_kept_as_it_is():
     assert np.array_equal(Geometry.fit(24, 24, 24, True).image_to_store(image / 255), image)
 
 
+def test_values_beyond_black_and_white_are_black_and_white():
+    store = Geometry.fit(2, 2, 2, True).image_to_store(np.array([[-0.5, 0.2], [1.0, 1.5]]))
+    assert store.tolist() == [[0, 51], [255, 255]]
+
+
+def test_a_mask_may_hold_any_number_inside():
+    geometry = Geometry.fit(8, 8, 4, True)
+    mask = np.zeros((8, 8), dtype=np.uint8)
+    mask[:4, :3] = 255  # half of a column of store pixels
+    mask[7, 7] = 255  # a quarter of a store pixel
+    expected = np.zeros((4, 4), dtype=bool)
+    expected[:2, :2] = True
+    assert np.array_equal(geometry.mask_to_store(mask), expected)
+
+
 def test_a_fine_grating_becomes_grey_instead_of_moire():
     image = np.zeros((1000, 1000), dtype=np.float32)
     image[:, ::2] = 1
@@ -291,6 +306,9 @@ def test_regions_outside_the_image_never_reach_the_padding():
     assert overlapping[:, 5:10].all() and overlapping.sum() == 20 * 5
     polygon = geometry.polygon_to_store_mask(np.array([(-200, -200), (25, -200), (25, 400), (-200, 400)]))
     assert np.array_equal(polygon, overlapping)
+    wide = Geometry.fit(50, 100, 20, True)  # content: rows 5 to 14
+    assert wide.box_to_store_mask(-200, -200, 400, 25).sum() == 5 * 20
+    assert wide.box_to_store_mask(-200, 25, 400, 200).sum() == 5 * 20
     assert not geometry.box_to_store_mask(50, 0, 80, 10).any()
     assert not geometry.polygon_to_store_mask(np.array([(60, 0), (80, 0), (70, 10)])).any()
 
@@ -320,15 +338,17 @@ def test_another_sampling_of_the_picture_lands_in_the_same_place(resampled):
 
 def test_bad_input_is_refused():
     geometry = Geometry.fit(10, 20, 16, True)
-    with pytest.raises(ValueError, match="cannot be fitted"):
-        Geometry.fit(0, 20, 16, True)
-    with pytest.raises(ValueError, match="reaches out of an image"):
-        Geometry.fit(10, 20, 16, True, crop=(0, 0, 21, 10))
+    for shape in ((0, 20, 16), (10, 0, 16), (10, 20, 0)):
+        with pytest.raises(ValueError, match="cannot be fitted"):
+            Geometry.fit(*shape, True)
+    for crop in ((0, 0, 21, 10), (0, 0, 20, 11), (-1, 0, 20, 10), (0, -1, 20, 10), (5, 0, 5, 10), (0, 5, 20, 5)):
+        with pytest.raises(ValueError, match="empty or reaches out of an image"):
+            Geometry.fit(10, 20, 16, True, crop=crop)
     with pytest.raises(ValueError, match="does not fit a geometry of 10 x 20"):
         geometry.image_to_store(np.zeros((20, 10)))
     with pytest.raises(ValueError, match="does not fit"):
         geometry.mask_to_store(np.zeros((10, 19), dtype=bool))
-    for box in ((5, 5, 5, 8), (5, 5, 8, 4), (np.nan, 0, 1, 1), (0, 0, np.inf, 1)):
+    for box in ((5, 5, 5, 8), (5, 5, 8, 5), (5, 5, 8, 4), (np.nan, 0, 1, 1), (0, 0, np.inf, 1)):
         with pytest.raises(ValueError, match="box is empty"):
             geometry.box_to_store_mask(*box)
     for points in ([(0, 0), (1, 1)], [(0, 0), (1, 1), (np.nan, 2)]):

@@ -214,6 +214,25 @@ def test_relations_survive_rotation_scale_and_shift(seed, scale, shift):
         assert FUNCTIONS[name](outputs, alike, Arm(), "multi_label").item() == pytest.approx(0, abs=1e-15)
 
 
+def test_a_side_is_short_by_the_mean_distance_not_in_itself():
+    outputs, targets = random_batch()
+    whole = losses.relational_angle(outputs, targets, Arm(), "multi_label").item()
+    for scale in (1e-5, 1e5):
+        student = replace(outputs, embedding=scale * outputs.embedding)
+        teacher = replace(targets, teacher_embedding=scale * targets.teacher_embedding)
+        for pair in ((student, targets), (outputs, teacher)):
+            assert losses.relational_angle(*pair, Arm(), "multi_label").item() == pytest.approx(whole, rel=1e-9)
+
+    def with_second_row_beside_the_first(distance):
+        embedding = outputs.embedding.detach().clone()
+        embedding[1] = embedding[0] + torch.tensor([distance, 0, 0, 0])
+        return losses.relational_angle(replace(outputs, embedding=embedding), targets, Arm(), "multi_label").item()
+
+    without = with_second_row_beside_the_first(0.0)
+    assert with_second_row_beside_the_first(1e-5) == pytest.approx(without, rel=1e-4)
+    assert with_second_row_beside_the_first(0.01) != pytest.approx(without, rel=0.01)
+
+
 def test_relations_of_a_collapsed_student_or_teacher_are_zero_with_a_finite_gradient():
     outputs, targets = random_batch(dtype=torch.float32)
     flat = replace(outputs, embedding=torch.ones(6, 4, requires_grad=True))

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpkd.privileged.metadata import Design, describe_case, fields_of, normalize, normalize_terms
@@ -44,6 +44,7 @@ def test_terms_have_one_spelling(cell, terms):
     assert normalize_terms(cell) == terms
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["OVAL", "ROUND", "IRREGULAR", "LOBULATED"]), min_size=1, max_size=4), st.randoms())
 def test_the_order_of_terms_does_not_matter(terms, random):
     shuffled = random.sample(terms, len(terms))

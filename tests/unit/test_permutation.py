@@ -66,6 +66,7 @@ def test_the_smallest_p_of_the_seeds():
     assert by_seeds([(1.0, cell(gains))]) == pytest.approx(2**-4)
     assert by_seeds([(0.5, cell(gains)), (0.5, cell(gains, domain="mammography"))]) == pytest.approx(2**-9)
     assert isnan(by_seeds([(1.0, cell(gains[:1]))])) and isnan(by_patients([(1.0, cell(gains, np.zeros(30)))]))
+    assert isnan(by_seeds([(0.0, cell(gains))])) and isnan(by_patients([]))  # nothing is left to flip
 
 
 @pytest.mark.parametrize("test", [by_patients, by_seeds])

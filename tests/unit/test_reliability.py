@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpkd.evaluation import reliability
@@ -43,12 +43,14 @@ def test_a_frequency_that_equals_the_probability_has_no_calibration_error():
     assert expected_calibration_error(3 * logit(p), y) == pytest.approx(probabilities(3 * logit(0.75)) - 0.75)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 12))
 def test_bins_of_different_scores_differ_by_one_row_at_most(rows, bins):
     sizes = np.bincount(equal_mass_bins(np.random.default_rng(rows).permutation(rows), bins), minlength=bins)
     assert len(sizes) == bins and sizes.max() - sizes.min() <= 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=40), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter_and_ties_share_a_bin(scores, shuffle):
     scores = np.array(scores, float)

@@ -73,6 +73,18 @@ def test_localisation_rows_are_unions_of_an_images_roi(cohort, attention):
     assert set(scores["patient_id"][scores["image_id"] == "b"]) == {"p1"}
 
 
+def test_every_row_says_whose_it_is(cohort, attention):
+    scores = scored(cohort, attention)
+    for name, value in {"domain": "mammography", "arm": "mmpkd", "seed": 3, "cohort": "phantom"}.items():
+        assert set(scores[name]) == {value}
+    assert dict(zip(scores["image_id"], scores["patient_id"], strict=True)) == {"a": "p1", "b": "p1", "c": "p2"}
+    labels = scores.groupby("metric", observed=True)["label"].agg(set)
+    assert labels["artefact_rate"] == {"any"} and labels["logit"] == labels["target"] == {"mass"}
+    assert labels["pixel_auroc"] == {"any", "mass", "other"}
+    of_maps = scores["metric"].isin(UNTUNED)
+    assert set(scores["method"][of_maps]) == {"rollout"} and set(scores["method"][~of_maps]) == {"none"}
+
+
 def test_classification_rows_are_shared_labels_with_known_targets(cohort, attention):
     scores = scored(cohort, attention)
     rows = scores[scores["metric"].isin(["logit", "target"])]
@@ -112,6 +124,13 @@ def test_the_uniform_control_carries_the_area_of_each_union(cohort):
     assert set(areas["arm"].unique()) == {"uniform"} and set(areas["method"].unique()) == {"none"}
     expected = {("a", "any"): 0.5, ("a", "mass"): 0.25, ("a", "other"): 0.25, ("b", "any"): 0.25, ("b", "mass"): 0.25}
     assert areas.set_index(["image_id", "label"])["value"].to_dict() == expected
+
+
+def test_what_is_tuned_is_left_out_without_a_threshold():
+    scoring = Scoring(["iou_tuned", "pixel_auroc"], 0.1)
+    assert scoring.tunes and not Scoring(["pixel_auroc"]).tunes and Scoring().tunes
+    assert scoring.at(None) == {"metrics": ["pixel_auroc"], "tolerance": 0.1, "threshold": None}
+    assert scoring.at(0.0) == {"metrics": ["iou_tuned", "pixel_auroc"], "tolerance": 0.1, "threshold": 0.0}
 
 
 def test_metrics_and_tolerance_are_passed_on(cohort, attention):
@@ -204,3 +223,12 @@ def test_categories_survive_concatenation_and_parquet(cohort, attention, tmp_pat
     assert both["arm"].value_counts().to_dict() == {"mmpkd": len(one), "baseline": len(one)}
     write_parquet(both, tmp_path / "scores.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "scores.parquet"), both)
+
+
+def test_nothing_concatenated_is_an_empty_long_table(cohort, attention):
+    one = scored(cohort, attention)
+    for empty in (concatenate([]), concatenate([one[:0], one[:0]])):
+        assert list(empty.columns) == COLUMNS and len(empty) == 0
+        assert empty["value"].dtype == np.float32 and empty["seed"].dtype == np.int32
+        assert isinstance(empty["arm"].dtype, pd.CategoricalDtype)
+    pd.testing.assert_frame_equal(concatenate([one[:0], one]).astype(object), one.astype(object))

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
@@ -146,6 +146,7 @@ def test_an_empty_report_has_no_sections(empty):
     assert split_sections(empty) == {}
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="AB:( ab\n-", max_size=80))
 def test_no_word_is_lost_or_invented(text):
     """Sections hold the report's words in order; of a header's line only the header itself goes away."""

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpkd.cohorts.boxes import box_rois
@@ -38,6 +38,7 @@ def test_held_out_patients_go_to_test():
     assert counts == {"patients_in_several_splits": 0, "patients_held_out": 1, "rows_moved": 2}
 
 
+@settings(deadline=None)
 @given(ROWS, st.sets(st.sampled_from("abcde")))
 def test_no_patient_stands_in_two_splits_and_nobody_leaves_test(rows, held_out):
     images = frame(rows)

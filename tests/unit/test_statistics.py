@@ -1,3 +1,5 @@
+from collections import defaultdict
+from dataclasses import replace
 from math import isnan, sqrt
 
 import numpy as np
@@ -54,6 +56,61 @@ def test_variance_is_that_of_the_crossed_analysis_of_variance():
     assert (estimate.low, estimate.high) == pytest.approx((values.mean() - half_width, values.mean() + half_width))
 
 
+def by_definition(cells):
+    """Variance and degrees of freedom of a contrast: the formulas at the head of statistics.py, patient by patient."""
+    students, patients, residuals = defaultdict(lambda: defaultdict(float)), defaultdict(lambda: defaultdict(float)), []
+    for weight, cell in cells:
+        gains = cell.values - cell.values.mean()
+        n_seeds, n_images = gains.shape
+        for seed, row in zip(cell.seeds, gains, strict=True):
+            students[cell.domain][seed] += weight * row.mean()
+        names, rest = set(cell.patients), 0.0
+        for name in names:
+            mine = cell.patients == name
+            added = gains[:, mine].sum(axis=1) / n_images
+            patients[cell.cohort][name] += weight * added.mean()
+            rest += sum((added - added.mean() - mine.mean() * gains.mean(axis=1)) ** 2)
+        of_patients = len(names) / (len(names) - 1)
+        part = weight**2 * of_patients * rest / (n_seeds * (n_seeds - 1))
+        residuals.append((part, (n_seeds - 1) * (len(names) - 1)))
+    by_seed, by_patient = ([np.array([*sums.values()]) for sums in parts.values()] for parts in (students, patients))
+    seed = [(((m - m.mean()) ** 2).sum() / (len(m) * (len(m) - 1)), len(m) - 1) for m in by_seed]
+    patient = [((t**2).sum() * len(t) / (len(t) - 1), len(t) - 1) for t in by_patient]
+    v_seed, v_patient, v_residual = (sum(part for part, _ in parts) for parts in (seed, patient, residuals))
+    variance = max(v_seed + v_patient - v_residual, v_seed, v_patient)
+    freedom = variance**2 / sum(part**2 / free for part, free in seed + patient + residuals)
+    return variance, max(np.floor(freedom), min(free for _, free in seed))
+
+
+@pytest.mark.parametrize("sizes", [{"seed_sd": 0.05}, {"patient_sd": 0.5}, {"patient_sd": 0.0, "seed_sd": 0.0}])
+@pytest.mark.parametrize("draw", range(4))
+def test_variance_of_a_contrast_is_that_of_its_definition(draw, sizes):
+    """Unequal weights, patients of one to three images, and patients and students that not all cells share."""
+    rng = np.random.default_rng(draw)
+    cells = []
+    for weight, seeds, domain, cohort in (
+        (0.5, 3, "cxr", "mimic_cxr"),
+        (0.25, 4, "cxr", "vindr_cxr"),
+        (-0.5, 5, "mammography", "mimic_cxr"),
+        (-0.25, 5, "mammography", "cbis_ddsm"),
+    ):
+        patients = np.repeat(np.arange(8), rng.integers(0, 4, 8))
+        values = two_way(rng, seeds, 8, **sizes)[:, patients] + rng.normal(0, 0.01, (seeds, len(patients)))
+        cells.append((weight, matrix(values, patients, domain, cohort)))
+    for chosen in (cells, cells[:1], cells[1:3]):
+        estimate = crossed_estimate(chosen)
+        variance, freedom = by_definition(chosen)
+        assert estimate.standard_error == pytest.approx(sqrt(variance))
+        assert estimate.degrees_of_freedom == freedom
+
+
+def test_nothing_but_residual_has_no_error():
+    values = np.array([[1.0, -1.0], [-1.0, 1.0]])
+    exact, apart = (crossed_estimate([(1.0, matrix(values + shift))]) for shift in (0.0, 0.5))
+    assert (exact.standard_error, exact.degrees_of_freedom) == (0, 1)
+    assert (exact.estimate, exact.p) == (0, 1) and (apart.low, apart.high, apart.p) == (0.5, 0.5, 0)
+
+
 def test_with_seeds_alone_it_is_the_t_interval_of_the_seed_means():
     means = np.array([0.03, 0.05, 0.01, 0.04])
     values = means[:, None] + np.zeros((4, 30))
@@ -70,6 +127,12 @@ def test_with_patients_alone_it_is_the_t_interval_of_the_patients():
     assert estimate.p == pytest.approx(stats.ttest_1samp(gains, 0).pvalue)
     fixed = crossed_estimate([(1.0, matrix(gains[None]))], random_seeds=False)
     assert (fixed.low, fixed.high) == (pytest.approx(estimate.low), pytest.approx(estimate.high))
+    noisy = gains + np.random.default_rng(2).normal(0, 0.1, (3, 50))  # of given students only the mean counts
+    of_patients = crossed_estimate([(1.0, matrix(noisy))], confidence=0.9, tested=0.01, random_seeds=False)
+    expected = stats.ttest_1samp(noisy.mean(axis=0), 0.01)
+    interval = expected.confidence_interval(0.9)
+    assert (of_patients.low, of_patients.high) == (pytest.approx(interval.low), pytest.approx(interval.high))
+    assert (of_patients.p, of_patients.degrees_of_freedom) == (pytest.approx(expected.pvalue), 49)
 
 
 def test_images_of_a_patient_are_one_observation():
@@ -119,6 +182,20 @@ def test_coverage_with_few_seeds(seeds):
         held_by_bootstrap += low <= truth <= high
     assert 0.91 <= held / 300 <= 0.985  # 0.95 give or take three standard errors
     assert held_by_bootstrap < held - 15
+
+
+def test_two_seeds_and_two_patients_are_enough():
+    assert np.isfinite(crossed_estimate([(1.0, matrix([[0.1, 0.2], [0.3, 0.5]]))]).low)
+    assert np.isfinite(crossed_estimate([(1.0, matrix([[0.1, 0.2]]))], random_seeds=False).low)
+
+
+def test_an_image_that_cells_share_counts_once():
+    few = matrix(np.ones((3, 4)), [0, 0, 1, 2])
+    many = matrix(np.ones((5, 6)), [0, 0, 1, 2, 3, 3], domain="mammography")
+    other = matrix(np.ones((4, 2)), cohort="vindr_cxr")
+    few, other = replace(few, n_undefined=2), replace(other, n_undefined=4)
+    estimate = crossed_estimate([(1.0, few), (0.5, many), (0.5, other)])
+    assert (estimate.n_images, estimate.n_patients, estimate.n_seeds, estimate.n_undefined) == (8, 6, 3, 6)
 
 
 def test_undecidable_is_nan_with_a_reason():
@@ -180,6 +257,24 @@ def test_controls_are_subtracted_image_by_image():
     over = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "untrained", **CHOSEN)
     assert over.estimate == pytest.approx(mean - untrained.mean)
     assert over.n_seeds == 4
+    two = scores[~((scores["arm"] == "untrained") & (scores["seed"] > 1))]  # not the arm's seeds: their mean
+    mean_of_two = score_matrix(two, "control", "untrained", "mimic_cxr", label="any", **CHOSEN).mean
+    over = paired_gain(two, ["cxr@mimic_cxr"], "mmpkd", "untrained", **CHOSEN)
+    assert (over.estimate, over.n_seeds) == (pytest.approx(mean - mean_of_two), 4)
+
+
+def test_a_label_a_level_and_a_tested_value_of_ones_own():
+    scores = synthetic_scores(np.random.default_rng(18), images=30)
+    chosen = {"label": "Atelectasis", "confidence": 0.9, "tested": 0.03, **CHOSEN}
+    wanted = {name: chosen[name] for name in ("metric", "method", "label")}
+    mine, base = (score_matrix(scores, "cxr", arm, "mimic_cxr", **wanted) for arm in ("mmpkd", "baseline"))
+    mean = arm_mean(scores, ["cxr@mimic_cxr"], "mmpkd", **chosen)
+    assert mean == crossed_estimate([(1.0, mine)], 0.9, 0.03) != crossed_estimate([(1.0, mine)], 0.9)
+    gain = paired_gain(scores, {"cxr@mimic_cxr": 2.0}, "mmpkd", "baseline", **chosen)
+    assert gain == crossed_estimate([(2.0, mine.minus(base))], 0.9, 0.03)
+    usual = arm_mean(scores, ["cxr@mimic_cxr"], "mmpkd", **CHOSEN)
+    any_label = score_matrix(scores, "cxr", "mmpkd", "mimic_cxr", label="any", **CHOSEN)
+    assert usual == crossed_estimate([(1.0, any_label)], 0.95, 0.0)
 
 
 def test_missing_and_double_scores():
@@ -189,6 +284,7 @@ def test_missing_and_double_scores():
     with pytest.raises(ValueError, match="several scores"):
         score_matrix(scores, "cxr", "mmpkd", "mimic_cxr")
     assert "absent" in paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "absent", **CHOSEN).reason
+    assert "absent" in arm_mean(scores, ["cxr@mimic_cxr"], "absent", **CHOSEN).reason
 
 
 def test_holm_by_hand():
@@ -224,6 +320,24 @@ def test_cells_of_a_contrast_share_the_draws_of_patients_and_seeds():
             [(1.0, matrix(values)), (-1.0, matrix(values, **other))], 0.95, 200, np.random.default_rng(0)
         )
         assert low < -0.01 and high > 0.01
+
+
+@pytest.mark.filterwarnings("error")
+def test_bootstrap_by_hand():
+    """One image of 0 and three of 1, by two patients or by two students, drawn twice: three means are possible."""
+    values, patients = [[0.0, 1.0, 1.0, 1.0]], [0, 1, 1, 1]
+
+    def interval(cells, confidence, seeds=True):
+        return bootstrap(cells, confidence, 2000, np.random.default_rng(0), seeds)
+
+    of_patients = [(2.0, matrix(values, patients))]
+    assert interval(of_patients, 0.4, seeds=False) == (1.5, 1.5)  # half of the draws: one of each
+    assert interval(of_patients, 0.9, seeds=False) == (0, 2)  # a quarter: one patient twice
+    of_seeds = [(2.0, matrix([[0.0] * 4, [1.0] * 4], patients))]
+    assert (interval(of_seeds, 0.4), interval(of_seeds, 0.9)) == ((1, 1), (0, 2))
+    apart = [(0.5, matrix(np.ones((2, 2)), [0, 1])), (0.25, matrix(np.ones((2, 2)), [2, 3]))]
+    assert interval(apart, 0.95) == (0.75, 0.75)  # a draw without a patient of one of the cells is left out
+    assert all(map(isnan, interval([], 0.95)))
 
 
 def test_bootstrap_needs_two_patients_and_two_seeds():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpkd.config.students import Arm
@@ -12,6 +12,7 @@ from mmpkd.training.targets import add_teacher, shuffle_among_patients, taught, 
 from tests.training import CPU, SMALL, squares
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=40).filter(lambda p: len(set(p)) > 1), st.integers(0, 99))
 def test_shuffled_rows_are_always_another_patients(patients, seed):
     patients = np.array(patients)

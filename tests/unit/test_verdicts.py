@@ -65,6 +65,11 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
             "adjusted for all claims; a run of this precision would have found 0.049 with 80 % power.",
         ),
         (
+            INCONCLUSIVE | {"low": 0.0},
+            "Inconclusive: the gain is +0.029 (95 % interval +0.000 to +0.066); a run of this precision would have "
+            "found 0.049 with 80 % power.",
+        ),
+        (
             INCONCLUSIVE | NO_GAIN,
             "Inconclusive: the gain is +0.029 (95 % interval −0.007 to +0.066); a run of this precision would have "
             "found 0.049 from the margin of 0.020 with 80 % power.",
