@@ -181,6 +181,7 @@ def test_a_missing_cell_leaves_the_other_claims_and_still_counts_in_the_family(p
     scores = scores[~((scores["domain"] == "cxr") & (scores["cohort"] == "vindr_cxr"))]
     table = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
     row = table.loc["other_data_set"]
+    assert list(table.columns) == list(whole.columns)
     assert isnan(row["estimate"]) and "vindr_cxr" in row["reason"]
     checks = ["bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds"]
     assert row[[*checks, "effect_size", "share_improved"]].isna().all()
