@@ -61,10 +61,8 @@ def _largest(values: np.ndarray) -> float:
 
 
 def _of_table(table: pd.DataFrame) -> Values:
-    return {
-        str(name): column.to_numpy() if column.dtype.kind in "fiub" else column.astype(str).to_numpy()
-        for name, column in table.items()
-    }
+    words = {name: column.fillna("").astype(str) for name, column in table.items() if column.dtype.kind not in "fiub"}
+    return {str(name): words.get(name, column).to_numpy() for name, column in table.items()}
 
 
 def _csv(path: Path) -> Values:
