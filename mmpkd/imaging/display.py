@@ -140,7 +140,7 @@ def to_display(grey: GreyValues, window: str) -> Display:
     if window not in WINDOWS:
         raise ValueError(f"window {window!r} is unknown; known are {', '.join(WINDOWS)}")
     sample = _sample(grey)
-    if len(sample[0]) < 2:
+    if not len(sample[0]) or sample[0][0] == sample[0][-1]:  # words apart may stand for one value
         _refuse_constant(grey)
     if window == "mimic_jpg":
         return Display(grey, _mimic_jpg(grey), "")

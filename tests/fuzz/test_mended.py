@@ -18,6 +18,7 @@ from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGL
 from mmpkd.cohorts.rle import RunLengths
 from mmpkd.imaging.codestream import first_frame, stated_size
 from mmpkd.imaging.dicom import UNSAFE, UnreadableImage, read_display, read_header, read_image
+from mmpkd.imaging.display import WINDOWS
 from tests.fuzz import seeds
 
 MIB = 1 << 20
@@ -150,6 +151,20 @@ def test_markers_before_the_size_are_passed_over():
     stream = io.BytesIO()
     Image.fromarray(seeds.pixels(8)).save(stream, "JPEG", comment=b"\xff\xc0" * 99, progressive=True)
     assert stated_size(stream.getvalue()) == (9, 8)
+
+
+# Words that are apart may stand for one grey value, which is none to tell apart.
+
+
+@pytest.mark.parametrize("window", sorted({*WINDOWS} - {"mimic_jpg"}))  # which knows no rescaling
+def test_words_of_one_grey_value_are_a_constant_image(tmp_path, window):
+    path = tmp_path / "a.dcm"
+    write(path)
+    dataset = dcmread(path)
+    dataset.RescaleSlope, dataset.RescaleIntercept = "2.0", "99999999999999999999"
+    dataset.save_as(path)
+    with pytest.raises(UnreadableImage, match="constant image"):
+        read_image(path, window)
 
 
 # The sum of long runs wraps round, and a number of many characters takes time in their square.

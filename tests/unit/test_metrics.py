@@ -81,6 +81,7 @@ def test_contrast_to_noise_is_the_difference_of_means_over_the_joint_spread(seed
     expected = (np.mean(inside) - np.mean(outside)) / np.sqrt(np.var(inside) + np.var(outside))
     assert one(values, mask)["contrast_to_noise"] == pytest.approx(expected)
     assert one(1000 + values, mask)["contrast_to_noise"] == pytest.approx(expected)
+    assert one(1e-14 * values, mask)["contrast_to_noise"] == pytest.approx(expected)
     assert one(-values, mask)["contrast_to_noise"] == pytest.approx(-expected)
 
 

@@ -161,6 +161,9 @@ def test_a_threshold_is_tuned_on_validation_images_and_used_on_others(cohort, at
     scores = student_scores(*names, ["rollout"], scoring, {"rollout": 0.5})
     rows = scores[scores["metric"] == "iou_tuned"].set_index(["image_id", "label"])["value"]
     assert rows["a", "mass"] > rows["a", "any"] > rows["a", "other"] == 0
+    names[3]["phantom"]["last_layer"] = attention["rollout"]
+    second = student_scores(*names, ["last_layer", "rollout"], scoring, {"rollout": 0.5})
+    assert set(second["method"][second["metric"] == "iou_tuned"]) == {"rollout"}
 
 
 def test_no_threshold_is_tuned_without_a_region(cohort, attention):
