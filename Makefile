@@ -9,7 +9,7 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all smoke test test_slurm test_workflow test_library faults fuzz repeatability lint lock clean
+.PHONY: all smoke test test_slurm test_workflow test_library faults fuzz repeatability mutants lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
 all: .venv/.installed
@@ -41,6 +41,10 @@ fuzz: .venv/.installed
 
 repeatability: .venv/.installed
 	$(BIN)/python -m tests.repeatability
+
+mutants: .venv/.installed
+	$(BIN)/python -m pip install --quiet --target .mutmut mutmut==3.8.1
+	PYTHONPATH=.mutmut $(BIN)/python -m tests.mutants mutants.csv
 
 lint: .venv/.installed
 	$(BIN)/ruff check .

@@ -52,7 +52,8 @@ HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 WINDOW_FUNCTIONS = {"LINEAR": linear_window, "LINEAR_EXACT": linear_exact_window, "SIGMOID": sigmoid_window}
 FASTEST = {JPEG2000Lossless: "pylibjpeg", JPEG2000: "pylibjpeg"}  # the decoder to try first, where it matters
-UNSAFE = ("gdcm",)  # a broken file ends the process in it; the others read all that it does
+# A broken file ends the process in the one, and keeps the other busy for 12 s at 100 x 100 pixels; others read it all.
+UNSAFE = ("gdcm", "pyjpegls")
 OWN_PRECISION = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes}
 WORDS = (np.dtype("uint8"), np.dtype("<u2"), np.dtype(">u2"))
 # Modalities that are certainly no radiographs. Others are let through: CR, DX and MG, and what scanners of film and

@@ -9,7 +9,7 @@ from tests.faults.study import Study
 
 CHOSEN = (
     ("kill_snakemake", "table_claims"),
-    ("kill_step", "train_student"),
+    ("kill_job", "report"),
     ("fill_disk", "table_classification"),
     ("make_read_only", "figure_localization"),
     ("truncate", "table_claims"),
