@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -128,7 +127,5 @@ def test_each_folder_is_read_once_for_a_long_column(root, monkeypatch):
     texts = pd.Series([f"many/{row % 20}/image{row}.dcm" for row in range(400_000)])
     scan, read = os.scandir, []
     monkeypatch.setattr(paths.os, "scandir", lambda folder: read.append(folder) or scan(folder))
-    started = time.monotonic()
     relative, refused = relative_below_all(root, texts)
-    assert time.monotonic() - started < 20  # seconds; about two on an idle core
     assert len(read) == 22 and not refused.any() and relative.equals(texts)
