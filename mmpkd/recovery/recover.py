@@ -44,7 +44,7 @@ def recover(folder: Path, results: Path) -> Iterator[str]:
 
 
 def _remove_remains(results: Path) -> int:
-    """Only those of the study's stages: a phantom tree is written anew as a whole."""
+    """Removes what jobs that were killed had begun to write; returns how many files."""
     remains = [path for path in results.rglob(".*") if REMAINS.fullmatch(path.name) and path.is_file()]
     for path in remains:
         path.unlink()

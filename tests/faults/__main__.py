@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.checkout import copy_repository
-from tests.faults.faults import Fault, Outcome, all_faults, chains, small_disk_reason, suffer
+from tests.faults.faults import Fault, Outcome, all_faults, chains, suffer
 from tests.faults.study import Run, Study
 
 
@@ -45,7 +45,7 @@ def _finish(folder: Path) -> Study:
 
 
 def _suffer(faults: list[Fault], finished: Study, scratch: Path, afresh: bool) -> Outcome:
-    possible = [fault for fault in faults if fault.kind != "fill_disk" or not small_disk_reason()]
+    possible = [fault for fault in faults if not fault.impossible]
     outcome = suffer(possible, finished, scratch, afresh)
     outcome.missed += [fault for fault in faults if fault not in possible]
     print(f"struck: {', '.join(map(str, outcome.struck))}; missed: {', '.join(map(str, outcome.missed)) or 'none'}")

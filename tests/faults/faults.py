@@ -7,19 +7,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from tests.checkout import copy_repository
 from tests.faults import kinds
 from tests.faults.kinds import MissedError, Target
-from tests.faults.study import POLL_SECONDS, Job, Run, Study
+from tests.faults.study import POLL_SECONDS, Run, Study
 
 ATTEMPTS = 4
 LATEST = 0.8  # share of a job's seconds up to which a fault strikes
 DISK = "600m"  # a file system for the faults that fill it: the finished study takes 60 MB
 CHAINS = 6
+MOUNT = ("mount", "-t", "tmpfs", "-o")
 
 # By stage, so that those of one run strike one after the other: rule, and what befalls its jobs.
 PLAN: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -61,6 +64,12 @@ class Fault:
     @property
     def strike(self) -> Callable[[Target], None]:
         return getattr(kinds, self.kind)
+
+    @property
+    def impossible(self) -> str | None:
+        """Why this machine cannot have the fault: a full disk takes a mount, and so does what root cannot write to."""
+        mounts = self.kind == "fill_disk" or (self.kind == "make_read_only" and os.geteuid() == 0)
+        return no_mounts() if mounts else None
 
     def rng(self) -> np.random.Generator:
         return np.random.default_rng(self.number)
@@ -123,7 +132,7 @@ def _until_struck(fault: Fault, finished: Study, study: Study, run: Run | None) 
     """The run that the fault struck; None if in all attempts the job or the run had ended before."""
     rng = fault.rng()
     if fault.kind == "truncate":
-        return _truncate_at_rest(finished.outputs(_drawn(finished, fault, rng)), study, run, rng)
+        return _truncate_at_rest(finished.outputs(finished.drawn(rng, fault.rule)), study, run, rng)
     for attempt in range(1, ATTEMPTS + 1):
         run = _at_work_before(fault.rule, finished, study, run, rng)
         try:
@@ -155,14 +164,16 @@ def _at_work_before(rule: str, finished: Study, study: Study, run: Run | None, r
     return run if run is not None and run.going_on else Run(study)
 
 
-def _drawn(finished: Study, fault: Fault, rng: np.random.Generator) -> Job:
-    jobs = finished.jobs(fault.rule)
-    return jobs[rng.integers(len(jobs))]
-
-
-def small_disk_reason() -> str | None:
-    """Why no disk can be filled here; None if one can."""
-    return None if os.geteuid() == 0 and shutil.which("mount") else "a file system of its own needs root"
+@cache
+def no_mounts() -> str | None:
+    """Why no file system can be mounted here, as in a container without that right; None if one can."""
+    with TemporaryDirectory() as folder:
+        try:
+            subprocess.run([*MOUNT, "size=1m", "mmpkd_faults", folder], check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            return "a file system of its own cannot be mounted here"
+        subprocess.run(["umount", folder], check=True)
+    return None
 
 
 @contextmanager
@@ -170,9 +181,9 @@ def _file_system(folder: Path) -> Iterator[Path]:
     """An empty folder with a small file system of its own, where that can be had."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    small = small_disk_reason() is None
+    small = no_mounts() is None
     if small:
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "mmpkd_faults", folder], check=True)
+        subprocess.run([*MOUNT, f"size={DISK}", "mmpkd_faults", folder], check=True)
     try:
         yield folder
     finally:

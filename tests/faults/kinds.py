@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from tests.faults.study import POLL_SECONDS, Job, Run, Study
+from tests.faults.study import POLL_SECONDS, Run, Study
 
 FILLER = "filler"
 BLOCK = bytes(1 << 16)
@@ -52,13 +52,8 @@ class Target:
     def in_the_middle(self) -> psutil.Process:
         """The job's process, at the moment."""
         process = self.started()
-        time.sleep(self.share * self.finished.seconds(self.drawn()))
+        time.sleep(self.share * self.finished.seconds(self.finished.drawn(self.rng, self.rule)))
         return process
-
-    def drawn(self, *rules: str) -> Job:
-        """One of the jobs of the rules, by default of the one that suffers."""
-        jobs = [job for rule in rules or (self.rule,) for job in self.finished.jobs(rule)]
-        return jobs[self.rng.integers(len(jobs))]
 
 
 def kill_snakemake(target: Target) -> None:
@@ -105,7 +100,7 @@ def fill_disk(target: Target) -> None:
 def make_read_only(target: Target) -> None:
     """The folder of a stage, to which the job writes, takes no file until the run has ended."""
     target.in_the_middle()
-    stage = Path(target.finished.outputs(target.drawn())[0]).parts[0]
+    stage = Path(target.finished.outputs(target.finished.drawn(target.rng, target.rule))[0]).parts[0]
     with read_only(target.study.results / stage):
         target.run.wait()
 
@@ -121,7 +116,8 @@ def remove_source(target: Target) -> None:
 def truncate_input(target: Target) -> None:
     """Something that an earlier job wrote is cut, while the job may be reading it."""
     target.in_the_middle()
-    truncate(target.study, target.finished.outputs(target.drawn("cohort", "preprocess", "backbone")), target.rng)
+    job = target.finished.drawn(target.rng, "cohort", "preprocess", "backbone")
+    truncate(target.study, target.finished.outputs(job), target.rng)
 
 
 def truncate(study: Study, outputs: list[str], rng: np.random.Generator) -> None:

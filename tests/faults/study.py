@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 
@@ -52,6 +53,11 @@ class Study:
             Job(rule, path.relative_to(receipts / rule).with_suffix("").as_posix())
             for path in sorted((receipts / rule).rglob("*.json"))
         ]
+
+    def drawn(self, rng: np.random.Generator, *rules: str) -> Job:
+        """One of the jobs of the rules."""
+        jobs = [job for rule in rules for job in self.jobs(rule)]
+        return jobs[rng.integers(len(jobs))]
 
     def outputs(self, job: Job) -> list[str]:
         """What the job wrote, relative to the results."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.faults.faults import Outcome, all_faults, chains, small_disk_reason, suffer
+from tests.faults.faults import Outcome, all_faults, chains, suffer
 from tests.faults.study import Study
 
 CHOSEN = (
@@ -24,7 +24,7 @@ def finished(smoke) -> Study:
 
 @pytest.mark.parametrize("name", CHOSEN, ids=" ".join)
 def test_the_study_goes_on_to_the_same_results(finished, tmp_path, name):
-    if name[0] == "fill_disk" and (reason := small_disk_reason()):
+    if reason := QUICK[name].impossible:
         pytest.skip(reason)
     outcome = suffer([QUICK[name]], finished, tmp_path, afresh=False)
     assert outcome.struck == [QUICK[name]]
