@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from mmpkd.models.class_token import every_token
+
 TIMES_THE_MEDIAN = 3.0
 
 
@@ -26,10 +28,11 @@ def artefact_rate(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
 
 @contextmanager
 def last_tokens(vit: nn.Module) -> Iterator[list[torch.Tensor]]:
-    """A list to which each forward adds the output of the last block, N x T x D."""
+    """A list to which each forward adds the output of the last block, all tokens of it, N x T x D."""
     tokens: list[torch.Tensor] = []
     hook = vit.blocks[-1].register_forward_hook(lambda _, inputs, output: tokens.append(output))
     try:
-        yield tokens
+        with every_token(vit):
+            yield tokens
     finally:
         hook.remove()

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mmpkd.models.class_token import ClassTokenAttention
+
 
 class Reading:
     """What one attention module computed in a forward; T tokens, heads of d dimensions.
@@ -18,13 +20,15 @@ class Reading:
     Attributes:
         attn: the module.
         query, key: after their norms where they have any, N x heads x T x d.
-        projected: queries, keys and values side by side, N x T x 3 heads d.
+        value: N x heads x T x d.
         mixed: the weighted values of all heads, N x T x heads d, before the output projection.
+
+    Of a `ClassTokenAttention` query and mixed are those of the class token alone, with 1 in the place of T.
     """
 
     query: torch.Tensor
     key: torch.Tensor
-    projected: torch.Tensor
+    value: torch.Tensor
     mixed: torch.Tensor
 
     def __init__(self, attn: nn.Module) -> None:
@@ -33,11 +37,6 @@ class Reading:
     def weights(self, rows: slice = slice(None)) -> torch.Tensor:
         """The softmax weights of the queries `rows`, N x heads x rows x T."""
         return ((self.query[:, :, rows] * self.attn.scale) @ self.key.transpose(-2, -1)).softmax(dim=-1)
-
-    @property
-    def value(self) -> torch.Tensor:
-        """The values, N x heads x T x d."""
-        return self.projected.chunk(3, dim=-1)[2].unflatten(-1, (self.attn.num_heads, -1)).transpose(1, 2)
 
 
 def attention_modules(vit: nn.Module) -> list[nn.Module]:
@@ -54,6 +53,11 @@ def attention_modules(vit: nn.Module) -> list[nn.Module]:
     return blocks
 
 
+def value_of(attn: nn.Module, projected: torch.Tensor) -> torch.Tensor:
+    """The values, N x heads x T x d, of queries, keys and values side by side, N x T x 3 heads d."""
+    return projected.chunk(3, dim=-1)[2].unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
+
+
 @contextmanager
 def reading(attn: nn.Module, keep: Callable[[Reading], Any]) -> Iterator[list]:
     """A list that a forward extends by what `keep` makes of the reading of `attn`; all else is let go at once."""
@@ -62,9 +66,11 @@ def reading(attn: nn.Module, keep: Callable[[Reading], Any]) -> Iterator[list]:
     hooks = [
         attn.q_norm.register_forward_hook(lambda _, inputs, output: setattr(current, "query", output)),
         attn.k_norm.register_forward_hook(lambda _, inputs, output: setattr(current, "key", output)),
-        attn.qkv.register_forward_hook(lambda _, inputs, output: setattr(current, "projected", output)),
+        attn.qkv.register_forward_hook(lambda _, inputs, output: setattr(current, "value", value_of(attn, output))),
         attn.norm.register_forward_pre_hook(lambda _, inputs: setattr(current, "mixed", inputs[0])),
     ]
+    if isinstance(attn, ClassTokenAttention):  # queries have a projection of their own there
+        hooks.append(attn.values.register_forward_hook(lambda _, inputs, output: setattr(current, "value", output)))
 
     def finish(*_: Any) -> None:
         kept.append(keep(current))

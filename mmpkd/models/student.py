@@ -11,6 +11,7 @@ from torch import nn
 
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.files import atomic
+from mmpkd.models.class_token import end_in_class_token
 from mmpkd.models.patches import PatchProjection
 from mmpkd.models.vision import VisionTransformer, timm
 from mmpkd.models.weight_names import HEADS
@@ -58,6 +59,7 @@ class Student(nn.Module):
             ) from error
         refuse_unsuitable(self.vit, config.model, size)
         self.vit.patch_embed.proj = PatchProjection.of(self.vit.patch_embed.proj)
+        end_in_class_token(self.vit)
         if hasattr(self.vit, "head_dist"):  # see `read`
             del self.vit.head_dist
         self.mean, self.std = config.mean, config.std
@@ -67,7 +69,7 @@ class Student(nn.Module):
         return self.read(self.vit.forward_features(self.normalise(images)))
 
     def read(self, tokens: torch.Tensor) -> StudentOutput:
-        """What the class token says, of the tokens N x T x D that `vit.forward_features` gives.
+        """What the class token says, of the tokens that `vit.forward_features` gives: it comes first, N x 1 or T x D.
 
         A distilled transformer (DeiT) would average the heads of two tokens. Its distillation token stays, as one more
         token beside the patches, but has no head: the logits are those of the token whose attention is studied.

@@ -12,6 +12,7 @@ from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import METHODS, attention_maps, shares
 from mmpkd.config import evaluation
 from mmpkd.config.students import Student
+from mmpkd.models.class_token import every_token
 from mmpkd.models.student import create
 from mmpkd.models.vision import timm
 from mmpkd.training.data import ArrayStore, LabelledImages
@@ -55,7 +56,8 @@ def reference_maps(student, images):
         block.attn.fused_attn = False
         block.attn.attn_drop.register_forward_hook(lambda _, inputs, output: matrices.append(output))
     vit.blocks[-1].attn.qkv.register_forward_hook(lambda _, inputs, output: values.append(output))
-    gradients = torch.autograd.grad(score_of(student)(vit.forward_features(images)).sum(), matrices)
+    with every_token(vit):
+        gradients = torch.autograd.grad(score_of(student)(vit.forward_features(images)).sum(), matrices)
     length, heads = matrices[0].shape[-1], matrices[0].shape[1]
     identity = torch.eye(length, dtype=torch.float64)
     rollout = relevance = identity.expand(len(images), -1, -1)
@@ -93,12 +95,15 @@ def test_maps_equal_the_unfused_reference(arguments):
     with torch.no_grad():
         features, maps = attention_maps(made.vit, images, EXACT, score_of(made))
         torch.testing.assert_close(features, made.vit.forward_features(images))
+        with every_token(made.vit):
+            _, whole = attention_maps(made.vit, images, EXACT, score_of(made))
     expected = reference_maps(made, images)
     precise = deepcopy(made).double()
     _, exact = attention_maps(precise.vit, images.double(), EXACT, score_of(precise))
     for name in EXACT:
         assert maps[name].shape == expected[name].shape
         torch.testing.assert_close(maps[name].double(), expected[name], atol=1e-6, rtol=0)
+        torch.testing.assert_close(whole[name].double(), expected[name], atol=1e-6, rtol=0)
         torch.testing.assert_close(exact[name], expected[name], atol=1e-12, rtol=0)
 
 
@@ -157,10 +162,10 @@ def test_values_are_weighted_by_their_norm_and_not_by_attention_alone():
 
     def silence(_, inputs, output):
         output = output.clone()
-        output[:, :5, 64:] = output[:, 6:, 64:] = 0  # values of all tokens but the fifth; 32 queries, 32 keys before
+        output[:, :, :5] = output[:, :, 6:] = 0  # values of all tokens but the fifth
         return output
 
-    handle = attn.qkv.register_forward_hook(silence)
+    handle = attn.values.register_forward_hook(silence)
     _, maps = attention_maps(made.vit, pictures(1), ["value_norm"])
     handle.remove()
     assert maps["value_norm"].flatten().argmax() == 4  # behind the class token

@@ -6,6 +6,7 @@ from safetensors.torch import save_file
 
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.students import Student
+from mmpkd.models.class_token import every_token
 from mmpkd.models.patches import PatchProjection
 from mmpkd.models.student import CheckpointError, create, load, load_backbone, save
 
@@ -92,7 +93,8 @@ def softmax_attention(student, images):
     last = student.vit.blocks[-1].attn
     last.fused_attn, weights = False, []
     hook = last.attn_drop.register_forward_hook(lambda _module, _inputs, output: weights.append(output))
-    student(images)
+    with every_token(student.vit):
+        student(images)
     hook.remove()
     last.fused_attn = True
     patches = weights[0].mean(dim=1)[:, 0, student.vit.num_prefix_tokens :]
