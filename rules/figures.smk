@@ -58,6 +58,7 @@ rule figure_cohorts:
 rule figure_training:
     input:
         histories=[result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS],
+        **evaluation_inputs([name for name in HOMES.values() if name in PICTURED]),
         code=code("figure_training"),
     output:
         pdf=result("figures/training.pdf"),
@@ -76,6 +77,7 @@ rule figure_training:
     params:
         phantoms=PHANTOMS,
         students=STUDENTS,
+        cohorts={d: (result(f"cohorts/{home}"), shard_folders(home)) for d, home in HOMES.items() if home in PICTURED},
     message:
         "Figure: training"
     script:

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmpkd.cohorts.membership import is_among
+
 
 class StoreError(ValueError):
     """A shard cannot be made or read; the message says why and what to do."""
@@ -58,6 +60,12 @@ class ImageStore:
             here = shards == shard
             pixels[here] = self._shards[shard][positions[here] - self._starts[shard]]
         return pixels
+
+
+def stored(images: pd.DataFrame, folders: Sequence[str | Path]) -> pd.DataFrame:
+    """The rows of a cohort's table of images whose pixels are in the store."""
+    held = pd.concat([pd.read_parquet(Path(folder) / "geometry.parquet", columns=["image_id"]) for folder in folders])
+    return images[is_among(images["image_id"], held["image_id"].to_numpy(str))]
 
 
 def roi_masks(folders: Sequence[str | Path]) -> tuple[pd.DataFrame, np.ndarray]:

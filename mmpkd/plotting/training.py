@@ -42,11 +42,14 @@ NAMES = {
 
 
 @styled
-def draw(histories: Mapping[tuple[str, str, int], pd.DataFrame]) -> tuple[Figure, str]:
+def draw(
+    histories: Mapping[tuple[str, str, int], pd.DataFrame], images: Mapping[str, pd.DataFrame]
+) -> tuple[Figure, str]:
     """A column a domain, a row a quantity: validation AUROC, then each term of the loss.
 
     Args:
         histories: content of `history.csv` by domain, arm and seed.
+        images: for each domain the stored images of its cohort of training (columns patient_id and split).
 
     Raises:
         ValueError: there is no history.
@@ -77,7 +80,7 @@ def draw(histories: Mapping[tuple[str, str, int], pd.DataFrame]) -> tuple[Figure
     for handle, arm in zip(handles, arms, strict=True):
         handle.set_linestyle(LINES.get(arm, "-"))
     legend_below(figure, [*handles, selected])
-    return figure, _caption(table, domains, arms)
+    return figure, _caption(table, domains, arms, images)
 
 
 def _loss_terms(table: pd.DataFrame) -> list[str]:
@@ -105,7 +108,7 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str)
     axes.grid(axis="y")
 
 
-def _caption(table: pd.DataFrame, domains: list[str], arms: list[str]) -> str:
+def _caption(table: pd.DataFrame, domains: list[str], arms: list[str], images: Mapping[str, pd.DataFrame]) -> str:
     seeds = table.groupby(["domain", "arm"])["seed"].nunique()
     epochs = table.groupby(["domain", "arm", "seed"])["epoch"].max()
     return (
@@ -114,8 +117,16 @@ def _caption(table: pd.DataFrame, domains: list[str], arms: list[str]) -> str:
         "mean AUROC over labels on the validation images of the cohort of training. Below: terms of the training loss "
         "(natural logarithms, times their weight), mean over the steps of an epoch; an arm without a term has no line. "
         "Thick lines: mean over seeds. Thin lines: single seeds; a marker stands at the epoch whose weights were kept, "
-        "chosen by validation AUROC, never by regions of interest. Images and patients by split are in the figure of "
-        "cohorts. Axes do not start at zero. Labels of training and "
-        "validation may be noisy, and a validation AUROC at the chosen epoch is optimistic: test images are shown in "
-        "the figure of classification."
+        f"chosen by validation AUROC, never by regions of interest. {' '.join(_counts(images[d], d) for d in domains)} "
+        "Axes do not start at zero. Labels of training and validation may be noisy, and a validation AUROC at the "
+        "chosen epoch is optimistic: test images are shown in the figure of classification."
     )
+
+
+def _counts(images: pd.DataFrame, domain: str) -> str:
+    """`cxr: 1,000 images of 700 patients for training, 110 images of 80 patients for validation.`"""
+    parts = {split: images[images["split"] == split] for split in ("train", "validate")}
+    learnt, judged = (
+        f"{count(len(part), 'image')} of {count(part['patient_id'].nunique(), 'patient')}" for part in parts.values()
+    )
+    return f"{domain}: {learnt} for training, {judged} for validation."

@@ -146,7 +146,7 @@ def drawn(scores, histories, tables, rois, examples):
     return {
         "method": method.draw(STUDY),
         "cohorts": cohorts.draw(tables, rois),
-        "training": training.draw(histories),
+        "training": training.draw(histories, {d: tables[facts["training"]].images for d, facts in DOMAINS.items()}),
         "classification": classification.draw(scores, EVALUATION, DOMAINS),
         "attention_examples": attention_examples.draw(examples, EVALUATION),
         "localization": localization.draw(scores, EVALUATION, DOMAINS),
@@ -221,7 +221,8 @@ def crowded(crowded_scores, tables, rois):
             {new: tables[old] for new, old in sources.items()}, {new: rois[old] for new, old in sources.items()}
         ),
         "training": training.draw(
-            {(d, a, k): make_history(rng, a != "baseline") for d in CROWDED_DOMAINS for a in arms for k in range(2)}
+            {(d, a, k): make_history(rng, a != "baseline") for d in CROWDED_DOMAINS for a in arms for k in range(2)},
+            dict.fromkeys(CROWDED_DOMAINS, tables["mimic_cxr"].images),
         ),
         "localization": localization.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
         "cross_domain": cross_domain.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
@@ -517,9 +518,17 @@ def test_training_marks_the_selected_epoch_and_skips_terms_that_an_arm_lacks(his
     assert "3 seeds each, 4 epochs" in caption
 
 
+def test_training_counts_the_images_that_were_learnt_from(histories):
+    rows = [("train", "p1"), ("train", "p1"), ("train", "p2"), ("validate", "p3"), ("test", "p4")]
+    images = pd.DataFrame(rows, columns=["split", "patient_id"])
+    caption = training.draw(histories, {"cxr": images, "mammography": images[images["split"] != "train"]})[1]
+    assert "cxr: 3 images of 2 patients for training, 1 image of 1 patient for validation." in caption
+    assert "mammography: 0 images of 0 patients for training, 1 image of 1 patient for validation." in caption
+
+
 def test_training_without_history_is_an_error():
     with pytest.raises(ValueError, match="no training history"):
-        training.draw({})
+        training.draw({}, {})
 
 
 def test_prevalence_counts_known_labels_only(tables):
