@@ -9,7 +9,7 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all smoke test test_slurm test_workflow test_library faults fuzz repeatability mutants lint lock clean
+.PHONY: all smoke test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
 all: .venv/.installed
@@ -45,6 +45,11 @@ repeatability: .venv/.installed
 mutants: .venv/.installed
 	$(BIN)/python -m pip install --quiet --target .mutmut mutmut==3.8.1
 	PYTHONPATH=.mutmut $(BIN)/python -m tests.mutants mutants.csv
+
+# Known vulnerabilities of the pinned packages; needs a network that reaches the package index.
+audit: .venv/.installed
+	$(BIN)/python -m pip install --quiet --target .audit pip-audit==2.10.1
+	PYTHONPATH=.audit $(BIN)/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip
 
 lint: .venv/.installed
 	$(BIN)/ruff check .
