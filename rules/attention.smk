@@ -1,4 +1,5 @@
-"""Attention maps and logits on every cohort's test images: of the students, and of controls that were never fine-tuned.
+"""Attention maps, logits and class tokens on every cohort's test images: of the students, and of controls that were
+never fine-tuned; and the class tokens that linear probes are fitted on.
 
 A job takes all seeds of an arm, for importing torch and timm costs more than the maps of a small student.
 """
@@ -20,6 +21,7 @@ rule attention:
             if STUDY.evaluation.tunes
             else []
         ),
+        features=[result(f"attention/{{domain}}/{{arm}}/seed{seed}.features.npz") for seed in STUDY.seeds if PROBED],
     log:
         log_of("attention/{domain}-{arm}"),
     benchmark:
@@ -32,12 +34,14 @@ rule attention:
         runtime=240,
         gpu=STUDY.gpus,
     params:
+        **PROBE_DRAW,
         home=lambda w: HOMES[w.domain],
         problem=lambda w: STUDY.domains[w.domain].problem,
         methods=STUDY.evaluation.methods,
         batch_size=STUDY.training.batch_size,
         shards={name: shard_folders(name) for name in PICTURED},
         device=STUDY.device,
+        probed=lambda w: probed_cohorts(w.domain),
     message:
         "Attention of {wildcards.domain}, arm {wildcards.arm}"
     script:
@@ -63,6 +67,12 @@ rule attention_controls:
             for home in HOMES.values()
             if STUDY.evaluation.tunes
         ],
+        features=[
+            result(f"attention/control/{control}/seed{seed}.features.npz")
+            for control, seeds in CONTROLS.items()
+            for seed in seeds
+            if PROBED
+        ],
     log:
         log_of("attention_controls/all"),
     benchmark:
@@ -75,12 +85,14 @@ rule attention_controls:
         runtime=120,
         gpu=STUDY.gpus,
     params:
+        **PROBE_DRAW,
         student=plain(STUDY.student),
         size=STUDY.imaging.size,
         methods=STUDY.evaluation.methods,
         batch_size=STUDY.training.batch_size,
         shards={name: shard_folders(name) for name in PICTURED},
         device=STUDY.device,
+        probed=probed_cohorts(),
     message:
         "Attention of the untrained and the pretrained student"
     script:

@@ -137,11 +137,29 @@ def evaluation_inputs(cohorts=PICTURED):
     }
 
 
-def probed_domains(domain=None):
-    """The domains whose labels a linear probe reads from the students of `domain` (None: of the controls)."""
-    if STUDY.evaluation.probe is None or len(DOMAINS) < 2:
-        return []
-    return [name for name in DOMAINS if name != domain and HOMES[name] in PICTURED]
+def probed_cohorts(domain=None):
+    """The training cohorts whose labels a linear probe reads from the students of `domain` (None: of the controls)."""
+    return [HOMES[name] for name in DOMAINS if name != domain and HOMES[name] in PICTURED]
+
+
+PROBED = STUDY.evaluation.probe is not None and len(probed_cohorts()) > 1
+PROBE_DRAW = {"probe_images": STUDY.evaluation.probe.images, "seed": STUDY.evaluation.seed} if PROBED else {}
+
+
+def feature_files(group, member):
+    """The class tokens that a probe is fitted on: of all seeds of an arm of a domain, or of a control."""
+    seeds = CONTROLS[member] if group == "control" else STUDY.seeds
+    return [result(f"attention/{group}/{member}/seed{seed}.features.npz") for seed in seeds]
+
+
+def probe_inputs(wildcards):
+    """What the probes of one group and member are fitted on and tested on."""
+    features, cohorts = feature_files(wildcards.group, wildcards.member), probed_cohorts(wildcards.group)
+    return {
+        "cohorts": [file for name in cohorts for file in cohort_tables(name)],
+        "features": features,
+        "maps": [f"{file.removesuffix('.features.npz')}/{name}.npz" for file in features for name in cohorts],
+    }
 
 
 def claimed_files():
@@ -174,9 +192,10 @@ def claimed_files():
 
 
 def map_files(domain, arm, seed):
-    """The attention maps of a student."""
+    """What a student's attention job writes of it: maps, and the class tokens of a probe."""
     folder = result(f"attention/{domain}/{arm}/seed{seed}")
-    return [f"{folder}/{cohort}.npz" for cohort in PICTURED] + [f"{folder}.validate.npz"] * STUDY.evaluation.tunes
+    maps = [f"{folder}/{cohort}.npz" for cohort in PICTURED] + [f"{folder}.validate.npz"] * STUDY.evaluation.tunes
+    return maps + [f"{folder}.features.npz"] * PROBED
 
 
 def workflow_files():

@@ -2,8 +2,9 @@
 
 ARMS = list(dict.fromkeys((domain, arm) for domain, arm, _ in STUDENTS))
 PROBES = [
-    *[result(f"evaluation/probe/{domain}/{arm}.parquet") for domain, arm in ARMS if probed_domains(domain)],
-    *([result("evaluation/probe/control.parquet")] if probed_domains() else []),
+    result(f"evaluation/probe/{domain}/{arm}.parquet")
+    for domain, arm in [*ARMS, *(("control", control) for control in CONTROLS)]
+    if PROBED
 ]
 
 
@@ -70,65 +71,27 @@ rule evaluate_controls:
 
 rule probe:
     input:
-        unpack(lambda w: evaluation_inputs([HOMES[name] for name in probed_domains(w.domain)])),
-        models=lambda w: [student_file(w.domain, w.arm, seed) for seed in STUDY.seeds],
+        unpack(probe_inputs),
         code=code("probe"),
     output:
-        result("evaluation/probe/{domain}/{arm}.parquet"),
+        result("evaluation/probe/{group}/{member}.parquet"),
     log:
-        log_of("probe/{domain}-{arm}"),
+        log_of("probe/{group}-{member}"),
     benchmark:
-        benchmark_of("probe/{domain}-{arm}")
+        benchmark_of("probe/{group}-{member}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=120,
-        gpu=STUDY.gpus,
+        runtime=60,
     params:
-        labels=lambda w: {HOMES[name]: STUDY.domains[name].labels for name in probed_domains(w.domain)},
-        evaluation=plain(STUDY.evaluation, "probe", "seed"),
-        batch_size=STUDY.training.batch_size,
-        shards=lambda w: {HOMES[name]: shard_folders(HOMES[name]) for name in probed_domains(w.domain)},
-        device=STUDY.device,
+        labels=lambda w: {HOMES[d]: STUDY.domains[d].labels for d in DOMAINS if HOMES[d] in probed_cohorts(w.group)},
+        penalty=STUDY.evaluation.probe.penalty if PROBED else None,
     message:
-        "Probe of {wildcards.domain}, arm {wildcards.arm}, on the other domains' labels"
+        "Probe of {wildcards.group}, {wildcards.member}, on the other domains' labels"
     script:
         "../workflow_scripts/probe.py"
-
-
-rule probe_controls:
-    input:
-        **evaluation_inputs([HOMES[name] for name in probed_domains()]),
-        backbone=result("students/backbone/model.safetensors"),
-        code=code("probe_controls"),
-    output:
-        result("evaluation/probe/control.parquet"),
-    log:
-        log_of("probe_controls/all"),
-    benchmark:
-        benchmark_of("probe_controls/all")
-    conda:
-        "../envs/mmpkd.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=STUDY.gpus,
-    params:
-        controls=CONTROLS,
-        student=plain(STUDY.student),
-        size=STUDY.imaging.size,
-        labels={HOMES[name]: STUDY.domains[name].labels for name in probed_domains()},
-        evaluation=plain(STUDY.evaluation, "probe", "seed"),
-        batch_size=STUDY.training.batch_size,
-        shards={HOMES[name]: shard_folders(HOMES[name]) for name in probed_domains()},
-        device=STUDY.device,
-    message:
-        "Probe of the untrained and the pretrained student"
-    script:
-        "../workflow_scripts/probe_controls.py"
 
 
 rule scores:

@@ -57,8 +57,8 @@ rule figure_cohorts:
 
 rule figure_training:
     input:
-        histories=[result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS],
         **evaluation_inputs([name for name in HOMES.values() if name in PICTURED]),
+        histories=[result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS],
         code=code("figure_training"),
     output:
         pdf=result("figures/training.pdf"),

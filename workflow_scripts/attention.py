@@ -1,8 +1,9 @@
-"""Exports attention maps and logits of an arm's students on the test images of all cohorts."""
+"""Exports attention maps, logits and class tokens of an arm's students on the test images of all cohorts."""
 
 from pathlib import Path
 
 from mmpkd.attention.export import export_maps
+from mmpkd.attention.features import export_features, probe_images
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
@@ -29,4 +30,9 @@ if snakemake.output.validation:
 for file in map(Path, snakemake.output.validation):
     student = students[file.name.removesuffix(".validate.npz")]
     write_npz(export_maps(student, validation, params.methods, params.batch_size, device, params.problem), file)
+if snakemake.output.features:
+    learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
+for file in map(Path, snakemake.output.features):
+    student = students[file.name.removesuffix(".features.npz")]
+    write_npz(export_features(student, learnt, params.batch_size, device), file)
 write_receipt(snakemake.output, snakemake.log[0])

@@ -1,8 +1,9 @@
-"""Exports attention maps of students that were never fine-tuned: random weights, and the backbone's."""
+"""Exports maps and class tokens of students that were never fine-tuned: with random weights, and the backbone's."""
 
 from pathlib import Path
 
 from mmpkd.attention.export import export_maps
+from mmpkd.attention.features import export_features, probe_images
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.students import Student
 from mmpkd.files import write_npz
@@ -28,4 +29,10 @@ for split, files in (("test", snakemake.output.maps), ("validate", snakemake.out
         control, seed = file.parents[1].name, int(file.parent.name.split(".")[0].removeprefix("seed"))
         student = create_control(config, params.size, control, seed, snakemake.input.backbone)
         write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device), file)
+if snakemake.output.features:
+    learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
+for file in map(Path, snakemake.output.features):
+    control, seed = file.parent.name, int(file.name.split(".")[0].removeprefix("seed"))
+    student = create_control(config, params.size, control, seed, snakemake.input.backbone)
+    write_npz(export_features(student, learnt, params.batch_size, device), file)
 write_receipt(snakemake.output, snakemake.log[0])

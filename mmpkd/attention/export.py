@@ -1,4 +1,4 @@
-"""A student's maps and logits of all images of a cohort."""
+"""A student's maps, logits and class tokens of all images of a cohort."""
 
 import numpy as np
 import torch
@@ -26,11 +26,11 @@ def export_maps(
     Methods that explain a score explain the student's own prediction, see `predicted_score`.
 
     Returns:
-        image_id N, labels L, logits N x L float32 (the log-odds of each label), for each method N x g x g float16, and
-        artefact_rate N float32.
+        image_id N, labels L, logits N x L float32 (the log-odds of each label), embedding N x D float32 (the class
+        token that the head reads), for each method N x g x g float16, and artefact_rate N float32.
     """
     student = student.to(device).eval()
-    logits, rates, maps = [], [], {method: [] for method in methods}
+    outputs, rates, maps = [], [], {method: [] for method in methods}
     total = -(-len(images) // batch_size)
     for batch in progress(images.batches(batch_size), "attention", total=total, unit="batch"):
         inputs = student.normalise(batch.images.to(device))
@@ -38,14 +38,15 @@ def export_maps(
             features, found = attention_maps(
                 student.vit, inputs, methods, lambda features: predicted_score(student.read(features).logits, problem)
             )
-        logits.append(student.read(features).logits.cpu())
+        outputs.append(student.read(features))
         rates.append(artefact_rate(tokens[0], student.vit.num_prefix_tokens).cpu())
         for method in methods:
             maps[method].append(found[method].to("cpu", torch.float16))
     return {
         "image_id": images.image_ids,
         "labels": np.array(student.labels),
-        "logits": log_odds(torch.cat(logits), problem).numpy(),
+        "logits": log_odds(torch.cat([output.logits.cpu() for output in outputs]), problem).numpy(),
+        "embedding": torch.cat([output.embedding.cpu() for output in outputs]).numpy(),
         **{method: torch.cat(parts).numpy() for method, parts in maps.items()},
         "artefact_rate": torch.cat(rates).numpy(),
     }

@@ -3,7 +3,7 @@
 from itertools import combinations
 from pathlib import Path
 
-GPU_RULES = ("teacher", "backbone", "train_student", "attention", "probe")  # or what begins so
+GPU_RULES = ("teacher", "backbone", "train_student", "attention")  # or what begins so
 
 
 def states(jobs) -> list[str]:

@@ -243,6 +243,7 @@ def test_an_export_holds_maps_logits_and_artefact_rates_in_order():
     grey = torch.from_numpy(pixels)[:, None].float() / 255
     with torch.no_grad():
         assert np.allclose(arrays["logits"], made(grey).logits, atol=1e-5)
+        assert np.allclose(arrays["embedding"], made(grey).embedding, atol=1e-5)
 
 
 def test_a_model_without_class_token_is_refused():

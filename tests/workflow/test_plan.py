@@ -12,7 +12,8 @@ def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
     jobs, study = checkout.planned("all"), Study()
     arms = len(study.domains) * len(study.arms)
     assert jobs["train_student"] == arms * len(study.seeds)
-    assert jobs["attention"] == jobs["evaluate"] == jobs["probe"] == arms, "all seeds of an arm in one job"
+    assert jobs["attention"] == jobs["evaluate"] == arms, "all seeds of an arm in one job"
+    assert jobs["probe"] == arms + 2, "of the untrained and the pretrained student, too"
     assert jobs["phantom"] == jobs["cohort"] == jobs["preprocess"] == len(study.cohorts)
     assert {f"figure_{name}" for name in study.figures} <= set(jobs)
     assert {f"table_{name}" for name in study.tables} <= set(jobs)
