@@ -16,6 +16,7 @@ from mmpkd.files import blame_storage
 FOLDER = r"(?:^|/)((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?)/"
 EXPORTED = r"(?:^|/)(jpeg/[^/]+/[^/]+\.jpe?g)$"  # a file of the JPEG export, from its `jpeg` folder on
 PICTURES = (".jpg", ".jpeg")
+FORMATS = ("JPEG", "PNG")  # that a file so named may hold; Pillow has decoders of many more
 BETWEEN = 0.01  # share of a mask's pixels that JPEG compression leaves between black and white, at most
 NEAR = 0.05  # relative difference of a side, below which a mask's size is still that of its mammogram
 UNREADABLE = (
@@ -116,7 +117,7 @@ def try_header(path: Path) -> Header | None:
     """The header of a DICOM or JPEG image, None if it cannot be read."""
     try:
         if path.suffix.lower() in PICTURES:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 return Header(picture.height, picture.width, 8)
         data = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "BitsAllocated"])
         return Header(int(data.Rows), int(data.Columns), int(data.BitsAllocated))
@@ -138,7 +139,7 @@ def _is_binary(path: Path) -> bool:
     """Whether an image has exactly two values; in a JPEG file, hardly any but black and white."""
     try:
         if path.suffix.lower() in PICTURES:
-            with Image.open(path) as picture:
+            with Image.open(path, formats=FORMATS) as picture:
                 return _is_black_and_white(np.asarray(picture.convert("L")))
         pixels = dcmread(path).pixel_array
     except UNREADABLE as error:

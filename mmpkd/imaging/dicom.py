@@ -46,6 +46,7 @@ __all__ = ["UnreadableImage", "read_display", "read_header", "read_image", "read
 View = int | str
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "TIFF")  # whatever a picture's name: Pillow goes by content, and has fifty other decoders
 MOST_PIXELS = 400_000_000
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
@@ -112,7 +113,7 @@ def read_header(path: str | Path) -> tuple[int, int]:
     path = Path(path)
     with _reasons_for_failure(path):
         if path.suffix.lower() in PICTURES:
-            with _File(path) as file, Image.open(file) as picture:
+            with _File(path) as file, Image.open(file, formats=FORMATS) as picture:
                 columns, rows = picture.size
         else:
             dataset = _read_dataset(path, stop_before_pixels=True)
@@ -404,7 +405,7 @@ def _number(value: Any) -> float | None:
 
 
 def _picture(path: Path) -> GreyValues:
-    with _File(path) as file, Image.open(file) as picture:
+    with _File(path) as file, Image.open(file, formats=FORMATS) as picture:
         _refuse_huge(picture.height, picture.width)
         if getattr(picture, "n_frames", 1) != 1:
             raise UnreadableImage(f"{picture.n_frames} frames where one is wanted")

@@ -123,6 +123,12 @@ def endless_link(path):
     path.symlink_to(path.name)
 
 
+def of_format(name):
+    return lambda path: Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(40, 30).astype(np.uint8)).save(
+        path, name
+    )
+
+
 def png_header(rows, columns):
     """A PNG that states a size and holds no pixels."""
 
@@ -188,6 +194,9 @@ FILES = [
 PICTURES = [
     set_aside("PNG of zero bytes", data_of(b""), "cannot identify image file"),
     set_aside("PNG that is HTML", data_of(HTML), "cannot identify image file"),
+    set_aside("GIF named PNG", of_format("GIF"), "cannot identify image file"),
+    set_aside("JPEG 2000 named PNG", of_format("JPEG2000"), "cannot identify image file"),
+    accepted("JPEG named PNG", of_format("JPEG"), stored),
     set_aside("PNG without pixels", png_header(40, 30), "image file is truncated"),
     set_aside("PNG of absurd dimensions", png_header(60_000, 60_000), "DecompressionBomb"),
     set_aside("constant PNG", lambda path: Image.fromarray(np.full((40, 30), 9, np.uint8)).save(path), "constant"),
