@@ -26,6 +26,7 @@ from time import process_time
 
 import pytest
 from _pytest.runner import runtestprotocol
+from _pytest.warnings import catch_warnings_for_item
 from mutmut.configuration import config
 from mutmut.mutation.file_mutation import mutate_file_contents
 from mutmut.mutation.trampoline import set_mutant_under_test
@@ -71,8 +72,7 @@ class Trials:
         for item, following in zip(items, [*items[1:], None], strict=True):
             state()._stats.clear()
             start = process_time()
-            reports = runtestprotocol(item, log=False, nextitem=following)
-            if any(report.failed for report in reports):
+            if _fails(item, following):
                 raise SystemExit(f"{item.nodeid} fails without a mutant")
             fixtures = [fixture for group in item._fixtureinfo.name2fixturedefs.values() for fixture in group]
             self.reached[item] = state()._stats.union(*(self.of_fixture.get(fixture, ()) for fixture in fixtures))
@@ -96,12 +96,17 @@ class Trials:
         return "timeout" if status < 0 else "killed" if status else "survived"
 
 
+def _fails(item: pytest.Item, following: pytest.Item | None) -> bool:
+    with catch_warnings_for_item(item.config, item.ihook, "runtest", item):  # for tests that make errors of warnings
+        return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+
+
 def _one_fails(mutant: str, items: list[pytest.Item]) -> bool:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     set_mutant_under_test(mutant)
     try:
         for item, following in zip(items, [*items[1:], None], strict=True):
-            if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+            if _fails(item, following):
                 return True
     except BaseException:  # whatever ends pytest itself
         return True

@@ -201,7 +201,7 @@ def _weights(cells: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
     if isinstance(cells, Mapping):
         return cells
     cells = list(cells)
-    return dict.fromkeys(cells, 1 / len(cells))
+    return {cell: cells.count(cell) / len(cells) for cell in cells}
 
 
 def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) -> tuple[float, float]:

@@ -2,12 +2,13 @@ from dataclasses import asdict
 from math import isnan
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
-from mmpkd.evaluation.permutation import permutation_patients
+from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
 from mmpkd.evaluation.verdicts import controls, sentence
 from tests.synthetic import synthetic_scores
@@ -53,6 +54,16 @@ def test_a_gain_that_the_shuffled_teacher_surpasses_is_not_credited():
     scores = synthetic_scores(np.random.default_rng(3), gain=0.06, shuffled_gain=0.09, images=200)
     row = claims_table(scores, CLAIMS, EVALUATION).set_index("claim").loc["in_domain_cxr"]
     assert row["verdict"] == "supported" and row["shuffled_gain_low"] < 0 and not row["credited"]
+
+
+def test_a_gain_that_the_shuffled_teacher_has_to_the_last_digit_is_not_credited():
+    values = {"mmpkd": 0.75, "shuffled": 0.75, "baseline": 0.5}
+    entries = [(arm, seed, image, value) for arm, value in values.items() for seed in (0, 1) for image in "ab"]
+    scores = pd.DataFrame(entries, columns=["arm", "seed", "image_id", "value"])
+    scores = scores.assign(patient_id=scores["image_id"], domain="cxr", cohort="mimic_cxr", label="any")
+    scores = scores.assign(metric="pixel_auroc", method="rollout")
+    row = claims_table(scores, {"one": CLAIMS["in_domain_cxr"]}, EVALUATION).iloc[0]
+    assert (row["verdict"], row["shuffled_gain_low"], row["credited"]) == ("supported", 0, False)
 
 
 def test_columns_are_those_contrasts(planted):
@@ -168,6 +179,18 @@ def test_number_and_seed_of_resamples_are_those_of_the_configuration(planted):
     assert few["p_permutation_patients"] == pytest.approx(1 / 101)
 
 
+def test_signs_of_many_students_are_drawn_by_the_seed_of_the_configuration():
+    scores = synthetic_scores(np.random.default_rng(6), gain=0.0, seeds=7, images=4)
+    values = {"other_modality": CLAIMS["other_modality"].margin, "interaction": 0.0}
+    table = claims_table(scores, {name: CLAIMS[name] for name in values}, EVALUATION).set_index("claim")
+    assert EVALUATION.resamples < 2**14  # of seven students a domain
+    for name, value in values.items():
+        chosen = {"metric": "pixel_auroc", "method": "rollout", "label": "any"}
+        gains = gain_cells(scores, contrast_weights(CLAIMS[name]), "mmpkd", "baseline", **chosen)
+        expected = permutation_seeds(gains, value, EVALUATION.resamples, np.random.default_rng(EVALUATION.seed))
+        assert table.loc[name, "p_permutation_seeds"] == expected
+
+
 def test_one_seed_is_inconclusive_and_says_why():
     table = claims_table(synthetic_scores(np.random.default_rng(4), seeds=1, images=20), CLAIMS, EVALUATION)
     assert (table["verdict"] == "inconclusive").all() and not table["credited"].any()
@@ -187,6 +210,16 @@ def test_a_missing_cell_leaves_the_other_claims_and_still_counts_in_the_family(p
     assert row[[*checks, "effect_size", "share_improved"]].isna().all()
     assert table.loc["in_domain_cxr", "verdict"] == "supported"
     assert table.loc["in_domain_cxr", "p_holm"] >= whole.loc["in_domain_cxr", "p_holm"] * 0.99
+
+
+def test_where_nothing_was_scored_the_reason_names_it_and_the_columns_are_still_numbers():
+    scores = synthetic_scores(np.random.default_rng(5), images=4)
+    table = claims_table(scores, {"one": Claim(title="t", cells=["cxr@absent"])}, EVALUATION)
+    names = "domain cxr, arm mmpkd, cohort absent, method rollout, metric pixel_auroc, label any"
+    assert table["reason"].tolist() == [f"no scores of {names}"]
+    checks = ["bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds"]
+    numbers = table[["estimate", "low", "high", "p", "p_holm", *checks, "effect_size", "share_improved", "arm_mean"]]
+    assert numbers.dtypes.eq(float).all() and numbers.isna().all(axis=None)
 
 
 def test_without_shuffled_arm_or_controls_their_columns_are_empty(planted):
@@ -221,3 +254,5 @@ def test_weights_of_a_contrast():
     assert contrast_weights(claim) == {"a@x": 0.5, "b@y": 0.5, "a@y": -0.5, "b@x": -0.5}
     both = Claim(title="t", cells=["a@x", "b@y"], minus=["a@x"])
     assert contrast_weights(both) == {"a@x": -0.5, "b@y": 0.5}
+    twice = Claim(title="t", cells=["a@x", "a@x", "b@y", "c@y"], minus=["d@x", "d@x"])
+    assert contrast_weights(twice) == {"a@x": 0.5, "b@y": 0.25, "c@y": 0.25, "d@x": -1.0}

@@ -28,8 +28,10 @@ def by_seeds(cells, tested=0.0, resamples=2000):
     ("values", "p"),
     [([1, 2, 3], 2 / 8), ([1, 2, -3], 1.0), ([3, 2, -1], 4 / 8), ([0.1, 0.2, 0.3, 0.6], 2 / 16), ([0, 0], 1.0)],
 )
-def test_few_values_are_flipped_in_every_way(values, p):
-    assert sign_flip(np.array(values, dtype=float), 100, np.random.default_rng(0)) == pytest.approx(p)
+@pytest.mark.parametrize("unit", [1, 1e-9, 1e9])
+def test_few_values_are_flipped_in_every_way(values, p, unit):
+    for resamples in (100, 2 ** len(values)):
+        assert sign_flip(unit * np.array(values), resamples, np.random.default_rng(0)) == pytest.approx(p)
 
 
 def test_it_is_the_permutation_test_of_scipy():
@@ -42,6 +44,7 @@ def test_it_is_the_permutation_test_of_scipy():
 
 def test_random_patterns_never_give_zero():
     assert sign_flip(np.ones(60), 200, np.random.default_rng(0)) == pytest.approx(1 / 201)
+    assert sign_flip(np.zeros(60), 200, np.random.default_rng(0)) == 1  # each of them ties
 
 
 def test_a_patient_flips_as_a_whole():
@@ -59,6 +62,12 @@ def test_cells_of_a_cohort_share_patients_and_cells_of_a_domain_share_students()
     assert by_patients([patients[0], (-1.0, cell(other, cohort="cbis_ddsm"))]) > 0.2  # eight patients, great sums
     assert by_seeds(patients) > 0.2  # two domains: six students
     assert by_seeds([(1.0, cell(gains)), (-1.0, cell(other, cohort="cbis_ddsm"))]) == pytest.approx(2 / 2**3)
+
+
+def test_a_mean_of_cells_does_not_count_images():
+    few, many = cell([[4.0, 4.0]]), cell([[8.0, 8.0, 8.0, -8.0]], cohort="vindr_cxr")
+    p = by_patients([(0.5, few), (0.5, many)])  # each patient adds 1, the last -1: a sum of 4 at least
+    assert p == pytest.approx((2 + 12) / 2**6)
 
 
 def test_the_smallest_p_of_the_seeds():

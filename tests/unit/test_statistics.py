@@ -1,6 +1,6 @@
 from collections import defaultdict
-from dataclasses import replace
-from math import isnan, sqrt
+from dataclasses import asdict, replace
+from math import isnan, nan, sqrt
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,15 @@ from mmpkd.evaluation.classification import (
     classification_table,
 )
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix
-from mmpkd.evaluation.statistics import arm_mean, crossed_estimate, holm, paired_gain
+from mmpkd.evaluation.statistics import (
+    Estimate,
+    arm_mean,
+    crossed_estimate,
+    gain_matrix,
+    holm,
+    paired_gain,
+    sums_by_patient,
+)
 from tests.synthetic import synthetic_scores
 
 CHOSEN = {"metric": "pixel_auroc", "method": "rollout"}
@@ -89,19 +97,25 @@ def test_variance_of_a_contrast_is_that_of_its_definition(draw, sizes):
     rng = np.random.default_rng(draw)
     cells = []
     for weight, seeds, domain, cohort in (
-        (0.5, 3, "cxr", "mimic_cxr"),
-        (0.25, 4, "cxr", "vindr_cxr"),
-        (-0.5, 5, "mammography", "mimic_cxr"),
-        (-0.25, 5, "mammography", "cbis_ddsm"),
+        (0.5, range(3), "cxr", "mimic_cxr"),
+        (0.25, range(1, 5), "cxr", "vindr_cxr"),
+        (-0.5, range(5), "mammography", "mimic_cxr"),
+        (-0.25, range(5), "mammography", "cbis_ddsm"),
     ):
         patients = np.repeat(np.arange(8), rng.integers(0, 4, 8))
-        values = two_way(rng, seeds, 8, **sizes)[:, patients] + rng.normal(0, 0.01, (seeds, len(patients)))
-        cells.append((weight, matrix(values, patients, domain, cohort)))
+        values = two_way(rng, len(seeds), 8, **sizes)[:, patients] + rng.normal(0, 0.01, (len(seeds), len(patients)))
+        cells.append((weight, replace(matrix(values, patients, domain, cohort), seeds=np.array(seeds))))
     for chosen in (cells, cells[:1], cells[1:3]):
         estimate = crossed_estimate(chosen)
         variance, freedom = by_definition(chosen)
         assert estimate.standard_error == pytest.approx(sqrt(variance))
         assert estimate.degrees_of_freedom == freedom
+
+
+@pytest.mark.filterwarnings("error")
+def test_without_any_spread_the_freedom_is_that_of_the_seeds():
+    estimate = crossed_estimate([(1.0, matrix(np.full((3, 5), 0.5)))])
+    assert (estimate.standard_error, estimate.degrees_of_freedom, estimate.p) == (0, 2, 0)
 
 
 def test_nothing_but_residual_has_no_error():
@@ -189,6 +203,19 @@ def test_two_seeds_and_two_patients_are_enough():
     assert np.isfinite(crossed_estimate([(1.0, matrix([[0.1, 0.2]]))], random_seeds=False).low)
 
 
+def test_a_sum_for_every_patient_and_for_one_without_images_too():
+    sums = sums_by_patient(np.array([[1.0, 2.0, 4.0], [0.5, 0.0, 1.0]]), np.array([2, 0, 2]), 4)
+    assert sums.tolist() == [[2, 0, 5, 0], [0, 0, 1.5, 0]]
+
+
+def test_images_left_out_are_told_once_for_all_cells(caplog):
+    whole = matrix(np.ones((3, 4)))
+    crossed_estimate([(1.0, whole)])
+    assert not caplog.messages
+    crossed_estimate([(0.5, replace(whole, n_undefined=2)), (0.5, replace(whole, cohort="vindr_cxr", n_undefined=4))])
+    assert caplog.messages == ["6 images left out: a score is missing or undefined"]
+
+
 def test_an_image_that_cells_share_counts_once():
     few = matrix(np.ones((3, 4)), [0, 0, 1, 2])
     many = matrix(np.ones((5, 6)), [0, 0, 1, 2, 3, 3], domain="mammography")
@@ -207,6 +234,20 @@ def test_undecidable_is_nan_with_a_reason():
     assert isnan(nothing.estimate) and nothing.reason
 
 
+def test_reasons_and_counts_of_what_is_undecidable():
+    for values, patients, estimate, counts, reason in (
+        (np.ones((1, 20)), None, 1.0, (20, 20, 1), "one seed: the spread among seeds is unknown"),
+        (np.ones((4, 20)), np.zeros(20), 1.0, (20, 1, 4), "one patient: the spread among patients is unknown"),
+        (np.ones((4, 0)), None, nan, (0, 0, 4), "no image has a defined score in every seed"),
+    ):
+        found = crossed_estimate([(1.0, replace(matrix(values, patients), n_undefined=3))])
+        n_images, n_patients, n_seeds = counts
+        expected = {"n_images": n_images, "n_patients": n_patients, "n_seeds": n_seeds, "n_undefined": 3}
+        assert asdict(found) == asdict(Estimate(estimate)) | expected | {"reason": reason}
+    without_cells = crossed_estimate([])
+    assert (without_cells.n_images, without_cells.n_seeds, without_cells.n_undefined) == (0, 0, 0)
+
+
 def test_planted_gain_is_found_and_planted_null_is_not():
     scores = synthetic_scores(np.random.default_rng(6), gain=0.06, images=150)
     planted = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **CHOSEN)
@@ -218,6 +259,13 @@ def test_planted_gain_is_found_and_planted_null_is_not():
     assert contrast.estimate == pytest.approx(planted.estimate - null.estimate)
     mean = paired_gain(scores, ["cxr@mimic_cxr", "cxr@vindr_cxr"], "mmpkd", "baseline", **CHOSEN)
     assert mean.estimate == pytest.approx((planted.estimate + null.estimate) / 2)
+
+
+def test_a_cell_that_is_named_twice_counts_twice():
+    scores = synthetic_scores(np.random.default_rng(19), images=10)
+    one, other = (arm_mean(scores, [cell], "mmpkd", **CHOSEN) for cell in ("cxr@mimic_cxr", "cxr@vindr_cxr"))
+    mean = arm_mean(scores, ["cxr@mimic_cxr", "cxr@mimic_cxr", "cxr@vindr_cxr"], "mmpkd", **CHOSEN)
+    assert mean.estimate == pytest.approx((2 * one.estimate + other.estimate) / 3)
 
 
 def test_gain_is_the_difference_of_means_and_ignores_the_order_of_rows():
@@ -257,6 +305,9 @@ def test_controls_are_subtracted_image_by_image():
     over = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "untrained", **CHOSEN)
     assert over.estimate == pytest.approx(mean - untrained.mean)
     assert over.n_seeds == 4
+    mine = score_matrix(scores, "cxr", "mmpkd", "mimic_cxr", label="any", **CHOSEN)
+    paired = gain_matrix(scores, "cxr", "mimic_cxr", "mmpkd", "untrained", label="any", **CHOSEN)
+    np.testing.assert_array_equal(paired.values, mine.values - untrained.values)  # seed by seed
     two = scores[~((scores["arm"] == "untrained") & (scores["seed"] > 1))]  # not the arm's seeds: their mean
     mean_of_two = score_matrix(two, "control", "untrained", "mimic_cxr", label="any", **CHOSEN).mean
     over = paired_gain(two, ["cxr@mimic_cxr"], "mmpkd", "untrained", **CHOSEN)

@@ -46,6 +46,16 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
             "(+0.003 over the shuffled teacher, −0.020 to +0.026).",
         ),
         (
+            UNCREDITED | {"shuffled_over_reference_low": 0.0},
+            f"Supported: {GAIN}, not credited to the privileged data: the shuffled teacher may show it too "
+            "(+0.003 over the shuffled teacher, −0.020 to +0.026).",
+        ),
+        (
+            {"shuffled_gain_low": nan, "shuffled_gain_high": nan, "credited": False},
+            f"Supported: {GAIN}, not credited to the privileged data: +0.040 over the shuffled teacher has no "
+            "interval.",
+        ),
+        (
             {"shuffled_gain": nan, "credited": False},
             f"Supported: {GAIN}, not credited to the privileged data: there is no shuffled teacher to compare with.",
         ),
@@ -70,9 +80,24 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
             "found 0.049 with 80 % power.",
         ),
         (
+            INCONCLUSIVE | {"estimate": -0.029, "low": -0.058, "high": 0.0},
+            "Inconclusive: the gain is −0.029 (95 % interval −0.058 to +0.000); a run of this precision would have "
+            "found 0.049 with 80 % power.",
+        ),
+        (
             INCONCLUSIVE | NO_GAIN,
             "Inconclusive: the gain is +0.029 (95 % interval −0.007 to +0.066); a run of this precision would have "
             "found 0.049 from the margin of 0.020 with 80 % power.",
+        ),
+        (
+            INCONCLUSIVE | NO_GAIN | {"low": 0.002},  # holds the margin, which was tested, if not zero
+            "Inconclusive: the gain is +0.029 (95 % interval +0.002 to +0.066); a run of this precision would have "
+            "found 0.049 from the margin of 0.020 with 80 % power.",
+        ),
+        (
+            INCONCLUSIVE | NO_GAIN | {"estimate": 0.001, "high": 0.009, "p_holm": 0.081},
+            "Inconclusive: the gain is +0.001 (95 % interval −0.007 to +0.009), but p is 0.081 once adjusted for all "
+            "claims; a run of this precision would have found 0.049 from the margin of 0.020 with 80 % power.",
         ),
         (
             NO_GAIN | {"estimate": 0.001, "low": -0.01, "high": 0.012},
