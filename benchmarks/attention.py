@@ -22,6 +22,7 @@ import os
 import platform
 import statistics
 from collections.abc import Callable
+from copy import deepcopy
 from importlib.metadata import version
 from importlib.util import find_spec
 
@@ -63,7 +64,7 @@ class Candidates:
         self.student = create(config, size, LABELS, 0).eval()
         self.vit = self.student.vit
         self.images = torch.randn(batch, 1, size, size, generator=torch.Generator().manual_seed(0))
-        unfused = create(config, size, LABELS, 0).eval().vit
+        unfused = deepcopy(self.vit)
         unfused.blocks[-1].attn.whole = True
         for block in unfused.blocks:
             block.attn.fused_attn = False

@@ -86,6 +86,7 @@ rule attention_controls:
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,
+        controls=CONTROLS,
         student=plain(STUDY.student),
         size=STUDY.imaging.size,
         methods=STUDY.evaluation.methods,

@@ -146,19 +146,15 @@ PROBED = STUDY.evaluation.probe is not None and len(probed_cohorts()) > 1
 PROBE_DRAW = {"probe_images": STUDY.evaluation.probe.images, "seed": STUDY.evaluation.seed} if PROBED else {}
 
 
-def feature_files(group, member):
-    """The class tokens that a probe is fitted on: of all seeds of an arm of a domain, or of a control."""
-    seeds = CONTROLS[member] if group == "control" else STUDY.seeds
-    return [result(f"attention/{group}/{member}/seed{seed}.features.npz") for seed in seeds]
-
-
 def probe_inputs(wildcards):
-    """What the probes of one group and member are fitted on and tested on."""
-    features, cohorts = feature_files(wildcards.group, wildcards.member), probed_cohorts(wildcards.group)
+    """What the probes of a domain's arm, or of a control, are fitted on and tested on: of all its seeds."""
+    seeds = CONTROLS[wildcards.member] if wildcards.group == "control" else STUDY.seeds
+    students = [result(f"attention/{wildcards.group}/{wildcards.member}/seed{seed}") for seed in seeds]
+    cohorts = probed_cohorts(wildcards.group)
     return {
         "cohorts": [file for name in cohorts for file in cohort_tables(name)],
-        "features": features,
-        "maps": [f"{file.removesuffix('.features.npz')}/{name}.npz" for file in features for name in cohorts],
+        "features": [f"{student}.features.npz" for student in students],
+        "maps": [f"{student}/{name}.npz" for student in students for name in cohorts],
     }
 
 

@@ -86,7 +86,7 @@ rule probe:
         mem_mb=4000,
         runtime=60,
     params:
-        labels=lambda w: {HOMES[d]: STUDY.domains[d].labels for d in DOMAINS if HOMES[d] in probed_cohorts(w.group)},
+        labels=lambda w: {name: STUDY.domains[STUDY.domain_of[name]].labels for name in probed_cohorts(w.group)},
         penalty=STUDY.evaluation.probe.penalty if PROBED else None,
     message:
         "Probe of {wildcards.group}, {wildcards.member}, on the other domains' labels"

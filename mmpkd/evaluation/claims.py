@@ -25,7 +25,15 @@ from mmpkd.evaluation.bootstrap import bootstrap
 from mmpkd.evaluation.effect_sizes import share_improved, standardised_gain
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, select
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
-from mmpkd.evaluation.statistics import Estimate, arm_mean, crossed_estimate, gain_cells, holm, paired_gain
+from mmpkd.evaluation.statistics import (
+    Estimate,
+    arm_mean,
+    crossed_estimate,
+    equal_weights,
+    gain_cells,
+    holm,
+    paired_gain,
+)
 from mmpkd.evaluation.verdicts import controls, sentence
 
 SHUFFLED = "shuffled"
@@ -78,12 +86,8 @@ def claims_table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: 
 
 def contrast_weights(claim: Claim) -> dict[str, float]:
     """The weight of each cell: the mean over `cells` less the mean over `minus`."""
-    weights: dict[str, float] = dict.fromkeys(claim.cells, 0.0) | dict.fromkeys(claim.minus, 0.0)
-    for cell in claim.cells:
-        weights[cell] += 1 / len(claim.cells)
-    for cell in claim.minus:
-        weights[cell] -= 1 / len(claim.minus)
-    return weights
+    added, subtracted = equal_weights(claim.cells), equal_weights(claim.minus)
+    return {cell: added.get(cell, 0.0) - subtracted.get(cell, 0.0) for cell in added | subtracted}
 
 
 def tested(claim: Claim) -> float:

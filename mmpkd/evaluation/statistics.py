@@ -197,11 +197,13 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def _weights(cells: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
-    if isinstance(cells, Mapping):
-        return cells
-    cells = list(cells)
+def equal_weights(cells: Sequence[str]) -> dict[str, float]:
+    """The weight of each cell in the mean over `cells`; one that is named twice counts twice."""
     return {cell: cells.count(cell) / len(cells) for cell in cells}
+
+
+def _weights(cells: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
+    return cells if isinstance(cells, Mapping) else equal_weights(list(cells))
 
 
 def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) -> tuple[float, float]:

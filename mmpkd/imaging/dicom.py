@@ -46,7 +46,7 @@ __all__ = ["UnreadableImage", "read_display", "read_header", "read_image", "read
 View = int | str
 
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "TIFF")  # whatever a picture's name: Pillow goes by content, and has fifty other decoders
+FORMATS = ("PNG", "JPEG", "TIFF")  # whatever a picture's name: Pillow goes by content, and has decoders of many more
 MOST_PIXELS = 400_000_000
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")

@@ -59,20 +59,20 @@ def tables(store, labels) -> CohortTables:
 
 
 @pytest.fixture
-def test_images(store) -> LabelledImages:
+def examined(store) -> LabelledImages:
     rows = np.arange(COUNT, 2 * COUNT)
     return LabelledImages(store, rows, np.zeros((COUNT, 0), np.float32), image_ids=store.image_ids[rows])
 
 
 @pytest.fixture
-def scored(tables, store, test_images):
+def scored(tables, store, examined):
     """Rows of a student's probe, by its names."""
 
     def score(student: Student, cohort: CohortTables = tables, **names: str | int) -> pd.DataFrame:
         learnt = probe_images({"other": cohort}, {"other": store}, ["other"], 1000, 0)
         tested = {
-            "image_id": test_images.image_ids,
-            "embedding": class_tokens(student, test_images, 32, CPU),
+            "image_id": examined.image_ids,
+            "embedding": class_tokens(student, examined, 32, CPU),
         }
         features = export_features(student, learnt, 32, CPU)
         return probe_scores(features, {"other": tested}, {"other": cohort}, LABELS, 0.01, **names)
@@ -114,20 +114,20 @@ def test_features_are_standardised_and_a_constant_one_does_no_harm():
     np.testing.assert_allclose(logits[:, 0], -logits[::-1, 0], atol=1e-4)
 
 
-def test_features_do_not_depend_on_the_batch(test_images):
+def test_features_do_not_depend_on_the_batch(examined):
     student = tiny_student()
-    features = class_tokens(student, test_images, COUNT, CPU)
-    np.testing.assert_allclose(class_tokens(student, test_images, 7, CPU), features, atol=1e-5)
+    features = class_tokens(student, examined, COUNT, CPU)
+    np.testing.assert_allclose(class_tokens(student, examined, 7, CPU), features, atol=1e-5)
     assert features.shape == (COUNT, student.vit.embed_dim)
 
 
-def test_training_images_are_drawn_once_each_by_the_generator(test_images):
-    few, same, other = (drawn(test_images, 30, np.random.default_rng(seed)) for seed in (1, 1, 2))
+def test_training_images_are_drawn_once_each_by_the_generator(examined):
+    few, same, other = (drawn(examined, 30, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert len(set(few.positions)) == 30
     np.testing.assert_array_equal(few.positions, same.positions)
     assert set(few.positions) != set(other.positions)
     assert few.image_ids.tolist() == [f"image{position}" for position in few.positions]
-    assert drawn(test_images, COUNT, np.random.default_rng(0)) is test_images
+    assert drawn(examined, COUNT, np.random.default_rng(0)) is examined
 
 
 def test_features_of_several_cohorts_are_told_apart(tables, store):
