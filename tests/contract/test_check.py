@@ -69,7 +69,7 @@ def test_a_good_set_of_roots(here, downloads, capsys):
     for name, cohort in facts["cohorts"].items():
         assert cohort["error"] is None and cohort["headers"]["read"] > 0, name
         stored = cohort["counts"]["images"]["all"] + cohort["counts"]["rois"]["all"]
-        assert cohort["store_bytes"] == stored * (64 * 64 + 150)
+        assert cohort["store_bytes"] == stored * (56 * 56 + 150)
         for label in cohort["labels"].values():
             assert sum(values["all"] for values in label.values()) == cohort["counts"]["images"]["all"]
     assert not (here / "results").exists(), "a check computes nothing"

@@ -391,9 +391,9 @@ def test_disk_counts_what_will_be_written_and_what_is_there(tmp_path):
     cohorts = {"mimic_cxr": cohort_facts(images=100, store_bytes=5_000_000)}
     disk = machine.look_at_disk(study, cohorts, True, tmp_path)
     assert disk.there == 1000 and disk.free > 0
-    # 64 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 5 seeds, 5 untrained, 1 pretrained
-    assert disk.needed["attention maps"] == 100 * 36 * 64 * 2 * 2
-    assert disk.needed["students"] == 31 * VitShape.of(study.student, 64).parameters * 4
+    # 56 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 5 seeds, 5 untrained, 1 pretrained
+    assert disk.needed["attention maps"] == 100 * 36 * 49 * 2 * 2
+    assert disk.needed["students"] == 31 * VitShape.of(study.student, 56).parameters * 4
     assert disk.needed["image store"] == 5_000_000
     without = machine.look_at_disk(study, cohorts, False, tmp_path / "not" / "there")
     assert without.needed["students"] == without.needed["attention maps"] == without.there == 0
