@@ -1,6 +1,6 @@
 """Draws a lesion's descriptors: what the words of `lesions.py` look like.
 
-Lengths are in store pixels of a 64-pixel-high image (`unit` original pixels each), so that a descriptor that can be
+Lengths are in units of 1/64 of the image's height (`unit` original pixels each), so that a descriptor that can be
 told in the original can still be told after the image was shrunk. For the same reason a word sets brightness and number
 as well as outline: suspicious words are denser and have more particles. Opacities go from 0 to about 1.
 """
@@ -12,8 +12,8 @@ from skimage.draw import polygon2mask
 from mmpkd.cohorts.phantom import canvas
 from mmpkd.cohorts.phantom.lesions import ASYMMETRIES, Lesion
 
-RADIUS = (5.0, 8.0)  # smallest and largest, in store pixels
-MARGIN = 0.6  # store pixels that a reader's outline leaves around a lesion
+RADIUS = (5.0, 8.0)  # smallest and largest, in units
+MARGIN = 0.6  # units that a reader's outline leaves around a lesion
 
 # outline of a mass: (lowest harmonic, highest harmonic, amplitude)
 OUTLINES = {
@@ -34,7 +34,7 @@ MARGINS = {
     "MICROLOBULATED": (0.12, 0.95),
     "SPICULATED": (0.6, 1.15),
 }
-# a type's particles: number, width (store pixels) and brightness, each as (least, most)
+# a type's particles: number, width (units) and brightness, each as (least, most)
 PARTICLES = {
     "PUNCTATE": ((4, 7), (0.48, 0.54), (0.60, 0.70)),
     "AMORPHOUS": ((14, 20), (0.60, 0.80), (0.40, 0.50)),

@@ -18,8 +18,8 @@ from mmpkd.cohorts.phantom import canvas, lesion_shapes
 from mmpkd.cohorts.phantom.lesions import Lesion
 
 CENTRE_FREE = 0.27
-STORE_ROWS = 64  # the image height, in pixels of the image store, for which lesions are sized
-DEPTH_SPREAD = 8.0  # store pixels by which a lesion may miss its own depth
+HEIGHT_IN_UNITS = 64  # the image height, in pixels of the image store, for which lesions are sized
+DEPTH_SPREAD = 8.0  # units (1/64 of the height) by which a lesion may miss its own depth
 # 5 x 4 dots each
 GLYPHS = {
     "L": ("#   ", "#   ", "#   ", "#   ", "####"),
@@ -100,7 +100,7 @@ def draw_mammogram(
     rows = int(rng.integers(appearance.rows[0], appearance.rows[1] + 1))
     columns = round(rows * rng.uniform(*appearance.aspect))
     grid = canvas.grid(rows, columns)
-    unit = rows / STORE_ROWS
+    unit = rows / HEIGHT_IN_UNITS
     inside, nipple = _outline(rng, grid, breast.size, view)
     muscle = _muscle(rng, grid, view)
     image = _tissue(rng, grid, inside, muscle, breast.density, appearance.gland)
@@ -223,7 +223,7 @@ def _place(rng, grid, inside, muscle, lesion, size, taken):
     """The centre (y, x) of a lesion: at its depth and on its side where there is room, off the image's centre."""
     rows, columns = inside.shape
     y, x = np.broadcast_arrays(*grid)
-    unit = rows / STORE_ROWS
+    unit = rows / HEIGHT_IN_UNITS
     room = 3.0 * size / columns  # in the units of `inside`, roughly: its slope at the skin is about 2 / depth
     free = np.hypot(y - rows / 2, x - columns / 2) > CENTRE_FREE * rows
     within = (inside > room) & (x > 0.8 * size) & (np.abs(y - rows / 2) < rows / 2 - 0.9 * size)
