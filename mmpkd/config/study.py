@@ -138,7 +138,7 @@ class Study(Section):
                 cohorts=["vindr_mammo"],
                 labels=["malignant", "mass", "calcification"],
                 teacher=TabularTeacher(),
-                course={"epochs": 12},
+                course={"epochs": 8},
             ),
         },
         min_length=1,
