@@ -22,7 +22,7 @@ class Backbone(Section):
     std: list[PositiveFloat] | None = Field(None, description="timm, file: deviation a channel; null: likewise")
     resample_patches: bool = Field(False, description="timm, file: resample weights made for patches of another size")
     images: int = Field(6000, ge=64, description="shapes: images to draw")
-    epochs: int = Field(18, ge=1, description="shapes: passes over them")
+    epochs: int = Field(30, ge=1, description="shapes: passes over them")
     learning_rate: float = Field(2e-3, gt=0, description="shapes: peak learning rate")
     seed: int = Field(7, ge=0, lt=2**32, description="seed of the shapes and of the first weights")
 
@@ -59,7 +59,7 @@ class Student(Section):
 class Training(Section):
     """The one training loop; the same for every arm."""
 
-    epochs: int = Field(10, ge=1, description="passes over the training images")
+    epochs: int = Field(11, ge=1, description="passes over the training images")
     batch_size: int = Field(32, ge=1, description="images a step, over all processes")
     learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")

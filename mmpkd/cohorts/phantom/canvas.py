@@ -60,12 +60,18 @@ def soft_polygon(grid: Grid, corners: Sequence[Point], softness: float = 1.0) ->
 
 def line(grid: Grid, p: Point, q: Point, width: float, softness: float = 1.0) -> np.ndarray:
     """The straight segment from `p` to `q`, `width` pixels wide with round ends."""
-    y, x = grid
+    opacity = np.zeros((grid[0].shape[0], grid[1].shape[1]), np.float32)
+    reach = width / 2 + softness  # there is nothing further from the segment than that
+    near = tuple(
+        slice(max(int(min(ends) - reach), 0), max(int(max(ends) + reach) + 2, 0)) for ends in zip(p, q, strict=True)
+    )
+    y, x = grid[0][near[0]], grid[1][:, near[1]]
     step_y, step_x = q[0] - p[0], q[1] - p[1]
     length = max(step_y**2 + step_x**2, 1e-6)
     along = np.clip(((y - p[0]) * step_y + (x - p[1]) * step_x) / length, 0, 1)
     distance = np.hypot(y - (p[0] + along * step_y), x - (p[1] + along * step_x))
-    return ramp(np.float32(width / 2) - distance, softness)
+    opacity[near] = ramp(np.float32(width / 2) - distance, softness)
+    return opacity
 
 
 def blob(
