@@ -42,7 +42,7 @@ from mmpkd.training.device import use_threads
 
 LABELS = ["a", "b", "c", "d", "e"]
 MODELS = {  # configuration, image size, batch, times the rounds
-    "demo": (StudentConfig(), 64, 64, 10),
+    "demo": (StudentConfig(), 56, 64, 10),
     "small": (StudentConfig(model="vit_small_patch16_224", arguments={}), 224, 8, 1),
 }
 METHODS = (

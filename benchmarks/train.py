@@ -49,7 +49,7 @@ REPORT = (
     "opacity, likely atelectasis. No pneumothorax is seen. IMPRESSION: Small left effusion. Study number {}."
 )
 MODELS = {
-    "demo": (StudentConfig(), 64, 32),
+    "demo": (StudentConfig(), 56, 32),
     "small": (StudentConfig(model="vit_small_patch16_224", arguments={}), 224, 32),
 }
 
