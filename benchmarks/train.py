@@ -32,6 +32,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.rounds import measure, ratio
+from mmpkd.config.imaging import Imaging
 from mmpkd.config.students import Arm, Training
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.config.teachers import Encoder
@@ -49,7 +50,7 @@ REPORT = (
     "opacity, likely atelectasis. No pneumothorax is seen. IMPRESSION: Small left effusion. Study number {}."
 )
 MODELS = {
-    "demo": (StudentConfig(), 56, 32),
+    "demo": (StudentConfig(), Imaging().size, Training().batch_size),
     "small": (StudentConfig(model="vit_small_patch16_224", arguments={}), 224, 32),
 }
 

@@ -79,6 +79,14 @@ def test_line_has_its_area():
     assert opacity.sum() == pytest.approx(4 * 40 + np.pi * 4, rel=0.03)
 
 
+@pytest.mark.parametrize(
+    ("p", "q"), [((-9, 4), (25, 70)), ((38, -6), (45, 20)), ((-15, -15), (-12, 30)), ((50, 60), (58, 64))]
+)
+def test_a_line_that_leaves_the_picture_is_cut(p, q):
+    whole = canvas.line(canvas.grid(80, 90), (p[0] + 20, p[1] + 20), (q[0] + 20, q[1] + 20), 4, softness=3)
+    assert np.allclose(canvas.line(canvas.grid(40, 50), p, q, 4, softness=3), whole[20:60, 20:70], atol=1e-4)
+
+
 def test_blob_without_irregularity_is_a_circle():
     rng = np.random.default_rng(0)
     opacity = canvas.blob(rng, canvas.grid(60, 60), (30, 30), 12, 0.0, 1)

@@ -18,8 +18,8 @@ from mmpkd.cohorts.phantom import canvas, lesion_shapes
 from mmpkd.cohorts.phantom.lesions import Lesion
 
 CENTRE_FREE = 0.27
-HEIGHT_IN_UNITS = 64  # lengths are in this fraction of the height
-DEPTH_SPREAD = 8.0  # units (1/64 of the height) by which a lesion may miss its own depth
+HEIGHT_IN_UNITS = 64  # the unit of lesions: 1/64 of the image's height
+DEPTH_SPREAD = 8.0  # units by which a lesion may miss its own depth
 # 5 x 4 dots each
 GLYPHS = {
     "L": ("#   ", "#   ", "#   ", "#   ", "####"),
