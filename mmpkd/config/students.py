@@ -59,7 +59,7 @@ class Student(Section):
 class Training(Section):
     """The one training loop; the same for every arm."""
 
-    epochs: int = Field(11, ge=1, description="passes over the training images")
+    epochs: int = Field(14, ge=1, description="passes over the training images")
     batch_size: int = Field(32, ge=1, description="images a step, over all processes")
     learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")
