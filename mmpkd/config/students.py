@@ -61,12 +61,12 @@ class Training(Section):
 
     epochs: int = Field(14, ge=1, description="passes over the training images")
     batch_size: int = Field(32, ge=1, description="images a step, over all processes")
-    learning_rate: float = Field(1.5e-3, gt=0, description="peak learning rate of AdamW")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="factor of the learning rate from each block to the one below it"
     )
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    warmup: float = Field(0.2, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(
         0.98, ge=0, lt=1, description="decay a step of the moving average of the weights that is kept; 0: the weights"
