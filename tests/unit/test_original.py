@@ -1,16 +1,17 @@
 """Maps in the original image's pixels, and how far scores there are from scores in the store's pixels."""
 
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mmpkd.evaluation.localization import score_maps, to_original, upsample
 from mmpkd.imaging.geometry import Geometry
 
-# The largest differences over 1,000 (64 px) and 120 (224 px) random views, of ROI of at least 1 % of the square, were
-# 0.012 and 0.007, and 0.003 and 0.001. They come from ROI edges that cut store pixels.
-TOLERANCE = {64: {"pixel_auroc": 0.02, "mass_in_roi": 0.01}, 224: {"pixel_auroc": 0.005, "mass_in_roi": 0.002}}
+# Root mean square differences over the random views that are allowed. Measured: 0.0022, 0.0012; 0.0006, 0.0003; with a
+# map off by half a store pixel 0.0094, 0.0029; 0.0031, 0.0008. A single view tells little: an ROI of 1 % of the square
+# is a disc of eight store pixels, and where the map is steep the pixels that its edge cuts move a pixel AUROC by 0.02
+# in one view of 3,000, and by 0.04 in rarer ones.
+ALLOWED = {64: {"pixel_auroc": 0.004, "mass_in_roi": 0.002}, 224: {"pixel_auroc": 0.0012, "mass_in_roi": 0.0006}}
 
 
 def grid_map(rng, patches):
@@ -58,18 +59,23 @@ def random_view(rng, size):
     return geometry, down[:, None] ** 2 + across**2 <= radius**2
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([64, 64, 64, 224]))
-def test_scores_in_original_and_in_store_pixels_agree(seed, size):
+def differences(seed, size):
+    """Scores in the store's pixels less those in the image's, of one random view."""
     rng = np.random.default_rng(seed)
     geometry, mask = random_view(rng, size)
     grid = grid_map(rng, 8 if size == 64 else 14)
     original, store = to_original(grid, geometry), upsample(grid[None], size)[0]
     seen = np.isfinite(original)
     crop = np.ix_(seen.any(axis=1), seen.any(axis=0))
-    tolerance = TOLERANCE[size]
-    there = score_maps(original[crop][None], mask[crop][None], metrics=list(tolerance))
+    metrics = list(ALLOWED[size])
+    there = score_maps(original[crop][None], mask[crop][None], metrics=metrics)
     content, stored = geometry.content, geometry.mask_to_store(mask)
-    here = score_maps(store[content][None], stored[content][None], metrics=list(tolerance))
-    for metric, difference in tolerance.items():
-        assert here[metric][0] == pytest.approx(there[metric][0], abs=difference, nan_ok=True)
+    here = score_maps(store[content][None], stored[content][None], metrics=metrics)
+    return {metric: here[metric][0] - there[metric][0] for metric in metrics}
+
+
+@pytest.mark.parametrize(("size", "views"), [(64, 250), (224, 15)])
+def test_scores_in_original_and_in_store_pixels_agree(size, views):
+    found = pd.DataFrame([differences(seed, size) for seed in range(views)])
+    for metric, allowed in ALLOWED[size].items():
+        assert np.sqrt((found[metric] ** 2).mean()) < allowed
