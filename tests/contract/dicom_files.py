@@ -1,0 +1,58 @@
+"""DICOM files with known pixels, and where those of pydicom-data are."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pydicom.data
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import (
+    ComputedRadiographyImageStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
+
+
+def data_files() -> Path:
+    return Path(pytest.importorskip("data_store", reason="pydicom-data is not installed").__file__).parent / "data"
+
+
+def find(name: str) -> Path:
+    return next(data_files().rglob(name))
+
+
+def write(path, pixels, photometric="MONOCHROME2", bits=None, signed=False, syntax=ExplicitVRLittleEndian, **elements):
+    """Writes `pixels` (unsigned 8 or 16 bit words, as they lie in the file) as a DICOM file."""
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = syntax
+    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
+    dataset = Dataset()
+    dataset.file_meta = meta
+    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    dataset.PatientID, dataset.Modality = "secret-7", "CR"
+    dataset.Rows, dataset.Columns = pixels.shape[:2]
+    dataset.SamplesPerPixel = 1 if pixels.ndim == 2 else 3
+    dataset.PhotometricInterpretation = photometric
+    dataset.BitsAllocated = 8 * pixels.itemsize
+    dataset.BitsStored = bits or dataset.BitsAllocated
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = int(signed)
+    for keyword, value in elements.items():
+        setattr(dataset, keyword, value)
+    little = syntax != ExplicitVRBigEndian
+    data = pixels.astype(pixels.dtype.newbyteorder("<" if little else ">")).tobytes()
+    dataset.PixelData = data + b"\0" * (len(data) % 2)
+    dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
+    pydicom.dcmwrite(
+        path, dataset, enforce_file_format=True, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=little
+    )
+    return path
+
+
+def ramp(bits=12, dtype=np.uint16):
+    """The values 0, 1/8, ..., 1 of a range of `bits`, in an array of 3 x 3."""
+    return np.rint(np.linspace(0, (1 << bits) - 1, 9)).astype(dtype).reshape(3, 3)
