@@ -7,8 +7,11 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol", "scancel")
 # Inside a job, the Snakemake plugin drops SLURM_CONF before it calls srun, which then looks here.
@@ -106,6 +109,7 @@ class Cluster:
                 daemon.wait(30)
         finally:
             SYSTEM_CONF.unlink(missing_ok=True)
+            self._kill_what_is_left()
 
     @property
     def conf(self) -> Path:
@@ -155,6 +159,13 @@ class Cluster:
         SYSTEM_CONF.parent.mkdir(exist_ok=True)
         SYSTEM_CONF.unlink(missing_ok=True)  # a link of a session that was killed
         SYSTEM_CONF.symlink_to(self.conf)
+
+    def _kill_what_is_left(self) -> None:
+        """Without cgroups, processes of jobs on a node that was set down outlive them."""
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if process.environ().get("SLURM_CONF") == str(self.conf):
+                    process.kill()
 
     def _start_munge(self) -> None:
         key, files = self.folder / "munge.key", {}
