@@ -9,18 +9,16 @@ import pandas as pd
 import pytest
 from PIL import Image
 from pydicom import dcmread, dcmwrite
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.sequence import Sequence
 from pydicom.uid import (
     UID,
     DigitalXRayImageStorageForPresentation,
-    ExplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     RLELossless,
-    generate_uid,
 )
 
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
@@ -28,6 +26,7 @@ from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import ImageStore
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, set_aside, stops
+from tests.dicom_files import image_dataset
 
 HTML = b"<!DOCTYPE html>\n<html><body><h1>403 Forbidden</h1></body></html>\n" * 20
 PATIENT = "Zebulon^Secret"
@@ -37,19 +36,8 @@ PIXELS = np.random.default_rng(0).integers(0, 4096, (40, 30)).astype(np.uint16)
 
 def radiograph(**elements) -> Dataset:
     """A whole radiograph of 40 x 30 pixels, with the given elements changed (None: deleted)."""
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["bad input"])
-    dataset = Dataset()
-    dataset.file_meta = meta
-    dataset.SOPClassUID, dataset.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
-    dataset.PatientName, dataset.PatientID, dataset.Modality = PATIENT, "secret-7", "DX"
-    dataset.Rows, dataset.Columns = PIXELS.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.PixelData = PIXELS.tobytes()
-    dataset["PixelData"].VR = "OW"
+    sop_class = DigitalXRayImageStorageForPresentation
+    dataset = image_dataset(PIXELS, bits=12, sop_class=sop_class, PatientName=PATIENT, Modality="DX")
     for keyword, value in elements.items():
         if value is None:
             del dataset[keyword]

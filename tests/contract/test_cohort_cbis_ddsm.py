@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from pydicom import dcmread
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import SecondaryCaptureImageStorage
 
 from mmpkd.cohorts.adapters.cbis_ddsm import METADATA, RESTRICTED, needs, read
 from mmpkd.cohorts.cbis_files import (
@@ -26,6 +25,7 @@ from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import roi_masks
+from tests.dicom_files import write
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 LABELS = ["malignant", "mass", "calcification"]
@@ -142,17 +142,7 @@ def test_the_adapter_finds_every_file_of_the_older_layout(tmp_path, monkeypatch)
 def write_image(path, pixels):
     """Writes grey pixels (uint8 or uint16) as an uncompressed DICOM file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    data = Dataset()
-    data.file_meta = FileMetaDataset()
-    data.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    data.file_meta.MediaStorageSOPClassUID = data.SOPClassUID = SecondaryCaptureImageStorage
-    data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID = generate_uid(entropy_srcs=[str(path)])
-    data.Rows, data.Columns = pixels.shape
-    data.BitsAllocated = data.BitsStored = pixels.dtype.itemsize * 8
-    data.HighBit, data.PixelRepresentation, data.SamplesPerPixel = data.BitsStored - 1, 0, 1
-    data.PhotometricInterpretation = "MONOCHROME2"
-    data.PixelData = pixels.tobytes()
-    data.save_as(path, enforce_file_format=True)
+    write(path, pixels, sop_class=SecondaryCaptureImageStorage)
 
 
 def mask(rows, columns):

@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 
 from mmpkd.imaging.dicom import UNSAFE, UnreadableImage, read_header, read_image
-from tests.contract.dicom_files import find, ramp, write
+from tests.dicom_files import find, ramp, write
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])

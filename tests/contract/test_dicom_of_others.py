@@ -10,7 +10,7 @@ import pytest
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from mmpkd.imaging.dicom import UnreadableImage, read_header, read_image
-from tests.contract.dicom_files import data_files, find
+from tests.dicom_files import data_files, find
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"
 PYDICOM = Path(pydicom.data.__file__).parent / "test_files"

@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 
 from mmpkd.imaging.dicom import read_display, read_image
 from mmpkd.imaging.display import equalized
-from tests.contract.dicom_files import ramp, write
+from tests.dicom_files import ramp, write
 
 
 def test_the_files_first_window_is_applied_after_the_rescale(tmp_path):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mmpkd.imaging.dicom import UnreadableImage, read_header, read_image, read_mask
-from tests.contract.dicom_files import write
+from tests.dicom_files import write
 
 
 @pytest.mark.parametrize(

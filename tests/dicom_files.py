@@ -24,11 +24,19 @@ def find(name: str) -> Path:
     return next(data_files().rglob(name))
 
 
-def write(path, pixels, photometric="MONOCHROME2", bits=None, signed=False, syntax=ExplicitVRLittleEndian, **elements):
-    """Writes `pixels` (unsigned 8 or 16 bit words, as they lie in the file) as a DICOM file."""
+def image_dataset(
+    pixels,
+    photometric="MONOCHROME2",
+    bits=None,
+    signed=False,
+    syntax=ExplicitVRLittleEndian,
+    sop_class=ComputedRadiographyImageStorage,
+    **elements,
+) -> Dataset:
+    """A whole image of `pixels`: unsigned 8 or 16 bit words, as they lie in the file."""
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = syntax
-    meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    meta.MediaStorageSOPClassUID = sop_class
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["test"])
     dataset = Dataset()
     dataset.file_meta = meta
@@ -47,8 +55,19 @@ def write(path, pixels, photometric="MONOCHROME2", bits=None, signed=False, synt
     data = pixels.astype(pixels.dtype.newbyteorder("<" if little else ">")).tobytes()
     dataset.PixelData = data + b"\0" * (len(data) % 2)
     dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
+    return dataset
+
+
+def write(path, pixels, *settings, **named):
+    """Writes `image_dataset(pixels, ...)`; returns the path."""
+    dataset = image_dataset(pixels, *settings, **named)
+    syntax = dataset.file_meta.TransferSyntaxUID
     pydicom.dcmwrite(
-        path, dataset, enforce_file_format=True, implicit_vr=syntax == ImplicitVRLittleEndian, little_endian=little
+        path,
+        dataset,
+        enforce_file_format=True,
+        implicit_vr=syntax == ImplicitVRLittleEndian,
+        little_endian=syntax != ExplicitVRBigEndian,
     )
     return path
 
