@@ -1,17 +1,20 @@
 """Maps in the original image's pixels, and how far scores there are from scores in the store's pixels."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from mmpkd.evaluation.localization import score_maps, to_original, upsample
 from mmpkd.imaging.geometry import Geometry
 
-# Root mean square differences over the random views that are allowed. Measured: 0.0022, 0.0012; 0.0006, 0.0003; with a
-# map off by half a store pixel 0.0094, 0.0029; 0.0031, 0.0008. A single view tells little: an ROI of 1 % of the square
-# is a disc of eight store pixels, and where the map is steep the pixels that its edge cuts move a pixel AUROC by 0.02
-# in one view of 3,000, and by 0.04 in rarer ones.
-ALLOWED = {64: {"pixel_auroc": 0.004, "mass_in_roi": 0.002}, 224: {"pixel_auroc": 0.0012, "mass_in_roi": 0.0006}}
+# How far scores may be apart in one view, and by the root mean square over all. Largest over 1,000 (64 px) and 120
+# (224 px) views: 0.012 and 0.007, 0.003 and 0.001. They come from ROI edges that cut store pixels: one of 1 % of the
+# square is a disc of eight, so where the map is steep one view in 3,000 reaches 0.02. Root mean squares: 0.0022 and
+# 0.0012, 0.0006 and 0.0003; with a map off by half a store pixel 0.0094 and 0.0029, 0.0031 and 0.0008.
+TOLERANCE = {64: {"pixel_auroc": 0.02, "mass_in_roi": 0.01}, 224: {"pixel_auroc": 0.005, "mass_in_roi": 0.002}}
+RMS = {
+    64: {"pixel_auroc": 0.004, "mass_in_roi": 0.002},
+    224: {"pixel_auroc": 0.0012, "mass_in_roi": 0.0006},
+}
 
 
 def grid_map(rng, patches):
@@ -67,15 +70,15 @@ def differences(seed, size):
     original, store = to_original(grid, geometry), upsample(grid[None], size)[0]
     seen = np.isfinite(original)
     crop = np.ix_(seen.any(axis=1), seen.any(axis=0))
-    metrics = list(ALLOWED[size])
+    metrics = list(TOLERANCE[size])
     there = score_maps(original[crop][None], mask[crop][None], metrics=metrics)
     content, stored = geometry.content, geometry.mask_to_store(mask)
     here = score_maps(store[content][None], stored[content][None], metrics=metrics)
-    return {metric: here[metric][0] - there[metric][0] for metric in metrics}
+    return [here[metric][0] - there[metric][0] for metric in metrics]
 
 
 @pytest.mark.parametrize(("size", "views"), [(64, 250), (224, 15)])
 def test_scores_in_original_and_in_store_pixels_agree(size, views):
-    found = pd.DataFrame([differences(seed, size) for seed in range(views)])
-    for metric, allowed in ALLOWED[size].items():
-        assert np.sqrt((found[metric] ** 2).mean()) < allowed
+    found = np.array([differences(seed, size) for seed in range(views)])
+    assert (np.abs(found).max(axis=0) <= list(TOLERANCE[size].values())).all()
+    assert (np.sqrt((found**2).mean(axis=0)) < list(RMS[size].values())).all()
