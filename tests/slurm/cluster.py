@@ -164,7 +164,8 @@ class Cluster:
         """Without cgroups, processes of jobs on a node that was set down outlive them."""
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                if process.environ().get("SLURM_CONF") == str(self.conf):
+                environment = process.environ()
+                if environment.get("SLURM_CONF") == str(self.conf) and "SLURM_JOB_ID" in environment:
                     process.kill()
 
     def _start_munge(self) -> None:
