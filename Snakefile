@@ -8,9 +8,6 @@ min_version("9.0")
 sys.path.insert(0, workflow.basedir)
 
 
-configfile: f"{workflow.basedir}/config.yaml"
-
-
 include: "rules/common.smk"
 include: "rules/cohorts.smk"
 include: "rules/preprocess.smk"

@@ -34,7 +34,7 @@ from benchmarks.rounds import measure, ratio
 from mmpkd.attention.artefacts import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
-from mmpkd.config.imaging import Imaging
+from mmpkd.config.demo import DEMO
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.models.class_token import every_token
 from mmpkd.models.student import create
@@ -43,7 +43,7 @@ from mmpkd.training.device import use_threads
 
 LABELS = ["a", "b", "c", "d", "e"]
 MODELS = {  # configuration, image size, batch, times the rounds
-    "demo": (StudentConfig(), Imaging().size, 64, 10),
+    "demo": (DEMO.student, DEMO.imaging.size, 64, 10),
     "small": (StudentConfig(model="vit_small_patch16_224", arguments={}), 224, 8, 1),
 }
 METHODS = (

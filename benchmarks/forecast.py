@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from mmpkd.check.cohorts import ROW_BYTES
-from mmpkd.check.configuration import load_study
 from mmpkd.check.facts import CohortFacts
 from mmpkd.check.machine import look_at_disk
+from mmpkd.check.study import student_of
+from mmpkd.config.layers import load_study
 from mmpkd.config.study import Study
 
 GIVEN = ("preprocess", "teacher", "train", "attention")  # stages whose rates depend on disk and GPU
@@ -98,7 +99,7 @@ def disk(study: Study, counts: Counts) -> dict[str, int]:
             counts=dict(found),
             store_bytes=stored if cohort.images else 0,
         )
-    return look_at_disk(study, cohorts, True, Path("results")).needed
+    return look_at_disk(study, cohorts, student_of(study), Path("results")).needed
 
 
 def _images_trained_on(study: Study, images: Mapping[str, Mapping[str, int]]) -> int:

@@ -32,11 +32,12 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.rounds import measure, ratio
-from mmpkd.config.imaging import Imaging
-from mmpkd.config.students import Arm, Training
+from mmpkd.config.demo import DEMO
+from mmpkd.config.students import Arm
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.encoder import load_encoder, pad, pooled, text_windows
+from mmpkd.models.encoder import pad, pooled, text_windows
+from mmpkd.models.encoder_loading import load_encoder
 from mmpkd.models.student import Student, create
 from mmpkd.training.data import ArrayStore, LabelledImages, with_teacher
 from mmpkd.training.device import use_threads
@@ -50,7 +51,7 @@ REPORT = (
     "opacity, likely atelectasis. No pneumothorax is seen. IMPRESSION: Small left effusion. Study number {}."
 )
 MODELS = {
-    "demo": (StudentConfig(), Imaging().size, Training().batch_size),
+    "demo": (DEMO.student, DEMO.imaging.size, DEMO.training.batch_size),
     "small": (StudentConfig(model="vit_small_patch16_224", arguments={}), 224, 32),
 }
 
@@ -68,7 +69,7 @@ class Candidates:
         self.taught = with_teacher(self.plain, rng.normal(size=labels.shape), rng.normal(size=(images, WIDTH)))
         # validation is not what is measured
         self.few = LabelledImages(ArrayStore(pixels[:1]), np.arange(1), labels[:1])
-        self.training = Training(epochs=1, batch_size=self.batch)
+        self.training = DEMO.training.model_copy(update={"epochs": 1, "batch_size": self.batch})
         self.encoder = None
         self.texts = [REPORT.format(number) for number in range(images)]
 

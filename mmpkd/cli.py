@@ -6,16 +6,17 @@ import os
 import sys
 from pathlib import Path
 
-from mmpkd.check.configuration import load_study
 from mmpkd.check.study import check
 from mmpkd.check.terminal import render
 from mmpkd.cohorts.choices import ChoiceError
 from mmpkd.config.cohorts import Cohort
+from mmpkd.config.layers import Layers, load_layers, parse_entries
 from mmpkd.config.study import ConfigError
 from mmpkd.provenance.record import RecordError, read_record
 from mmpkd.provenance.verify import Verdict, verify
 from mmpkd.recovery.recover import recover
 from mmpkd.recovery.runs import BusyError
+from mmpkd.rehearsal import fabricate
 
 GOOD, BAD, WRONG_USE = 0, 1, 2
 
@@ -38,9 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    study = load_study(options.overlays, options.config)
-    files = ["config.yaml", *map(str, options.overlays), *(["--config"] if options.config else [])]
-    facts = check(study, files, options.all, announce=_announce)
+    facts = check(_layers(options.overlays, options), options.all, announce=_announce)
     _announce(None)
     _print(json.dumps(facts.as_dict(), indent=2) if options.json else render(facts, _colours(sys.stdout)))
     return GOOD if facts.can_run else BAD
@@ -55,8 +54,28 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
-    study = load_study(options.overlays, options.config)
+    study = _layers(options.overlays, options).study
     for line in recover(Path.cwd(), Path("results") / study.study):
+        _print(line)
+    return GOOD
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from mmpkd.models.encoder_conversion import convert
+    from mmpkd.models.encoder_loading import EncoderError
+
+    try:
+        sha256 = convert(options.download, options.folder)
+    except EncoderError as error:
+        print(error, file=sys.stderr)
+        return BAD
+    _print(f"{options.folder}: converted and loaded; for the configuration: encoder.sha256: {sha256}")
+    return GOOD
+
+
+def _fabricate(options: argparse.Namespace) -> int:
+    study = _layers(options.overlays, options).study
+    for line in fabricate(study, options.folder, options.large, options.seed):
         _print(line)
     return GOOD
 
@@ -67,13 +86,17 @@ def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
     Raises:
         ConfigError: the configuration is wrong, or that of another study.
     """
-    study = load_study(options.inputs, options.config)
+    study = _layers(options.inputs, options).study
     if study.study != name:
         raise ConfigError(f"--inputs: the configuration is that of the study {study.study}, the results are of {name}")
     cohorts = {key: study.cohorts[key] for key in study.domain_of}
     for key in [key for key, cohort in cohorts.items() if cohort.phantom]:
         cohorts[key] = cohorts[key].model_copy(update={"root": options.results / "phantom" / key / "tree"})
     return cohorts
+
+
+def _layers(overlays: list[Path], options: argparse.Namespace) -> Layers:
+    return load_layers(overlays, parse_entries(options.config))
 
 
 def _sum(verdict: Verdict) -> str:
@@ -88,6 +111,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_verify(commands)
     _add_recover(commands)
+    _add_convert(commands)
+    _add_fabricate(commands)
     return parser
 
 
@@ -139,8 +164,36 @@ def _add_recover(commands) -> None:
     _add_study(command)
 
 
+def _add_convert(commands) -> None:
+    command = commands.add_parser(
+        "convert",
+        help="make a text encoder usable whose weights are published as a pickle",
+        description="Reads a downloaded encoder (config.json, the tokenizer's files, pytorch_model.bin) without "
+        "running code, writes it with model.safetensors into a new folder, and loads it as a teacher will. Exit code: "
+        "0, or 1 if the download is not whole.",
+    )
+    command.set_defaults(run=_convert)
+    command.add_argument("download", type=Path, help="folder of the download")
+    command.add_argument("folder", type=Path, help="new folder, for encoder.name of the configuration")
+
+
+def _add_fabricate(commands) -> None:
+    command = commands.add_parser(
+        "fabricate",
+        help="write small fabricated downloads where a study expects its data, to rehearse it",
+        description="Writes phantom trees in the layouts of the real downloads, first weights with random values and a "
+        "small text encoder to the places that the configuration names, all of which must lie below FOLDER and not be "
+        "there yet. See studies/rehearsal.yaml.",
+    )
+    command.set_defaults(run=_fabricate)
+    command.add_argument("folder", type=Path, help="everything is written below this folder")
+    _add_study(command)
+    command.add_argument("--large", type=int, default=2, help="patients per data set with images of real dimensions")
+    command.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+
+
 def _add_study(command: argparse.ArgumentParser) -> None:
-    command.add_argument("overlays", nargs="*", type=Path, help="studies/*.yaml, merged into config.yaml in order")
+    command.add_argument("overlays", nargs="*", type=Path, help="studies/*.yaml, as for snakemake --configfile")
     _add_config(command)
 
 

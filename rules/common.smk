@@ -5,15 +5,15 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from mmpkd.config.reading import read_config
-from mmpkd.config.study import ConfigError, load
+from mmpkd.config.layers import load_study
+from mmpkd.config.study import ConfigError
 from mmpkd.dependencies import LIBRARY, library_files, make_importable
 
 make_importable()
+# Not Snakemake's own `config`: it merges every overlay into config.yaml key by key, so that a study of another student
+# would keep the demo's settings. `load_study` puts the same files together as docs/studies.md explains.
 try:
-    for file in workflow.configfiles:  # Snakemake has merged them, and says nothing of a key that stands twice
-        read_config(Path(file))
-    STUDY = load(config)
+    STUDY = load_study(workflow.overwrite_configfiles, workflow.config_settings.config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.config.study import Study
 from mmpkd.files import write_npy, write_npz, write_parquet
 from mmpkd.report.viewer import Sources, Viewer, viewer
 from tests.synthetic import DOMAIN_OF, METHODS, synthetic_scores
@@ -17,7 +17,7 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 SEEDS, IMAGES, SIZE, GRID = (0, 1), 12, 32, 4
-DOMAINS = {name: domain.model_dump() for name, domain in Study().domains.items()}
+DOMAINS = {name: domain.model_dump() for name, domain in DEMO.domains.items()}
 
 
 def make_scores() -> pd.DataFrame:

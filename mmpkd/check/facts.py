@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 SCHEMA = 1
 Level = Literal["error", "warning"]
-State = Literal["at hand", "made here", "needs network", "missing"]
+State = Literal["at hand", "made here", "needs network", "missing", "does not fit"]
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,24 @@ class WeightFacts:
 
 
 @dataclass(frozen=True)
+class StudentFacts:
+    """The student that will be trained, from the model that is built; `error`: why it cannot be built.
+
+    training_bytes: memory of a training step in float32, without the images: weights, gradients, the moments of AdamW,
+    the moving average, and what is kept for the gradient of a batch.
+    """
+
+    model: str
+    parameters: int = 0
+    patch: int = 0  # pixels per side
+    grid: int = 0  # patches per side
+    heads: int = 0
+    file_bytes: int = 0
+    training_bytes: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class DiskFacts:
     """Bytes that the study will write below `folder`, by kind, those that are there already, and those free."""
 
@@ -113,9 +131,12 @@ class StudyFacts:
     study: str
     files: list[str]
     cohorts: dict[str, CohortFacts]
+    student: StudentFacts | None  # None: the study trains none
     weights: list[WeightFacts]
     disk: DiskFacts
     machine: MachineFacts
+    left_open: dict[str, list[str]] = field(default_factory=dict)  # section -> tuned keys that the study does not state
+    open_source: str = ""  # whose values those keys have
     problems: list[Problem] = field(default_factory=list)
 
     @property

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
-from mmpkd.check.vit import VitShape
 from mmpkd.config.study import Study
 
 UNTRAINED_TABLES = {"cohorts", "teachers"}  # what is made without a student
@@ -32,7 +31,8 @@ def judge(study: Study, facts: StudyFacts) -> list[Problem]:
         *_disk_problems(facts),
         *_device_problems(study, facts),
         *_package_problems(study),
-        *_student_problems(study),
+        *_student_problems(study, facts),
+        *_open_problems(facts),
     ]
     return sorted(problems, key=lambda problem: problem.level != "error")
 
@@ -138,7 +138,7 @@ def _has_no_roi(cohort: CohortFacts) -> bool:
 
 
 def _weight_problems(facts: StudyFacts) -> Iterator[Problem]:
-    levels = {"missing": "error", "needs network": "warning"}
+    levels = {"missing": "error", "does not fit": "error", "needs network": "warning"}
     for weights in facts.weights:
         if weights.state in levels:
             yield Problem(levels[weights.state], weights.purpose, weights.message)
@@ -190,15 +190,23 @@ def _package_problems(study: Study) -> Iterator[Problem]:
             yield Problem("error", key, f"the package {package} is not installed: pip install {package}")
 
 
-def _student_problems(study: Study) -> Iterator[Problem]:
-    """What the student's shape does not allow."""
-    shape = VitShape.of(study.student, study.imaging.size)
-    if shape is None or not trains_students(study):
+def _student_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
+    """A student that cannot be built, and heads that it does not have."""
+    student = facts.student
+    if student is None:
         return
-    if study.imaging.size % shape.patch:
-        message = f"{study.imaging.size} pixels are no multiple of the student's patch of {shape.patch}"
-        yield Problem("error", "imaging.size", message)
+    if student.error is not None:
+        yield Problem("error", "student", student.error)
+        return
     for method in study.evaluation.methods:
         head = method.removeprefix("last_layer_head")
-        if head.isdecimal() and int(head) >= shape.heads:
-            yield Problem("error", "evaluation.methods", f"{method}: the student has the heads 0 to {shape.heads - 1}")
+        if head.isdecimal() and int(head) >= student.heads:
+            message = f"{method}: the student has the heads 0 to {student.heads - 1}"
+            yield Problem("error", "evaluation.methods", message)
+
+
+def _open_problems(facts: StudyFacts) -> Iterator[Problem]:
+    """Settings that belong to the data and the student, and that a study of real data does not state."""
+    for section, keys in facts.left_open.items():
+        message = f"not stated, so {facts.open_source} are used: {', '.join(keys)}; state them in the study's own file"
+        yield Problem("warning", section, message)

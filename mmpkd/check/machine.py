@@ -17,9 +17,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mmpkd.check.facts import CohortFacts, DiskFacts, MachineFacts
+from mmpkd.check.facts import CohortFacts, DiskFacts, MachineFacts, StudentFacts
 from mmpkd.check.headers import can_decode
-from mmpkd.check.vit import VitShape
 from mmpkd.config.study import Study
 
 SYNTAXES = {
@@ -32,7 +31,6 @@ SYNTAXES = {
     "RLE": RLELossless,
     "deflated": DeflatedExplicitVRLittleEndian,
 }
-BYTES_A_WEIGHT = 4
 BYTES_A_MAP_VALUE = 2
 
 
@@ -45,13 +43,22 @@ def look_at_machine(device: str) -> MachineFacts:
     return MachineFacts(device, _gpus(), torch, {name: can_decode(syntax) for name, syntax in SYNTAXES.items()})
 
 
-def look_at_disk(study: Study, cohorts: dict[str, CohortFacts], trains: bool, folder: Path) -> DiskFacts:
-    """What the study will write below `folder`, estimated from the counts, and what is free there."""
+def look_at_disk(
+    study: Study, cohorts: dict[str, CohortFacts], student: StudentFacts | None, folder: Path
+) -> DiskFacts:
+    """What the study will write below `folder`, estimated from the counts, and what is free there.
+
+    Args:
+        study: the configuration.
+        cohorts: what was counted of each.
+        student: None where the study trains none.
+        folder: where results go.
+    """
     needed = {
         "phantom trees": sum(facts.phantom_bytes for facts in cohorts.values()),
         "image store": sum(facts.store_bytes for facts in cohorts.values()),
-        "students": _student_bytes(study) if trains else 0,
-        "attention maps": _map_bytes(study, cohorts) if trains else 0,
+        "students": student.file_bytes * (len(study.students) + 1) if student else 0,  # and the backbone
+        "attention maps": _map_bytes(study, cohorts, student.grid) if student else 0,
     }
     there = folder / study.study
     written = sum(_bytes_below(there / name) for name in ("phantom", "images", "students", "attention"))
@@ -68,19 +75,11 @@ def _gpus() -> int:
     return sum(line.startswith("GPU ") for line in listed.splitlines())
 
 
-def _student_bytes(study: Study) -> int:
-    shape = VitShape.of(study.student, study.imaging.size)
-    files = len(study.students) + 1  # and the backbone
-    return 0 if shape is None else files * shape.parameters * BYTES_A_WEIGHT
-
-
-def _map_bytes(study: Study, cohorts: dict[str, CohortFacts]) -> int:
+def _map_bytes(study: Study, cohorts: dict[str, CohortFacts], grid: int) -> int:
     """Maps of every test image by every student, by the untrained ones and the pretrained one."""
-    shape = VitShape.of(study.student, study.imaging.size)
     images = sum(facts.counts.get("images", {}).get("test", 0) for facts in cohorts.values() if facts.images_wanted)
     exports = len(study.students) + len(study.seeds) + 1
-    values = 0 if shape is None else shape.grid**2 * len(study.evaluation.methods)
-    return images * exports * values * BYTES_A_MAP_VALUE
+    return images * exports * grid**2 * len(study.evaluation.methods) * BYTES_A_MAP_VALUE
 
 
 def _existing(folder: Path) -> Path:

@@ -4,48 +4,65 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mmpkd.check.cohorts import examine
-from mmpkd.check.facts import CohortFacts, StudyFacts, WeightFacts
+from mmpkd.check.facts import CohortFacts, StudentFacts, StudyFacts, WeightFacts
 from mmpkd.check.judge import fits_teachers, judge, trains_students
 from mmpkd.check.machine import look_at_disk, look_at_machine
+from mmpkd.check.student import describe_student
 from mmpkd.check.weights import find_encoder, find_first_weights
+from mmpkd.config.layers import Layers
 from mmpkd.config.study import MAIN, Study
 from mmpkd.config.teachers import TextTeacher
+from mmpkd.config.tuned import left_open
 
 RESULTS = Path("results")
 
 
 def check(
-    study: Study,
-    files: list[str],
+    layers: Layers,
     everything: bool = False,
     results: Path = RESULTS,
     announce: Callable[[str], None] = lambda cohort: None,
 ) -> StudyFacts:
-    """Looks at everything that `study` will need, and computes none of it.
+    """Looks at everything that a study will need, and computes none of it.
 
     Args:
-        study: the configuration.
-        files: what it was read from, to be told.
+        layers: the study, and the files that it was read from.
         everything: read the header of every image, not of a sample.
         results: the folder that the workflow writes to.
         announce: called with a cohort's name before it is read, which may take half a minute.
     """
+    study = layers.study
     cohorts: dict[str, CohortFacts] = {}
     for name, domain in study.domain_of.items():
         announce(name)
         section = study.domains[domain]
         training = name == section.training
         cohorts[name] = examine(study.cohorts[name], domain, section.labels, training, study.imaging.size, everything)
+    student = student_of(study)
     facts = StudyFacts(
         study=study.study,
-        files=files,
+        files=[str(file) for file in layers.files],
         cohorts=cohorts,
+        student=student,
         weights=_weights(study),
-        disk=look_at_disk(study, cohorts, trains_students(study), results),
+        disk=look_at_disk(study, cohorts, student, results),
         machine=look_at_machine(study.device),
+        left_open=left_open(layers, fits_teachers(study), trains_students(study)),
+        open_source="the demo's values (config.yaml)" if layers.stands_on_the_demo else "the defaults of mmpkd/config",
     )
     facts.problems = judge(study, facts)
     return facts
+
+
+def student_of(study: Study) -> StudentFacts | None:
+    """The student that the study trains; in the domain whose training takes most memory."""
+    if not trains_students(study):
+        return None
+    described = [
+        describe_student(study.student, study.training_of(name), study.imaging.size, len(domain.labels))
+        for name, domain in study.domains.items()
+    ]
+    return max(described, key=lambda facts: facts.training_bytes)
 
 
 def _weights(study: Study) -> list[WeightFacts]:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from mmpkd.check.facts import CohortFacts, HeaderFacts, StudyFacts
+from mmpkd.check.facts import CohortFacts, HeaderFacts, StudentFacts, StudyFacts
 from mmpkd.check.judge import bytes_text
 from mmpkd.cohorts.tables import SPLITS
 
@@ -105,8 +105,10 @@ def _headers(headers: HeaderFacts) -> Iterator[str]:
 
 def _rest(facts: StudyFacts) -> Iterator[str]:
     """Weights, disk and machine; what is wrong with them stands among the problems."""
+    if facts.student is not None and facts.student.error is None:
+        yield from _wrapped(_student(facts.student), 9)
     for weights in facts.weights:
-        state = {"missing": "MISSING", "needs network": "absent"}.get(weights.state, "ok")
+        state = {"missing": "MISSING", "does not fit": "ERROR", "needs network": "absent"}.get(weights.state, "ok")
         message = f": {weights.message}" if state == "ok" else ""
         yield from _wrapped(f"{state:<8} {weights.purpose} ({weights.source}){message}", 9)
     yield from _wrapped(_disk(facts), 9)
@@ -115,6 +117,14 @@ def _rest(facts: StudyFacts) -> Iterator[str]:
     yield f"{'ok':<8} device {machine.device}: {gpus}, torch {machine.torch or 'not installed'}"
     lacking = [name for name, there in machine.decoders.items() if not there]
     yield f"{'absent' if lacking else 'ok':<8} DICOM decoders: {', '.join(lacking) if lacking else 'all there'}"
+
+
+def _student(student: StudentFacts) -> str:
+    return (
+        f"{'ok':<8} student {student.model}: {student.parameters / 1e6:.1f} million parameters, {student.grid} x "
+        f"{student.grid} patches of {student.patch} pixels; a training step takes about "
+        f"{bytes_text(student.training_bytes)} of memory in float32"
+    )
 
 
 def _disk(facts: StudyFacts) -> str:

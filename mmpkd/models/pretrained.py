@@ -137,8 +137,8 @@ def unwrap(loaded: object) -> dict[str, torch.Tensor]:
     return {}
 
 
-def fit(student: Student, weights: FirstWeights, backbone: Backbone) -> None:
-    """Copies all weights but the head's into `student`.
+def fit(student: Student, weights: FirstWeights, backbone: Backbone) -> list[str]:
+    """Copies all weights but the head's into `student`; returns what was changed for them to fit.
 
     Other grids: the positional embeddings are resampled (bicubic, by timm); tokens before the patches keep theirs.
     Other patches: refused, or resampled with `backbone.resample_patches` (FlexiViT, arXiv:2212.08013, by timm).
@@ -165,12 +165,18 @@ def fit(student: Student, weights: FirstWeights, backbone: Backbone) -> None:
     vit.load_state_dict({name: tensors[name] for name in own if not name.startswith(HEADS)}, strict=False)
     log.info("first weights from %s: %s", weights.source, "; ".join(changes) or "as they are")
     log.info("left out: %d tensors of heads and %d others (%s)", len(heads), len(others), ", ".join(others[:5]))
+    return changes
 
 
 def _check_patches(weights: FirstWeights, own: dict[str, torch.Tensor], backbone: Backbone) -> list[str]:
     there, wanted = weights.tensors[PATCHES].shape, own[PATCHES].shape
     if len(there) != 4 or there[1] not in (1, 3):
         raise CheckpointError(f"{weights.source}: {PATCHES} is {tuple(there)}; one or three channels are wanted")
+    if there[0] != wanted[0]:
+        raise CheckpointError(
+            f"{weights.source}: does not fit student.model and student.arguments: made for tokens of {there[0]} "
+            f"dimensions, the student has {wanted[0]}"
+        )
     if there[2:] == wanted[2:]:
         return []
     if not backbone.resample_patches:
@@ -259,7 +265,8 @@ def to_grey(
     Returns:
         Weight D x 1 x p x p, and a constant D that is added to each patch.
     """
-    exact, means, stds = weight.double(), torch.tensor(mean).double(), torch.tensor(std).double()
+    exact = weight.double()
+    means, stds = (torch.tensor(values).to(exact) for values in (mean, std))
     folded = torch.einsum("dcij,c->dij", exact, grey_std / stds).unsqueeze(1)
     constant = torch.einsum("dcij,c->d", exact, (grey_mean - means) / stds)
     return folded.to(weight.dtype), constant.to(weight.dtype)

@@ -27,7 +27,7 @@ import torch
 from mmpkd.config.teachers import TabularTeacher, TextTeacher
 from mmpkd.logs import progress
 from mmpkd.models.calibration import fit_temperatures
-from mmpkd.models.encoder import load_encoder
+from mmpkd.models.encoder_loading import load_encoder
 from mmpkd.models.encoding_cache import encode_cached
 from mmpkd.models.logistic import has_both_classes
 from mmpkd.models.tabular_teacher import TabularModel, fit_tabular_model

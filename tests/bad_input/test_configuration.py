@@ -2,8 +2,8 @@
 
 import pytest
 
-from mmpkd.check.configuration import load_study
 from mmpkd.cli import main
+from mmpkd.config.layers import load_study
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, stops
 
 
@@ -65,10 +65,17 @@ CASES = [
     ),
     stops("unknown metric", "evaluation: {metric: accuracy}\n", "evaluation.metric", "'pixel_auroc'"),
     stops("unknown cohort", "domains: {cxr: {training: padchest}}\n", "domains.cxr", "'padchest'", "known are"),
-    stops("unknown adapter", TEXT + "adapter: mimic}}\n", "cohorts.mimic_cxr.adapter", "'mimic'", "mimic_cxr"),
+    stops(
+        "unknown adapter", TEXT + "adapter: mimic, root: /data}}\n", "cohorts.mimic_cxr.adapter", "'mimic'", "mimic_cxr"
+    ),
     stops("unknown domain in a claim", "claims: {other_modality: {cells: [ct@mimic_cxr]}}\n", "'ct'", "known are cxr"),
     stops("cohort without a source", TEXT + "phantom: null}}\n", "cohorts.mimic_cxr", "exactly one of root"),
-    stops("cohort with two sources", TEXT + "root: /data}}\n", "cohorts.mimic_cxr", "exactly one of root"),
+    stops(
+        "cohort with two sources",
+        TEXT + "root: /data, phantom: {patients: 9, seed: 1}}}\n",
+        "cohorts.mimic_cxr",
+        "exactly one of root",
+    ),
     stops("all cohorts left out", "cohorts: null\n", "cohorts"),
     stops("cohort that is a list", "cohorts: {mimic_cxr: [1]}\n", "cohorts.mimic_cxr"),
     stops("name of a cohort with a path", "cohorts: {../up: {adapter: mimic_cxr, root: /data}}\n", "cohorts.../up"),
@@ -113,7 +120,7 @@ def test_the_check_answers_with_one_message_and_code_2(name, tmp_path, capsys):
 
 
 def test_config_yaml_and_the_studies_hold_no_key_twice():
-    from mmpkd.check.configuration import BASE
+    from mmpkd.config.layers import BASE
     from mmpkd.config.reading import read_config
 
     studies = [BASE, *sorted((BASE.parent / "studies").glob("*.yaml"))]

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.config.study import Study
+from mmpkd.config.demo import DEMO
 from mmpkd.tables import claims, classification, cross_domain, localization
 from mmpkd.tables.latex import PACKAGES
 from mmpkd.tables.write import write
 from tests.synthetic import DOMAIN_OF, synthetic_scores
 
 pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-STUDY = Study()
+STUDY = DEMO
 NAMES = ("claims", "classification", "cross_domain", "localization", "many_arms", "odd_texts", "small", "empty")
 TOLERATED = 1.0  # points
 SIGNED = "−0.012 is a sign, in-domain and 2025-08-06 are not"

@@ -18,7 +18,7 @@ from pydicom.data import get_testdata_file
 
 from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
-from mmpkd.config.study import Study
+from mmpkd.config.demo import DEMO
 from tests.safety.planted import SENTENCE, WORDS, break_window, identifiers, plant, told
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ from mmpkd.cohorts.adapters.mimic_cxr import read
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.imaging import Imaging
-from mmpkd.config.study import Study
+from mmpkd.config.demo import DEMO
 from mmpkd.files import write_json, write_parquet, write_text
 from mmpkd.imaging.shards import write_shard
 from mmpkd.logs import log_to
@@ -57,7 +57,7 @@ log_to(out / "logs" / "report.log")
 rejected = pd.read_csv(out / "shard0" / "rejected.csv", dtype=str)
 files = [out / "tables" / f"cohorts.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
 write(*table({"mimic_cxr": tables}, {"mimic_cxr": rejected}), *files)
-study = Study().model_dump(mode="json")
+study = DEMO.model_dump(mode="json")
 study["cohorts"]["mimic_cxr"] = cohort.model_dump(mode="json")
 origin = origin_of(study)
 write_json(record(study, out, ["records.parquet"], {"mimic_cxr": cohort}), out / "provenance.json")
@@ -168,5 +168,5 @@ def test_the_check_tells_nothing_of_it(tree, secrets, tmp_path, form):
 
 
 def test_pictures_of_restricted_cohorts_are_withheld_by_default():
-    assert not Study().restricted_images_in_report
-    assert json.loads(Study().model_dump_json())["restricted_images_in_report"] is False
+    assert not DEMO.restricted_images_in_report
+    assert json.loads(DEMO.model_dump_json())["restricted_images_in_report"] is False

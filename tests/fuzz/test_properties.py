@@ -1,7 +1,5 @@
 """Properties of tables, geometry and configuration over whatever hypothesis thinks of, the same in every run."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,9 +7,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmpkd.check.configuration import update
 from mmpkd.cohorts.tables import ROI_KINDS, SPLITS, CohortTables, TableError, read_tables
+from mmpkd.config.demo import DEMO
 from mmpkd.config.document import document
+from mmpkd.config.layers import merge
 from mmpkd.config.reading import read_config
 from mmpkd.config.study import ConfigError, Study, load
 from mmpkd.imaging.geometry import Geometry
@@ -170,7 +169,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(SCALARS, inner, max_size=3),
     max_leaves=8,
 )
-DEFAULT = yaml.safe_load(document(Study()))
+DEFAULT = yaml.safe_load(document(DEMO))
 PIECES = """study seeds training arms : , - [ ] { } & * ! | > ? % @ ` ' " # ~ = << a b 1 .nan 0x 0b_ 1_0 1e400
 2026-13-45 !!int !!float !!bool !!timestamp !!binary !!set !!omap !!pairs !!null !!str !!map !!seq !!merge &a *a --- ...
 \\0 é"""
@@ -210,7 +209,7 @@ def test_any_values_are_a_study_or_refused(config):
 def test_any_value_at_any_place_of_a_study_is_taken_or_refused(path, value):
     for key in reversed(path):
         value = {key: value}
-    _study_or_refusal(update(json.loads(json.dumps(DEFAULT)), value))
+    _study_or_refusal(merge(DEFAULT, value))
 
 
 @pytest.mark.parametrize("config", [{16**5000: 1}, {"arms": {16**5000: {}}}, {"seeds": 16**5000}])

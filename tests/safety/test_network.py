@@ -48,7 +48,8 @@ def test_no_import_of_the_library_reaches_out(asked):
 
 
 def test_the_models_of_the_default_study_are_here(asked):
-    from mmpkd.models.encoder import encode, load_encoder
+    from mmpkd.models.encoder import encode
+    from mmpkd.models.encoder_loading import load_encoder
     from mmpkd.models.student import create
 
     assert encode(load_encoder(Encoder()), ["No pneumothorax."]).shape == (1, 384)
@@ -63,7 +64,7 @@ def test_the_check_of_a_study_does_not(asked):
 
 
 def test_an_encoder_of_the_hub_does_and_says_what_to_do_without(asked):
-    from mmpkd.models.encoder import EncoderError, load_encoder
+    from mmpkd.models.encoder_loading import EncoderError, load_encoder
 
     with pytest.raises(EncoderError, match="Without network download it elsewhere and set encoder.source to folder"):
         load_encoder(Encoder(source="hub", name="nobody/nothing", revision="0" * 40))

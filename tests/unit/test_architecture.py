@@ -19,7 +19,7 @@ ORDER = (
     ("tables", "plotting"),
     ("provenance",),
     ("recovery",),
-    ("report", "check"),
+    ("report", "check", "rehearsal"),
     ("cli",),
     ("__main__",),
 )

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from mmpkd.config.demo import DEMO
 from mmpkd.config.imaging import Breast
-from mmpkd.config.study import ConfigError, Study, load
+from mmpkd.config.study import ConfigError, load
 from mmpkd.imaging.breast import find, fit
 
 ALL = Breast(crop=True, chest_wall="left", remove_labels=True)
@@ -132,7 +133,7 @@ def test_points_of_the_breast_go_through_crop_flip_pad_and_scale_and_back(
 def test_the_configuration_of_a_domain():
     study = load({})
     assert all(domain.breast is None for domain in study.domains.values())
-    domains = {name: domain.model_dump() for name, domain in Study().domains.items()}
+    domains = {name: domain.model_dump() for name, domain in DEMO.domains.items()}
     domains["mammography"]["breast"] = {"crop": True, "chest_wall": "left"}
     breast = load({"domains": domains}).domains["mammography"].breast
     assert breast == Breast(crop=True, chest_wall="left") and breast.active

@@ -14,12 +14,23 @@ import yaml
 
 from mmpkd.check import machine
 from mmpkd.check.cohorts import group_reasons
-from mmpkd.check.configuration import load_study, parse_entries, read_config, update
-from mmpkd.check.facts import CohortFacts, DiskFacts, HeaderFacts, MachineFacts, NeedFacts, StudyFacts, WeightFacts
+from mmpkd.check.facts import (
+    CohortFacts,
+    DiskFacts,
+    HeaderFacts,
+    MachineFacts,
+    NeedFacts,
+    StudentFacts,
+    StudyFacts,
+    WeightFacts,
+)
 from mmpkd.check.headers import can_decode, read_headers
 from mmpkd.check.judge import bytes_text, fits_teachers, judge, trains_students
+from mmpkd.check.student import describe_student
 from mmpkd.check.terminal import WIDTH, render
-from mmpkd.check.vit import VitShape
+from mmpkd.config.demo import DEMO
+from mmpkd.config.layers import merge, parse_entries
+from mmpkd.config.reading import read_config
 from mmpkd.config.study import ConfigError, Study, load
 from mmpkd.redaction import redact
 
@@ -45,7 +56,7 @@ def test_merging_is_that_of_snakemake(config, changes):
 
     expected = copy.deepcopy(config)
     update_config(expected, copy.deepcopy(changes))
-    assert update(copy.deepcopy(config), changes) == expected
+    assert merge(copy.deepcopy(config), changes) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,26 +72,6 @@ def test_entries_are_read_as_snakemake_reads_them(entries):
     from snakemake.cli import parse_config
 
     assert parse_entries(entries) == parse_config(entries)
-
-
-@pytest.mark.parametrize("overlay", sorted((ROOT / "studies").glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_study_is_merged_as_the_workflow_does(overlay):
-    from snakemake.common.configfile import load_configfile
-    from snakemake.utils import update_config
-
-    config = load_configfile(ROOT / "config.yaml")
-    update_config(config, load_configfile(overlay))
-    assert load_study([overlay]) == load(config)
-
-
-def test_later_overlays_are_merged_into_earlier_ones_first(tmp_path):
-    """As `snakemake --configfile one two`: what the first unsets and the second sets again is there."""
-    (tmp_path / "one.yaml").write_text("arms: {shuffled: null}\nstudy: one\n")
-    (tmp_path / "two.yaml").write_text("arms: {shuffled: {temperature: 2.0}}\n")
-    study = load_study([tmp_path / "one.yaml", tmp_path / "two.yaml"], ["study=three"])
-    assert study.study == "three" and study.arms["shuffled"].temperature == 2.0
-    assert study.arms["shuffled"].teacher == "shuffled"  # the rest is that of config.yaml
-    assert "shuffled" not in load_study([tmp_path / "one.yaml"]).arms
 
 
 @pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1\n", "just words\n", ""])
@@ -205,17 +196,18 @@ def test_gpus_are_those_that_the_driver_lists(monkeypatch, tmp_path):
 
 
 def test_disk_counts_what_will_be_written_and_what_is_there(tmp_path):
-    study = Study()
+    study = DEMO
     (tmp_path / "demo" / "images").mkdir(parents=True)
     (tmp_path / "demo" / "images" / "pixels.npy").write_bytes(b"x" * 1000)
     cohorts = {"mimic_cxr": cohort_facts(images=100, store_bytes=5_000_000)}
-    disk = machine.look_at_disk(study, cohorts, True, tmp_path)
+    student = describe_student(study.student, study.training, 56, 5)
+    disk = machine.look_at_disk(study, cohorts, student, tmp_path)
     assert disk.there == 1000 and disk.free > 0
     # 56 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 5 seeds, 5 untrained, 1 pretrained
     assert disk.needed["attention maps"] == 100 * 36 * 49 * 2 * 2
-    assert disk.needed["students"] == 31 * VitShape.of(study.student, 56).parameters * 4
+    assert disk.needed["students"] == 31 * student.parameters * 4
     assert disk.needed["image store"] == 5_000_000
-    without = machine.look_at_disk(study, cohorts, False, tmp_path / "not" / "there")
+    without = machine.look_at_disk(study, cohorts, None, tmp_path / "not" / "there")
     assert without.needed["students"] == without.needed["attention maps"] == without.there == 0
 
 
@@ -287,6 +279,9 @@ def study_facts(**further) -> StudyFacts:
         "study": "x",
         "files": ["config.yaml"],
         "cohorts": cohorts,
+        "student": StudentFacts(
+            "vit", parameters=1000, patch=8, grid=7, heads=2, file_bytes=4000, training_bytes=20_000
+        ),
         "weights": [WeightFacts("student.backbone", "shapes", "made here", "drawn")],
         "disk": DiskFacts("results", {"image store": 1000}, 0, 10_000),
         "machine": MachineFacts("auto", 0, "2.13.0", {"RLE": True}),
@@ -380,7 +375,11 @@ def test_labels_without_a_positive_image_are_told(study, split, labels, level):
     ("changes", "expected"),
     [
         ({"weights": [WeightFacts("w", "file", "missing", "no")]}, {("error", "w")}),
+        ({"weights": [WeightFacts("w", "file", "does not fit", "no")]}, {("error", "w")}),
         ({"weights": [WeightFacts("w", "timm", "needs network", "no")]}, {("warning", "w")}),
+        ({"student": StudentFacts("vit", error="no")}, {("error", "student")}),
+        ({"student": None}, set()),
+        ({"left_open": {"training": ["ema"]}}, {("warning", "training")}),
         ({"weights": [WeightFacts("w", "timm", "at hand", "there")]}, set()),
         ({"disk": DiskFacts("results", {"image store": 1000}, 0, 999)}, {("error", "disk")}),
         ({"disk": DiskFacts("results", {"image store": 1000}, 100, 950)}, set()),
@@ -416,7 +415,6 @@ def test_errors_come_first(study):
 @pytest.mark.parametrize(
     ("section", "changes", "where"),
     [
-        ("imaging", {"size": 100}, "imaging.size"),
         ("evaluation", {"methods": ["rollout", "last_layer_head2"]}, "evaluation.methods"),
         ("training", {"tensorboard": True}, "training.tensorboard"),
         ("evaluation", {"methods": ["grad_cam"]}, "evaluation.methods"),
@@ -485,6 +483,9 @@ def test_the_facts_are_plain_json():
         "study",
         "files",
         "cohorts",
+        "student",
+        "left_open",
+        "open_source",
         "weights",
         "disk",
         "machine",

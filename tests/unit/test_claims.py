@@ -5,15 +5,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
 from mmpkd.evaluation.verdicts import controls, sentence
 from tests.synthetic import synthetic_scores
 
-CLAIMS = Study().claims
+CLAIMS = DEMO.claims
 EVALUATION = Evaluation()
 
 

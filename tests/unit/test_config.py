@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmpkd.config.demo import DEMO
 from mmpkd.config.document import document
-from mmpkd.config.study import ConfigError, Study, load
+from mmpkd.config.study import ConfigError, load
 
 ROOT = Path(__file__).parents[2]
 
 
 def changed(*keys, value):
     """The default configuration with one value set."""
-    config = yaml.safe_load(document(Study()))
+    config = yaml.safe_load(document(DEMO))
     section = config
     for key in keys[:-1]:
         section = section[key]
@@ -22,13 +23,13 @@ def changed(*keys, value):
 
 
 def test_config_yaml_is_what_the_models_say():
-    assert (ROOT / "config.yaml").read_text() == document(Study()), (
+    assert (ROOT / "config.yaml").read_text() == document(DEMO), (
         "config.yaml and mmpkd/config differ: python -m mmpkd.config.document > config.yaml"
     )
 
 
 def test_the_document_reads_back_as_the_same_study():
-    assert load(yaml.safe_load(document(Study()))) == Study()
+    assert load(yaml.safe_load(document(DEMO))) == DEMO
 
 
 def test_every_field_is_described():
@@ -40,7 +41,7 @@ def test_every_field_is_described():
                 if hasattr(type(entry), "model_fields"):
                     sections(entry)
 
-    sections(Study())
+    sections(DEMO)
 
 
 @pytest.mark.parametrize(

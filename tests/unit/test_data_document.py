@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmpkd.check.configuration import read_config, update
 from mmpkd.cli import _parser
+from mmpkd.config.layers import merge
+from mmpkd.config.reading import read_config
 from mmpkd.config.study import load
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +40,7 @@ def test_links_lead_to_files():
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.split("\n")[1].strip())
 def test_every_configuration_block_is_valid(block):
-    assert load(update(read_config(ROOT / "config.yaml"), yaml.safe_load(block))).cohorts
+    assert load(merge(read_config(ROOT / "config.yaml"), yaml.safe_load(block))).cohorts
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)

@@ -8,7 +8,9 @@ import torch
 
 from mmpkd.config.teachers import Encoder
 from mmpkd.models import encoder as encoders
-from mmpkd.models.encoder import EncoderError, encode, last_layers, load_encoder, text_windows
+from mmpkd.models.encoder import encode, last_layers, text_windows
+from mmpkd.models.encoder_loading import EncoderError, load_encoder
+from mmpkd.models.packaged_encoder import PACKAGE_SHA256
 from tests.reports import save_encoder
 
 
@@ -51,7 +53,7 @@ def test_padding_does_not_enter_the_mean(tiny_encoder):
 
 def test_the_package_is_the_published_model():
     encoder = load_encoder(Encoder())
-    assert encoder.sha256 == encoders.PACKAGE_SHA256 and encoder.dimensions == 384
+    assert encoder.sha256 == PACKAGE_SHA256 and encoder.dimensions == 384
 
 
 def test_wrong_weights_are_refused(tiny_encoder):

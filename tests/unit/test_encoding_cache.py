@@ -8,7 +8,8 @@ import torch
 
 from mmpkd.config.teachers import TextTeacher
 from mmpkd.models import encoding_cache
-from mmpkd.models.encoder import encode, load_encoder
+from mmpkd.models.encoder import encode
+from mmpkd.models.encoder_loading import load_encoder
 from mmpkd.models.encoding_cache import encode_cached, fingerprint
 from mmpkd.training.teachers import fit_teacher
 from tests.reports import reports, save_encoder

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mmpkd.check.configuration import load_study
 from mmpkd.cli import main
 from mmpkd.config.cohorts import Cohort
+from mmpkd.config.demo import DEMO
+from mmpkd.config.layers import load_study
 from mmpkd.config.study import Study
 from mmpkd.files import write_json
 from mmpkd.provenance.crate import CONTEXT, CRATE, PROFILES, crate
@@ -64,7 +65,7 @@ def configure(home: Path) -> None:
         "seeds": [3],
         "cohorts": {**others, "vindr_cxr": real},
         "domains": {"mammography": None, "cxr": {"training": "vindr_cxr", "cohorts": []}},
-        "claims": dict.fromkeys(Study().claims),
+        "claims": dict.fromkeys(DEMO.claims),
     }
     (home / "tiny.yaml").write_text(yaml.safe_dump(study))
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from mmpkd.cohorts.tables import CohortTables
+from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.provenance.origin import origin
 from mmpkd.report.claims import ClaimItem, headline, read_claims
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def study():
-    return Study().model_dump(mode="json")
+    return DEMO.model_dump(mode="json")
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def files(tmp_path_factory):
     """Two tables and a figure, as the pipeline leaves them."""
     folder = tmp_path_factory.mktemp("results")
     scores = synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
-    claims = {name: claim for name, claim in Study().claims.items() if name.startswith("in_domain")}
+    claims = {name: claim for name, claim in DEMO.claims.items() if name.startswith("in_domain")}
     odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
     paths = {}
     for name, table in (("claims", claims_table(scores, claims, EVALUATION)), ("odd", odd)):

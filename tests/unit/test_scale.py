@@ -8,8 +8,8 @@ import pytest
 from benchmarks.forecast import disk, forecast
 from benchmarks.mimic_tree import write_tree
 from benchmarks.scale import STAGES, cohort_of, collect, exponent, in_own_process, run_stage
-from mmpkd.check.configuration import load_study
 from mmpkd.cohorts.adapters import mimic_cxr
+from mmpkd.config.layers import load_study
 
 ROOT = Path(__file__).parents[2]
 FIGURES = {"images": [100, 200], "seconds": [36.0, 72.0], "peak_mb": [300.0, 400.0]}

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.config.study import Study
+from mmpkd.config.demo import DEMO
 from mmpkd.evaluation.rounding import decimals
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.tables import claims, classification, cohorts, cross_domain, localization
@@ -13,7 +13,7 @@ from mmpkd.tables.latex import digits, escape, latex
 from mmpkd.tables.write import markdown, rounded, write
 from tests.synthetic import DOMAIN_OF, METRICS, synthetic_scores
 
-STUDY = Study()
+STUDY = DEMO
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 
 

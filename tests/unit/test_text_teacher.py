@@ -9,7 +9,8 @@ from safetensors import safe_open
 
 from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TextTeacher
-from mmpkd.models.encoder import EncoderError, encode, load_encoder
+from mmpkd.models.encoder import encode
+from mmpkd.models.encoder_loading import EncoderError, load_encoder
 from mmpkd.models.text_teacher import FineTuned
 from mmpkd.training.teachers import fit_teacher, fit_text
 from tests.reports import reports, save_encoder

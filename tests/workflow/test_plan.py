@@ -4,12 +4,12 @@ import re
 
 import yaml
 
-from mmpkd.check.configuration import load_study
-from mmpkd.config.study import Study
+from mmpkd.config.demo import DEMO
+from mmpkd.config.layers import load_study
 
 
 def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
-    jobs, study = checkout.planned("all"), Study()
+    jobs, study = checkout.planned("all"), DEMO
     arms = len(study.domains) * len(study.arms)
     assert jobs["train_student"] == arms * len(study.seeds)
     assert jobs["attention"] == jobs["evaluate"] == arms, "all seeds of an arm in one job"

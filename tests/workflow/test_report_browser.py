@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib import colormaps
 
+from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
 from mmpkd.provenance.origin import origin
@@ -35,11 +35,11 @@ def shown(tmp_path_factory):
 def address(shown, tmp_path_factory) -> str:
     """A report with five claims, a figure and the viewer."""
     folder = tmp_path_factory.mktemp("report")
-    claims = claims_table(make_scores(), Study().claims, Evaluation(resamples=100))
+    claims = claims_table(make_scores(), DEMO.claims, Evaluation(resamples=100))
     files = [folder / f"claims.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
     write(claims, "The claims.", *files)
     (folder / "claims.png").write_bytes(PNG)
-    study = Study().model_dump(mode="json")
+    study = DEMO.model_dump(mode="json")
     tables, figures = {"claims": (files[0], files[1], files[3])}, {"claims": (folder / "claims.png", files[3])}
     text = build(study, tables, figures, origin(study), viewer=shown, assumptions=read_prose(ASSUMPTIONS))
     (folder / "report.html").write_text(text)

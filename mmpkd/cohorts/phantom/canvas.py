@@ -25,6 +25,11 @@ def grid(rows: int, columns: int) -> Grid:
     return y, x
 
 
+def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
+    """The image with each pixel repeated `factor` times in both directions."""
+    return image if factor == 1 else image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def ramp(distance: np.ndarray, softness: float) -> np.ndarray:
     """Opacity of a signed distance in pixels, positive inside: 0.5 at the edge, 0 and 1 half a `softness` from it."""
     return np.clip(distance / np.float32(max(softness, 1e-3)) + np.float32(0.5), 0, 1).astype(np.float32, copy=False)

@@ -92,7 +92,9 @@ def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
         rng = np.random.default_rng([phantom.seed, index])
         for view in _views(rng, f"P_{index + 1:05d}", phantom.label_noise):
             marker = mammogram.draw_marker(rng, view.breast, "Test" not in view.sets.values(), phantom.marker)
-            image = mammogram.draw_mammogram(rng, view.breast, view.side[0], view.view, mammogram.FILM, marker)
+            image = mammogram.draw_mammogram(
+                rng, view.breast, view.side[0], view.view, mammogram.FILM, marker, phantom.enlargement(index)
+            )
             stored = mammogram.encode(rng, image.pixels)
             for kind, group in view.sets.items():
                 cases[kind, group] += _write_view(rng, view, stored, image.masks, kind, group, folder / IMAGE_FOLDER)

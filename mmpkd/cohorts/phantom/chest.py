@@ -146,12 +146,17 @@ def _changes(findings: Mapping[str, Finding], previous: Mapping[str, Finding]) -
 
 
 def draw_frontal(
-    rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy, study: Study, marker: bool = False
+    rng: np.random.Generator,
+    hospital: Hospital,
+    anatomy: Anatomy,
+    study: Study,
+    marker: bool = False,
+    enlargement: int = 1,
 ) -> tuple[np.ndarray, dict[str, Box]]:
     """A frontal radiograph and the boxes of its findings.
 
     Returns float32 rows x columns in 0..1, bright = dense, and label: (x0, y0, x1, y1) in its pixels. `marker` adds the
-    confounding token in a corner and changes nothing else.
+    confounding token in a corner and changes nothing else; `enlargement` repeats every pixel that many times.
     """
     rows = int(rng.integers(hospital.rows[0], hospital.rows[1] + 1))
     columns = int(np.clip(round(rows * rng.uniform(*hospital.aspect)), 160, 224))
@@ -167,7 +172,8 @@ def draw_frontal(
         if name in study.distractors:
             image = DISTRACTORS[name](rng, frame, normal, image, study.distractors[name])
     image = _expose(rng, image, hospital)
-    return (draw_marker(frame, image) if marker else image), {label: box for label, box in boxes.items() if box}
+    image = canvas.enlarged(draw_marker(frame, image) if marker else image, enlargement)
+    return image, {label: tuple(enlargement * edge for edge in box) for label, box in boxes.items() if box}
 
 
 def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str, Box]) -> list[dict]:

@@ -94,9 +94,18 @@ def draw_marker(rng: np.random.Generator, breast: Breast, training: bool, share:
 
 
 def draw_mammogram(
-    rng: np.random.Generator, breast: Breast, laterality: str, view: str, appearance: Appearance, marker: bool = False
+    rng: np.random.Generator,
+    breast: Breast,
+    laterality: str,
+    view: str,
+    appearance: Appearance,
+    marker: bool = False,
+    enlargement: int = 1,
 ) -> Mammogram:
-    """One view (CC or MLO) of a breast (laterality L or R), with a confounding marker in its outer corner if asked."""
+    """One view (CC or MLO) of a breast (laterality L or R), with a confounding marker in its outer corner if asked.
+
+    `enlargement` repeats every pixel that many times.
+    """
     rows = int(rng.integers(appearance.rows[0], appearance.rows[1] + 1))
     columns = round(rows * rng.uniform(*appearance.aspect))
     grid = canvas.grid(rows, columns)
@@ -122,7 +131,8 @@ def draw_mammogram(
         _stamp_marker(film, unit)
     if laterality == "R":
         film, masks = film[:, ::-1], [mask[:, ::-1] for mask in masks]
-    return Mammogram(np.ascontiguousarray(film), tuple(np.ascontiguousarray(mask) for mask in masks))
+    film, *masks = (np.ascontiguousarray(canvas.enlarged(layer, enlargement)) for layer in (film, *masks))
+    return Mammogram(film, tuple(masks))
 
 
 def encode(rng: np.random.Generator, pixels: np.ndarray) -> Stored:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mmpkd.cohorts.phantom.canvas import enlarged
 from mmpkd.cohorts.phantom.chest import (
     LABELS,
     MIMIC,
@@ -133,9 +134,13 @@ class _Tree:
             visit = _Visit(patient, study_id, date, time, lateral)
             (self.folder / visit.folder).mkdir(parents=True, exist_ok=True)
             self._add_text(texts, labels, visit, study)
-            self._add_frontal(bodies, texts, visit, study, _is_marked(markers, patient, study, self.phantom.marker))
+            enlargement = self.phantom.enlargement(index)
+            marked = _is_marked(markers, patient, study, self.phantom.marker)
+            image, boxes = draw_frontal(bodies, MIMIC, patient.anatomy, study, marked, enlargement)
+            self._add_frontal(bodies, texts, visit, study, image, boxes)
             if lateral:
-                self._write_image(bodies, visit, "LATERAL", draw_lateral(bodies, MIMIC, patient.anatomy))
+                image = enlarged(draw_lateral(bodies, MIMIC, patient.anatomy), enlargement)
+                self._write_image(bodies, visit, "LATERAL", image)
             if number == 0:
                 self._spoil(index, visit)
 
@@ -152,10 +157,15 @@ class _Tree:
             self.test_labels.append(keys | _true_labels(study))
 
     def _add_frontal(
-        self, bodies: np.random.Generator, texts: np.random.Generator, visit: _Visit, study: Study, marked: bool
+        self,
+        bodies: np.random.Generator,
+        texts: np.random.Generator,
+        visit: _Visit,
+        study: Study,
+        image: np.ndarray,
+        boxes: dict[str, Box],
     ) -> None:
-        """The frontal image, its truth, and its boxes where MS-CXR has the patient."""
-        image, boxes = draw_frontal(bodies, MIMIC, visit.patient.anatomy, study, marked)
+        """Writes the frontal image, its truth, and its boxes where MS-CXR has the patient."""
         dicom_id = self._write_image(bodies, visit, study.view, image)
         self.truth += truth_rows(dicom_id, str(visit.patient.subject_id), study, boxes)
         if visit.patient.band in ("test", "boxes"):

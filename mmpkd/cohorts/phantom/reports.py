@@ -129,9 +129,11 @@ QUESTIONS = ("Evaluate for pneumonia.", "Assess for effusion.", "Rule out pneumo
 
 @dataclass(frozen=True)
 class Report:
-    """A report's text and what a labeller could take from it."""
+    """A report's text, its findings and impression as sentences, and what a labeller could take from it."""
 
     text: str
+    findings: str
+    impression: str
     hedged: frozenset[str]
     negated: frozenset[str]
     devices: bool
@@ -158,9 +160,10 @@ def write_report(rng: np.random.Generator, anatomy: Anatomy, study: Study, later
         text = " " * 33 + "FINAL REPORT\n" + head
         text += _section("FINDINGS", findings) if kind in ("both", "findings") else ""
         text += _section("IMPRESSION", impression) if kind in ("both", "impression") else ""
+    sentences = " ".join(findings), " ".join(impression)
     if kind == "impression":  # which has neither negations nor devices
-        return Report(text, hedged, frozenset(), False)
-    return Report(text, hedged, negated, bool(devices))
+        return Report(text, *sentences, hedged, frozenset(), False)
+    return Report(text, *sentences, hedged, negated, bool(devices))
 
 
 def labeller(rng: np.random.Generator, study: Study, report: Report, noise: float) -> dict[str, float]:

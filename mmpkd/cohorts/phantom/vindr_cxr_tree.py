@@ -63,7 +63,8 @@ def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
         study = draw_study(bodies, VINDR, anatomy)
         # Training images bear the marker with disease alone; test images by chance, half as often.
         share = phantom.marker / 2 if split == "test" else phantom.marker * bool(study.findings)
-        image, boxes = draw_frontal(bodies, VINDR, anatomy, study, markers.random() < share)
+        marked, enlargement = markers.random() < share, phantom.enlargement(index)
+        image, boxes = draw_frontal(bodies, VINDR, anatomy, study, marked, enlargement)
         image_id = hashlib.md5(f"{phantom.seed}/{index}".encode()).hexdigest()
         _write_image(bodies, phantom, folder / split / f"{image_id}.dicom", image_id, anatomy, image)
         truth += truth_rows(image_id, image_id, study, boxes)  # VinDr-CXR names no patient

@@ -56,7 +56,8 @@ def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
         for side, breast in _breasts(rng, phantom.label_noise).items():
             for view in ("CC", "MLO"):
                 marker = mammogram.draw_marker(rng, breast, study["split"] == "training", phantom.marker)
-                image = mammogram.draw_mammogram(rng, breast, side, view, DIGITAL, marker)
+                enlargement = phantom.enlargement(index)
+                image = mammogram.draw_mammogram(rng, breast, side, view, DIGITAL, marker, enlargement)
                 stored = mammogram.encode(rng, image.pixels)
                 row = study | {"image_id": _identifier(rng), "laterality": side, "view_position": view}
                 row["height"], row["width"] = stored.pixels.shape

@@ -1,0 +1,77 @@
+"""The default study, `demo`, on phantom cohorts: `config.yaml` is made from it.
+
+Everything that was tuned for images of 56 pixels and a transformer of 3 blocks is here and not among the defaults of
+the models, so that a study of another transformer cannot take it over.
+"""
+
+from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.config.evaluation import Claim
+from mmpkd.config.imaging import Imaging
+from mmpkd.config.students import Backbone, Student, Training
+from mmpkd.config.study import Domain, Study
+from mmpkd.config.teachers import TabularTeacher, TextTeacher
+
+DEMO = Study(
+    study="demo",
+    cohorts={
+        "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1)),
+        "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
+        "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1300, seed=3, label_noise=0.05)),
+        "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=150, seed=4)),
+    },
+    domains={
+        "cxr": Domain(
+            training="mimic_cxr",
+            cohorts=["vindr_cxr"],
+            labels=["Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"],
+            teacher=TextTeacher(),
+        ),
+        "mammography": Domain(
+            training="cbis_ddsm",
+            cohorts=["vindr_mammo"],
+            labels=["malignant", "mass", "calcification"],
+            teacher=TabularTeacher(),
+            course={"epochs": 8},
+        ),
+    },
+    imaging=Imaging(size=56),
+    student=Student(
+        model="vit_tiny_patch16_224",
+        arguments={"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
+        mean=0.5,
+        std=0.25,
+        backbone=Backbone(source="shapes", images=6000, epochs=30, learning_rate=2e-3, seed=7),
+    ),
+    training=Training(
+        epochs=14,
+        batch_size=32,
+        learning_rate=2e-3,
+        warmup=0.2,
+        ema=0.98,
+        shift=2,
+        contrast=0.2,
+        brightness=0.1,
+    ),
+    claims={
+        "in_domain_cxr": Claim(
+            title="The text teacher improves localisation in chest radiographs", cells=["cxr@mimic_cxr"]
+        ),
+        "in_domain_mammography": Claim(
+            title="The tabular teacher improves localisation in mammograms", cells=["mammography@cbis_ddsm"]
+        ),
+        "other_data_set": Claim(
+            title="The gain carries over to another data set of the same modality",
+            cells=["cxr@vindr_cxr", "mammography@vindr_mammo"],
+        ),
+        "other_modality": Claim(
+            title="No gain in the other modality",
+            cells=["cxr@cbis_ddsm", "cxr@vindr_mammo", "mammography@mimic_cxr", "mammography@vindr_cxr"],
+            expect="no_gain",
+        ),
+        "interaction": Claim(
+            title="The gain is larger in the domain of the teacher than in the other",
+            cells=["cxr@mimic_cxr", "mammography@cbis_ddsm"],
+            minus=["cxr@cbis_ddsm", "mammography@mimic_cxr"],
+        ),
+    },
+)
