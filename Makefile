@@ -9,7 +9,7 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all smoke test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
+.PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
 all: .venv/.installed
@@ -18,6 +18,34 @@ all: .venv/.installed
 
 smoke:
 	$(MAKE) all STUDY=studies/smoke.yaml
+
+# The study of studies/paper.yaml from its first job to its last, in small, on fabricated downloads.
+rehearsal: data/rehearsal/.fabricated
+	$(BIN)/mmpkd check studies/rehearsal.yaml
+	$(MAKE) all STUDY=studies/rehearsal.yaml
+	$(BIN)/mmpkd verify results/rehearsal --inputs studies/rehearsal.yaml
+
+# And the other studies of real data.
+rehearsals: rehearsal rehearsal_open_i rehearsal_arms rehearsal_cbis_tables
+
+rehearsal_arms rehearsal_cbis_tables: data/rehearsal/.fabricated
+	$(BIN)/mmpkd check studies/$@.yaml
+	$(MAKE) all STUDY=studies/$@.yaml
+
+rehearsal_open_i: data/rehearsal_open_i/.fabricated
+	$(BIN)/mmpkd check studies/$@.yaml
+	$(MAKE) all STUDY=studies/$@.yaml
+
+data/rehearsal/.fabricated: .venv/.installed
+	rm -rf data/rehearsal
+	$(BIN)/mmpkd fabricate data/rehearsal studies/rehearsal.yaml
+	$(BIN)/mmpkd convert data/rehearsal/downloads/Bio_ClinicalBERT data/rehearsal/models/Bio_ClinicalBERT
+	touch $@
+
+data/rehearsal_open_i/.fabricated: .venv/.installed
+	rm -rf data/rehearsal_open_i
+	$(BIN)/mmpkd fabricate data/rehearsal_open_i studies/rehearsal_open_i.yaml
+	touch $@
 
 # In three parts side by side: the tests of Slurm mostly wait for it, and those of the workflow for its jobs.
 test: .venv/.installed
@@ -72,4 +100,4 @@ lock:
 	mv envs/mmpkd.yaml.new envs/mmpkd.yaml
 
 clean:
-	rm -rf results/demo results/smoke
+	rm -rf results/demo results/smoke results/rehearsal* data/rehearsal*
