@@ -10,7 +10,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.config.study import Study
 from mmpkd.files import write_npy, write_npz, write_parquet
 from mmpkd.report.viewer import Sources, Viewer, viewer
-from tests.synthetic import DOMAIN_OF, METHODS, synthetic_scores
+from tests.synthetic import DESIGN, DOMAIN_OF, METHODS, synthetic_scores
 
 ASSUMPTIONS = (Path(__file__).parents[1] / "docs" / "assumptions.md").read_text()
 PNG = base64.b64decode(
@@ -42,7 +42,7 @@ def write_results(folder: Path, scores: pd.DataFrame) -> Sources:
 
 
 def make_viewer(scores: pd.DataFrame, sources: Sources, **options) -> Viewer:
-    return viewer(scores, Evaluation(methods=list(METHODS)), DOMAINS, sources, **options)
+    return viewer(scores, Evaluation(methods=list(METHODS)), DESIGN, sources, **options)
 
 
 def _write_shard(folder: Path, names: np.ndarray, rng: np.random.Generator) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.files import write_text
 from mmpkd.logs import log_to
 from mmpkd.provenance.origin import origin
@@ -25,7 +26,7 @@ report = build(
     {name: tuple(figures / f"{name}.{kind}" for kind in ("png", "caption.txt")) for name in study["figures"]},
     origin(study),
     read_flows(snakemake.input.flow, scores),
-    viewer(scores, Evaluation.model_validate(study["evaluation"]), study["domains"], sources, params.withheld),
+    viewer(scores, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
     read_prose(Path(snakemake.input.assumptions).read_text(encoding="utf-8")),
 )
 write_text(report, snakemake.output.report)

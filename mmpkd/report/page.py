@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from mmpkd.design import Design
 from mmpkd.report.claims import headline, read_claims
 from mmpkd.report.flow import Flow
 from mmpkd.report.items import read_figure, read_table
@@ -45,7 +46,9 @@ def build(
         ValueError: a Markdown file holds no table, or a PNG file is none.
     """
     items = {name: read_table(name, *map(Path, paths)) for name, paths in tables.items()}
-    claims = read_claims(tables["claims"][0], study["evaluation"]["confidence"]) if "claims" in tables else []
+    claims = []
+    if "claims" in tables:
+        claims = read_claims(tables["claims"][0], study["evaluation"]["confidence"], Design.of(study))
     return (
         _environment()
         .get_template("template.html")

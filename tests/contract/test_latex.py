@@ -12,7 +12,7 @@ from mmpkd.config.study import Study
 from mmpkd.tables import claims, classification, cross_domain, localization
 from mmpkd.tables.latex import PACKAGES
 from mmpkd.tables.write import write
-from tests.synthetic import DOMAIN_OF, synthetic_scores
+from tests.synthetic import DESIGN, synthetic_scores
 
 pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 STUDY = Study()
@@ -24,13 +24,12 @@ SIGNED = "−0.012 is a sign, in-domain and 2025-08-06 are not"
 def make_tables() -> dict[str, tuple[pd.DataFrame, str, tuple[str, ...] | None]]:
     """Table, caption and shown columns by name: those of a study, and what would break a page or a line."""
     scores = synthetic_scores(np.random.default_rng(0), images=20, seeds=2)
-    homes = {name: domain.training for name, domain in STUDY.domains.items()}
     evaluation = STUDY.evaluation
     return {
-        "claims": (*claims.table(scores, STUDY.claims, evaluation), claims.SHOWN),
-        "classification": (*classification.table(scores, evaluation), None),
-        "cross_domain": (*cross_domain.table(scores, evaluation, homes, DOMAIN_OF), None),
-        "localization": (*localization.table(scores, evaluation, homes), None),
+        "claims": (*claims.table(scores, STUDY.claims, evaluation, DESIGN), claims.SHOWN),
+        "classification": (*classification.table(scores, evaluation, DESIGN), None),
+        "cross_domain": (*cross_domain.table(scores, evaluation, DESIGN), None),
+        "localization": (*localization.table(scores, evaluation, DESIGN), None),
         "many_arms": (many_arms(), "Fourteen arms. " + "A caption with cohort_names_of_a_long_kind. " * 20, None),
         "odd_texts": (odd_texts(), r"Signs: -0.5, 50 %, a_b, $x$, {y}, #1, \cmd, ~, ^, <, >, |, ≤ and ≥.", None),
         "small": (pd.DataFrame({"rule": ["train"], "seconds": [1312.7]}), "Small.", None),

@@ -28,7 +28,7 @@ from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
 from mmpkd.tables.cohorts import table as cohorts_table
 from mmpkd.tables.write import write
 from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_results
-from tests.synthetic import DOMAIN_OF, synthetic_scores
+from tests.synthetic import DESIGN, DOMAIN_OF, synthetic_scores
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 EVALUATION = Evaluation(resamples=100)
@@ -82,7 +82,7 @@ def files(tmp_path_factory):
     claims = {name: claim for name, claim in Study().claims.items() if name.startswith("in_domain")}
     odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
     paths = {}
-    for name, table in (("claims", claims_table(scores, claims, EVALUATION)), ("odd", odd)):
+    for name, table in (("claims", claims_table(scores, claims, EVALUATION, DESIGN)), ("odd", odd)):
         csv, md, tex, caption = (folder / f"{name}.{kind}" for kind in ("csv", "md", "tex", "caption.txt"))
         write(table, f"Caption of {name} <b>&</b>.", csv, md, tex, caption)
         paths[name] = (csv, md, caption)
@@ -199,8 +199,8 @@ def test_a_broken_file_is_named(study, files, tmp_path):
 def words_of(tmp_path, gain: float, claim: Claim, scores_filter=None, **options) -> ClaimItem:
     scores = synthetic_scores(np.random.default_rng(3), gain=gain, images=60, seed_sd=0.002, **options)
     scores = scores if scores_filter is None else scores[scores_filter(scores)]
-    claims_table(scores, {"one": claim}, EVALUATION).to_csv(tmp_path / "claims.csv", index=False)
-    (item,) = read_claims(tmp_path / "claims.csv", 0.95)
+    claims_table(scores, {"one": claim}, EVALUATION, DESIGN).to_csv(tmp_path / "claims.csv", index=False)
+    (item,) = read_claims(tmp_path / "claims.csv", 0.95, DESIGN)
     return item
 
 

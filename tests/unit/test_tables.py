@@ -11,10 +11,9 @@ from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.tables import claims, classification, cohorts, cross_domain, localization
 from mmpkd.tables.latex import digits, escape, latex
 from mmpkd.tables.write import markdown, rounded, write
-from tests.synthetic import DOMAIN_OF, METRICS, synthetic_scores
+from tests.synthetic import DESIGN, HOME, METRICS, synthetic_scores
 
 STUDY = Study()
-HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +101,12 @@ def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
 
 
 def test_localization_holds_every_arm_control_method_and_metric(scores):
-    table, caption = localization.table(scores, STUDY.evaluation, HOMES)
+    table, caption = localization.table(scores, STUDY.evaluation, DESIGN)
     of_any = table[table["label"] == "any"]
     assert len(of_any) == 2 * 2 * len(METRICS) * 7
     assert "pixel AUROC of the rollout map" in caption
     row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
-    gain = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", metric="mass_in_roi", method="last_layer")
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", metric="mass_in_roi", method="last_layer")
     assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
     assert table.query("arm in ('baseline', 'uniform', 'centre', 'untrained')")["gain"].isna().all()
     assert table["mean_low"].notna().all()
@@ -115,7 +114,7 @@ def test_localization_holds_every_arm_control_method_and_metric(scores):
 
 
 def test_cross_domain_is_a_row_a_cell(scores):
-    table, _ = cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF)
+    table, _ = cross_domain.table(scores, STUDY.evaluation, DESIGN)
     relations = table.set_index(["domain", "cohort"])["relation"]
     assert len(table) == 8
     assert relations["cxr", "mimic_cxr"] == "in-domain" and relations["cxr", "vindr_cxr"] == "other data set"
@@ -125,7 +124,7 @@ def test_cross_domain_is_a_row_a_cell(scores):
 
 
 def test_classification_is_a_row_a_label_and_arm(scores):
-    table, _ = classification.table(scores, STUDY.evaluation)
+    table, _ = classification.table(scores, STUDY.evaluation, DESIGN)
     assert len(table) == 2 * 3 * (6 + 4)
     assert not table.duplicated(["domain", "cohort", "label", "arm"]).any()
     np.testing.assert_array_less(table["auroc_low"], table["auroc_high"])
@@ -142,7 +141,7 @@ def partial(scores):
 
 
 def test_classification_names_the_labels_of_each_cohort(scores, partial):
-    table, caption = classification.table(partial, STUDY.evaluation)
+    table, caption = classification.table(partial, STUDY.evaluation, DESIGN)
     macro = table[(table["label"] == "macro") & (table["arm"] == "mmpkd")].set_index("cohort")
     assert macro.loc["cbis_ddsm", ["labels_evaluated", "labels_not_known"]].tolist() == [
         "calcification, malignant, mass",
@@ -153,35 +152,35 @@ def test_classification_names_the_labels_of_each_cohort(scores, partial):
     one_class = table[(table["cohort"] == "vindr_mammo") & (table["label"] == "mass")]
     assert set(one_class["reason"]) == {"one class alone"}
     assert caption.endswith("Labels of the domain that a cohort does not know: mammography@vindr_mammo (malignant).")
-    assert "does not know" not in classification.table(scores, STUDY.evaluation)[1]
+    assert "does not know" not in classification.table(scores, STUDY.evaluation, DESIGN)[1]
 
 
 def test_cross_domain_names_the_labels_of_each_cohorts_regions(scores, partial):
-    table, caption = cross_domain.table(partial, STUDY.evaluation, HOMES, DOMAIN_OF)
+    table, caption = cross_domain.table(partial, STUDY.evaluation, DESIGN)
     regions = table.set_index(["domain", "cohort"])[["roi_labels", "labels_without_roi"]]
     for domain in ("cxr", "mammography"):
         assert regions.loc[domain, "vindr_mammo"].tolist() == ["calcification, mass", "malignant"]
         assert regions.loc[domain, "cbis_ddsm"].tolist() == ["calcification, malignant, mass", ""]
     assert caption.endswith("Labels of the domain that a cohort has no ROI of: vindr_mammo (malignant).")
-    assert "has no ROI of" not in cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF)[1]
+    assert "has no ROI of" not in cross_domain.table(scores, STUDY.evaluation, DESIGN)[1]
 
 
 def test_scores_without_classification_give_an_empty_table(scores):
-    table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation)
+    table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation, DESIGN)
     assert table.empty and "auroc_gain_p" in table.columns
 
 
 def test_claims_table_shows_known_columns(scores):
-    table, caption = claims.table(scores, STUDY.claims, STUDY.evaluation)
+    table, caption = claims.table(scores, STUDY.claims, STUDY.evaluation, DESIGN)
     assert set(claims.SHOWN) <= set(table.columns) and "95 %" in caption
 
 
 def test_every_table_is_written(scores, tmp_path):
     made = {
-        "claims": claims.table(scores, STUDY.claims, STUDY.evaluation),
-        "localization": localization.table(scores, STUDY.evaluation, HOMES),
-        "cross_domain": cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF),
-        "classification": classification.table(scores, STUDY.evaluation),
+        "claims": claims.table(scores, STUDY.claims, STUDY.evaluation, DESIGN),
+        "localization": localization.table(scores, STUDY.evaluation, DESIGN),
+        "cross_domain": cross_domain.table(scores, STUDY.evaluation, DESIGN),
+        "classification": classification.table(scores, STUDY.evaluation, DESIGN),
     }
     for name, (table, caption) in made.items():
         csv, *others = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "caption.txt"))

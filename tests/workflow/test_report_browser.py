@@ -17,6 +17,7 @@ from mmpkd.report.prose import read_prose
 from mmpkd.tables.write import write
 from tests.browser import CHROMIUM, Browser
 from tests.report_results import ASSUMPTIONS, PNG, make_scores, make_viewer, write_results
+from tests.synthetic import DESIGN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 PIXELS = "document.getElementById('viewer-map').toDataURL()"
@@ -35,7 +36,7 @@ def shown(tmp_path_factory):
 def address(shown, tmp_path_factory) -> str:
     """A report with five claims, a figure and the viewer."""
     folder = tmp_path_factory.mktemp("report")
-    claims = claims_table(make_scores(), Study().claims, Evaluation(resamples=100))
+    claims = claims_table(make_scores(), Study().claims, Evaluation(resamples=100), DESIGN)
     files = [folder / f"claims.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
     write(claims, "The claims.", *files)
     (folder / "claims.png").write_bytes(PNG)
