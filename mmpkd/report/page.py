@@ -9,12 +9,12 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from mmpkd.design import Design
 from mmpkd.report.claims import headline, read_claims
 from mmpkd.report.flow import Flow
 from mmpkd.report.items import read_figure, read_table
-from mmpkd.report.prose import Block
 from mmpkd.report.study import cohorts_in_use, phantoms, size_words
 from mmpkd.report.viewer import Viewer
 
@@ -28,7 +28,7 @@ def build(
     origin: Mapping[str, Any],
     flows: Sequence[Flow] = (),
     viewer: Viewer | None = None,
-    assumptions: Sequence[Block] = (),
+    assumptions: Markup | None = None,
 ) -> str:
     """The report as HTML. Parts that are not given are left out.
 
@@ -39,7 +39,7 @@ def build(
         origin: what `mmpkd.provenance.origin` returned.
         flows: what became of the records of each cohort.
         viewer: cases of the attention viewer.
-        assumptions: what the study assumes.
+        assumptions: what the study assumes, see `mmpkd.report.markdown.prose_html`.
 
     Raises:
         FileNotFoundError: a table, figure or caption is missing.

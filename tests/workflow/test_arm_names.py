@@ -10,6 +10,8 @@ from mmpkd.config.study import FIGURES, TABLES
 from tests.checkout import SMOKE
 from tests.renaming import NAMES, OVERLAY, rename, usual_names
 
+RENAMED = ("--configfile", "studies/smoke.yaml", "renamed.yaml")
+
 
 @pytest.fixture(scope="module")
 def renamed(smoke):
@@ -21,18 +23,16 @@ def renamed(smoke):
             path.rename(path.with_stem(NAMES[path.stem]))
     scores = folder / "evaluation/scores.parquet"
     rename(pd.read_parquet(scores)).to_parquet(scores)
-    overlay = smoke.folder / "renamed.yaml"
-    overlay.write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
-    options = (*SMOKE, str(overlay))
+    (smoke.folder / "renamed.yaml").write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
     rules = [f"table_{name}" for name in TABLES] + [f"figure_{name}" for name in FIGURES] + ["report"]
     # the rules before them would make the same students again: their configuration has a new name
-    process = smoke.run(*options, "--allowed-rules", *rules, "--until", *rules)
+    process = smoke.run(*rules, "--allowed-rules", *rules, *RENAMED)
     assert process.returncode == 0, process.stdout[-8000:]
     return usual, folder
 
 
 def test_the_whole_study_is_planned_under_other_names(smoke, renamed):
-    plans = [smoke.planned("all", "--forceall", *options) for options in (SMOKE, (*SMOKE, "renamed.yaml"))]
+    plans = [smoke.planned("all", "--forceall", *options) for options in (SMOKE, RENAMED)]
     assert plans[0] == plans[1]
 
 

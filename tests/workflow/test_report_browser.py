@@ -12,8 +12,8 @@ from mmpkd.config.study import Study
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
 from mmpkd.provenance.origin import origin
+from mmpkd.report.markdown import prose_html
 from mmpkd.report.page import build
-from mmpkd.report.prose import read_prose
 from mmpkd.tables.write import write
 from tests.browser import CHROMIUM, Browser
 from tests.report_results import ASSUMPTIONS, PNG, make_scores, make_viewer, write_results
@@ -42,7 +42,9 @@ def address(shown, tmp_path_factory) -> str:
     (folder / "claims.png").write_bytes(PNG)
     study = Study().model_dump(mode="json")
     tables, figures = {"claims": (files[0], files[1], files[3])}, {"claims": (folder / "claims.png", files[3])}
-    text = build(study, tables, figures, origin(study), viewer=shown, assumptions=read_prose(ASSUMPTIONS))
+    text = build(
+        study, tables, figures, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions")
+    )
     (folder / "report.html").write_text(text)
     return (folder / "report.html").as_uri()
 
