@@ -42,6 +42,8 @@ from mmpkd.cohorts.tables import CohortTables, read_tables
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Imaging
+from mmpkd.config.students import Roles
+from mmpkd.design import Design
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.scores import Scoring, concatenate, student_scores
 from mmpkd.files import write_json, write_parquet
@@ -91,7 +93,9 @@ def claims(folder: Path, images: int) -> None:
     student = pd.read_parquet(folder / "scores.parquet")
     parts = [student.assign(arm=arm, seed=seed, value=student["value"] + seed) for arm in ARMS for seed in SEEDS]
     claim = Claim(title="a gain", cells=["cxr@fabricated"])
-    table = claims_table(concatenate(parts), {"gain": claim}, Evaluation())
+    domain = {"training": "fabricated", "cohorts": [], "labels": LABELS}
+    design = Design.of({"domains": {"cxr": domain}, "arms": {}, "design": Roles().model_dump()})
+    table = claims_table(concatenate(parts), {"gain": claim}, Evaluation(), design)
     if table["n_images"].item() != images:
         raise RuntimeError(f"{table['n_images'].item()} of {images} images were tested: {table['reason'].item()}")
 

@@ -71,12 +71,6 @@ def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def write_npy(array: np.ndarray, path: str | Path) -> None:
-    """Writes one array that `numpy.load(path, mmap_mode="r")` can map."""
-    with atomic(path) as temporary:
-        np.save(temporary, array, allow_pickle=False)
-
-
 def write_npz(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
     """Writes named arrays, without pickle: strings must be of a fixed-width dtype."""
     with atomic(path) as temporary:

@@ -69,11 +69,12 @@ def breast_of(cohort):
     return None if breast is None else plain(breast)
 
 
-def plain_domains():
-    """For each domain its training cohort, its further cohorts and its labels."""
+def plain_design():
+    """What mmpkd.design.Design is made of: no key more, so that other changes re-run no table."""
     return {
-        name: {"training": domain.training, "cohorts": domain.cohorts, "labels": domain.labels}
-        for name, domain in STUDY.domains.items()
+        "domains": {name: plain(domain, "training", "cohorts", "labels") for name, domain in STUDY.domains.items()},
+        "arms": {name: plain(arm, "title") for name, arm in STUDY.arms.items()},
+        "design": plain(STUDY.design),
     }
 
 
@@ -115,11 +116,11 @@ def training_inputs(wildcards):
     cohort = STUDY.domains[wildcards.domain].training
     arm = STUDY.arms[wildcards.arm]
     targets, image_teacher = [], []
-    if arm.teacher in ("privileged", "shuffled"):
+    if arm.privileged:
         targets = result(f"teachers/{wildcards.domain}/{arm.variant or 'main'}/targets.npz")
     elif arm.teacher == "image":
         following = STUDY.seeds[(STUDY.seeds.index(int(wildcards.seed)) + 1) % len(STUDY.seeds)]
-        image_teacher = student_file(wildcards.domain, arm.image_teacher, following)
+        image_teacher = student_file(wildcards.domain, STUDY.image_teacher_of(wildcards.arm), following)
     return {
         "cohort": cohort_tables(cohort),
         "images": finished_shards(cohort),

@@ -19,7 +19,7 @@ rule figure_method:
         mem_mb=4000,
         runtime=30,
     params:
-        study={name: plain(STUDY)[name] for name in ("domains", "arms", "imaging")},
+        study=plain(STUDY, "domains", "arms", "design", "imaging"),
     message:
         "Figure: method"
     script:
@@ -76,6 +76,7 @@ rule figure_training:
         runtime=30,
     params:
         phantoms=PHANTOMS,
+        design=plain_design(),
         students=STUDENTS,
         cohorts={d: (result(f"cohorts/{home}"), shard_folders(home)) for d, home in HOMES.items() if home in PICTURED},
     message:
@@ -105,7 +106,7 @@ rule figure_classification:
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
-        domains=plain_domains(),
+        design=plain_design(),
     message:
         "Figure: classification"
     script:
@@ -119,7 +120,7 @@ rule figure_attention_examples:
         maps=[
             result(f"attention/{d}/{a}/seed{k}/{c}.npz")
             for d, a, k in STUDENTS
-            if a in ("baseline", "mmpkd")
+            if a in (STUDY.design.primary, STUDY.design.reference)
             for c in (STUDY.domains[d].training, *STUDY.domains[d].cohorts)
             if c in PICTURED
         ],
@@ -142,7 +143,7 @@ rule figure_attention_examples:
         phantoms=PHANTOMS,
         withheld=WITHHELD,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
-        domains=plain_domains(),
+        design=plain_design(),
         shards={name: shard_folders(name) for name in PICTURED},
     message:
         "Figure: examples of attention maps"
@@ -171,7 +172,7 @@ rule figure_localization:
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
-        domains=plain_domains(),
+        design=plain_design(),
     message:
         "Figure: localisation in the domain of training"
     script:
@@ -199,7 +200,7 @@ rule figure_cross_domain:
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
-        domains=plain_domains(),
+        design=plain_design(),
     message:
         "Figure: gains across cohorts and domains"
     script:
@@ -227,6 +228,7 @@ rule figure_claims:
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+        design=plain_design(),
     message:
         "Figure: claims"
     script:

@@ -48,7 +48,7 @@ rule train_student:
         runtime=720,
         gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain).processes) if STUDY.gpus else 0,
     params:
-        arm=lambda w: plain(STUDY.arms[w.arm]),
+        arm=lambda w: plain(STUDY.arms[w.arm], without=["title"]),
         student=plain(STUDY.student),
         training=lambda w: plain(STUDY.training_of(w.domain)),
         problem=lambda w: STUDY.domains[w.domain].problem,

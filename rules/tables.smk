@@ -80,6 +80,7 @@ rule table_classification:
         runtime=30,
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+        design=plain_design(),
     message:
         "Table: classification"
     script:
@@ -107,6 +108,7 @@ rule table_probe:
         runtime=30,
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
+        design=plain_design(),
     message:
         "Table: linear probe"
     script:
@@ -134,7 +136,7 @@ rule table_localization:
         runtime=30,
     params:
         evaluation=plain(STUDY.evaluation, "metric", "metrics", "methods", "confidence"),
-        homes=HOMES,
+        design=plain_design(),
     message:
         "Table: localisation in the domain of training"
     script:
@@ -162,8 +164,7 @@ rule table_cross_domain:
         runtime=30,
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
-        homes=HOMES,
-        domain_of=STUDY.domain_of,
+        design=plain_design(),
     message:
         "Table: localisation across cohorts and domains"
     script:
@@ -191,7 +192,7 @@ rule table_strata:
         runtime=30,
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
-        domain_of=STUDY.domain_of,
+        design=plain_design(),
     message:
         "Table: localisation by ROI size, prediction and label"
     script:
@@ -219,6 +220,7 @@ rule table_claims:
         runtime=30,
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence", "resamples", "seed"),
+        design=plain_design(),
         claims={name: plain(claim) for name, claim in STUDY.claims.items()},
     message:
         "Table: claims"

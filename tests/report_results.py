@@ -8,9 +8,9 @@ import pandas as pd
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.files import write_npy, write_npz, write_parquet
+from mmpkd.files import write_npz, write_parquet
 from mmpkd.report.viewer import Sources, Viewer, viewer
-from tests.synthetic import DOMAIN_OF, METHODS, synthetic_scores
+from tests.synthetic import DESIGN, DOMAIN_OF, METHODS, synthetic_scores
 
 ASSUMPTIONS = (Path(__file__).parents[1] / "docs" / "assumptions.md").read_text()
 PNG = base64.b64decode(
@@ -42,14 +42,15 @@ def write_results(folder: Path, scores: pd.DataFrame) -> Sources:
 
 
 def make_viewer(scores: pd.DataFrame, sources: Sources, **options) -> Viewer:
-    return viewer(scores, Evaluation(methods=list(METHODS)), DOMAINS, sources, **options)
+    return viewer(scores, Evaluation(methods=list(METHODS)), DESIGN, sources, **options)
 
 
 def _write_shard(folder: Path, names: np.ndarray, rng: np.random.Generator) -> None:
     masks = np.zeros((len(names), SIZE, SIZE), dtype=np.uint8)
     masks[:, 8:20, 4:12] = 1
-    write_npy(rng.integers(0, 256, (len(names), SIZE, SIZE), dtype=np.uint8), folder / "pixels.npy")
-    write_npy(masks, folder / "rois.npy")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "pixels.npy", rng.integers(0, 256, (len(names), SIZE, SIZE), dtype=np.uint8))
+    np.save(folder / "rois.npy", masks)
     write_parquet(pd.DataFrame({"image_id": names}), folder / "geometry.parquet")
     rois = pd.DataFrame({"roi_id": names, "image_id": names, "label": "any", "area": 0.1})
     write_parquet(rois, folder / "rois.parquet")

@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 
+from mmpkd.config.demo import DEMO
+from mmpkd.design import Design
+
 LABELS = {
     "cxr": ["Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"],
     "mammography": ["malignant", "mass", "calcification"],
@@ -13,6 +16,9 @@ DOMAIN_OF = {
     "cbis_ddsm": "mammography",
     "vindr_mammo": "mammography",
 }
+STUDY = DEMO.model_dump(mode="json")
+DESIGN = Design.of(STUDY)
+HOME, AWAY = (DESIGN.parse(f"cxr@{cohort}") for cohort in ("mimic_cxr", "vindr_cxr"))
 METHODS = ("rollout", "last_layer")
 METRICS = {  # level of a baseline in its own domain, and how a unit of pixel AUROC shows in the metric
     "pixel_auroc": (0.80, 1.0),
@@ -23,6 +29,12 @@ METRICS = {  # level of a baseline in its own domain, and how a unit of pixel AU
 }
 CONTROLS = {"uniform": 0.50, "centre": 0.62, "untrained": 0.52, "pretrained": 0.60}
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
+
+
+def design_of(domains: dict[str, dict], arms: dict[str, dict] = STUDY["arms"], **roles: str | None) -> Design:
+    """The design of a study with these domains; labels and further cohorts may be left out."""
+    whole = {name: {"cohorts": [], "labels": [], **domain} for name, domain in domains.items()}
+    return Design.of({"domains": whole, "arms": arms, "design": {**STUDY["design"], **roles}})
 
 
 def synthetic_scores(

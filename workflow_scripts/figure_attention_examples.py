@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.logs import log_to
@@ -16,7 +17,8 @@ from mmpkd.recovery.receipts import write_receipt
 log_to(snakemake.log[0])
 params = snakemake.params
 evaluation = Evaluation.model_validate(params.evaluation)
-chosen = select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains)
+design = Design.of(params.design)
+chosen = select_examples(pd.read_parquet(snakemake.input.scores), evaluation, design)
 folders = {cohort: [Path(folder) for folder in params.shards[cohort]] for cohort in chosen["cohort"].unique()}
 attention = defaultdict(list)
 for file in map(Path, snakemake.input.maps):
@@ -30,5 +32,5 @@ examples = assemble(
     attention,
     evaluation.methods[0],
 )
-save(*draw(examples, evaluation, params.withheld), *snakemake.output, phantoms=params.phantoms)
+save(*draw(examples, evaluation, design, params.withheld), *snakemake.output, phantoms=params.phantoms)
 write_receipt(snakemake.output, snakemake.log[0])

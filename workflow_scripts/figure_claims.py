@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.logs import log_to
 from mmpkd.plotting.claims import draw
 from mmpkd.plotting.style import save
@@ -10,6 +11,7 @@ from mmpkd.recovery.receipts import write_receipt
 
 log_to(snakemake.log[0])
 evaluation = Evaluation.model_validate(snakemake.params.evaluation)
+design = Design.of(snakemake.params.design)
 claims = pd.read_csv(snakemake.input.table)
-save(*draw(claims, evaluation), *snakemake.output, phantoms=snakemake.params.phantoms)
+save(*draw(claims, evaluation, design), *snakemake.output, phantoms=snakemake.params.phantoms)
 write_receipt(snakemake.output, snakemake.log[0])

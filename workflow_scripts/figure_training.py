@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmpkd.design import Design
 from mmpkd.imaging.store import stored
 from mmpkd.logs import log_to
 from mmpkd.plotting.style import save
@@ -17,5 +18,6 @@ images = {
     domain: stored(pd.read_parquet(Path(folder) / "images.parquet"), shards)
     for domain, (folder, shards) in snakemake.params.cohorts.items()
 }
-save(*draw(histories, images), *snakemake.output, phantoms=snakemake.params.phantoms)
+design = Design.of(snakemake.params.design)
+save(*draw(histories, images, design), *snakemake.output, phantoms=snakemake.params.phantoms)
 write_receipt(snakemake.output, snakemake.log[0])

@@ -5,13 +5,14 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.files import write_text
 from mmpkd.logs import log_to
 from mmpkd.provenance.origin import origin
 from mmpkd.recovery.receipts import write_receipt
 from mmpkd.report.flow import read_flows
+from mmpkd.report.markdown import prose_html
 from mmpkd.report.page import build
-from mmpkd.report.prose import read_prose
 from mmpkd.report.viewer import Sources, viewer
 
 log_to(snakemake.log[0])
@@ -25,8 +26,8 @@ report = build(
     {name: tuple(figures / f"{name}.{kind}" for kind in ("png", "caption.txt")) for name in study["figures"]},
     origin(study),
     read_flows(snakemake.input.flow, scores),
-    viewer(scores, Evaluation.model_validate(study["evaluation"]), study["domains"], sources, params.withheld),
-    read_prose(Path(snakemake.input.assumptions).read_text(encoding="utf-8")),
+    viewer(scores, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
+    prose_html(Path(snakemake.input.assumptions).read_text(encoding="utf-8"), "Assumptions"),
 )
 write_text(report, snakemake.output.report)
 write_receipt(snakemake.output, snakemake.log[0])

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 
 from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
 from mmpkd.config.study import Study
+from mmpkd.design import split_cell
 
 UNTRAINED_TABLES = {"cohorts", "teachers"}  # what is made without a student
 UNTRAINED_FIGURES = {"cohorts", "method"}
@@ -124,7 +125,7 @@ def _claim_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
     if "claims" not in study.tables:
         return
     for name, claim in study.claims.items():
-        cells = sorted({cell.split("@")[1] for cell in (*claim.cells, *claim.minus)})
+        cells = sorted({split_cell(cell)[1] for cell in (*claim.cells, *claim.minus)})
         silent = [cell for cell in cells if _has_no_roi(facts.cohorts[cell])]
         if silent:
             message = f"it cannot be tested without regions of interest in {', '.join(silent)}"

@@ -18,33 +18,15 @@ READERS = 8  # folders that are read at a time
 log = logging.getLogger("mmpkd.paths")
 
 
-class PathError(ValueError):
-    """A path from a table points outside its root."""
-
-
 class TableFileError(ValueError):
     """A table of a download cannot be read; the message names the file, the fault and the cure."""
 
 
-def relative_below(root: Path, text: str) -> str:
-    """The path `text`, as written in a table, relative to `root` and with forward slashes.
-
-    It need not exist. `relative_below_all` does the same for a column.
-
-    Raises:
-        PathError: if it is empty or absolute, climbs with `..`, or leaves `root` through a symbolic link. The message
-            does not repeat it, for it may hold an identifier.
-    """
-    path = _relative(text)
-    if not path:
-        raise PathError("not a path below the root: empty, absolute, or with '..'")
-    if not _is_below(os.path.realpath(root), os.path.realpath(os.path.join(root, path))):
-        raise PathError("the path leaves the root through a symbolic link")
-    return path
-
-
 def relative_below_all(root: Path, texts: pd.Series) -> tuple[pd.Series, pd.Series]:
-    """`relative_below` for a column: each folder on the way is read once, however many rows name it.
+    """Paths as a table writes them, relative to `root` and with forward slashes; they need not exist.
+
+    A path is refused if it is empty or absolute, climbs with `..`, or leaves `root` through a symbolic link. Each
+    folder on the way is read once, however many rows name it.
 
     Returns:
         The relative paths, "" where one is refused, and the mask of the refused ones, both with the index of `texts`.

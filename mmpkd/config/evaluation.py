@@ -29,7 +29,7 @@ Metric = Literal[
 ]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 TUNED = ("iou_tuned", "dice_tuned")  # at a threshold that is tuned on the validation images of the training cohort
-Cell = Annotated[str, Field(pattern=r"^\w+@\w+$")]
+CellName = Annotated[str, Field(pattern=r"^\w+@\w+$")]  # see mmpkd.design
 
 
 class Probe(Section):
@@ -94,12 +94,14 @@ class Claim(Section):
     """A named contrast: the mean gain over cells, or the difference of two such means."""
 
     title: str = Field(description="the sentence that is tested")
-    arm: str = Field("mmpkd", description="the arm that should gain")
-    reference: str = Field("baseline", description="the arm that it is compared with, image by image and seed by seed")
-    cells: list[Cell] = Field(
+    arm: str | None = Field(None, description="the arm that should gain; null: design.primary")
+    reference: str | None = Field(
+        None, description="the arm that it is compared with, image by image and seed by seed; null: design.reference"
+    )
+    cells: list[CellName] = Field(
         min_length=1, description="training domain @ evaluation cohort; averaged with equal weight"
     )
-    minus: list[Cell] = Field([], description="cells whose mean gain is subtracted")
+    minus: list[CellName] = Field([], description="cells whose mean gain is subtracted")
     expect: Literal["gain", "no_gain"] = Field("gain", description="no_gain: supported if the gain stays below margin")
     margin: float = Field(0.02, ge=0, description="no_gain: smallest gain that would matter")
     metric: Metric | None = Field(None, description="score that is tested; null: evaluation.metric")

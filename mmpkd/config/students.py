@@ -118,12 +118,15 @@ LOSSES = {
 class Arm(Section):
     """How a student is taught. All arms of a seed share initialisation, data order, augmentation and budget."""
 
+    title: str | None = Field(None, description="what figures and report call it; null: its name")
     teacher: Literal["none", "privileged", "shuffled", "image"] = Field(
         "none",
         description="shuffled: the teacher's rows permuted among the patients; image: a student of another arm",
     )
     variant: str | None = Field(None, description="privileged, shuffled: one of domains.*.variants; null: its teacher")
-    image_teacher: str = Field("baseline", description="image: the arm whose student of the next seed teaches")
+    image_teacher: str | None = Field(
+        None, description="image: the arm whose student of the next seed teaches; null: design.reference"
+    )
     domains: list[str] | None = Field(None, description="domains that have this arm; null: all")
     losses: dict[Literal[tuple(LOSSES)], NonNegativeFloat] = Field(
         {"label": 1.0}, description=f"weight of each loss: {', '.join(LOSSES)}"
@@ -134,6 +137,16 @@ class Arm(Section):
     projector: Literal["linear", "orthogonal"] = Field(
         "linear", description="map from the student's embedding to the teacher's in embedding_*"
     )
+
+    @property
+    def privileged(self) -> bool:
+        """Whether a teacher that reads privileged data teaches, for the right patients or for others."""
+        return self.teacher in ("privileged", "shuffled")
+
+    @property
+    def permuted(self) -> bool:
+        """Whether the teacher's rows are permuted among the patients."""
+        return self.teacher == "shuffled"
 
     @property
     def weights(self) -> dict[str, float]:
@@ -156,6 +169,18 @@ class Arm(Section):
             raise ValueError("an arm with a teacher needs a loss that reads it, such as logit, and vice versa")
         if not self.weights:
             raise ValueError("losses: at least one weight must be above 0")
-        if self.variant is not None and self.teacher not in ("privileged", "shuffled"):
+        if self.variant is not None and not self.privileged:
             raise ValueError(f"variant names a privileged teacher, and teacher is {self.teacher}")
         return self
+
+
+class Roles(Section):
+    """Which arms tables, figures, claims and report compare."""
+
+    primary: str | None = Field(
+        "mmpkd", description="the arm whose gain is the question; null: none, in a study of the reference alone"
+    )
+    reference: str = Field("baseline", description="the arm that gains are against")
+    shuffled: str | None = Field(
+        "shuffled", description="the control, an arm with teacher: shuffled; null: none, and no gain is credited"
+    )

@@ -12,8 +12,9 @@ from mmpkd.config.base import Section
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Breast, Imaging
-from mmpkd.config.students import Arm, Student, Training
+from mmpkd.config.students import Arm, Roles, Student, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
+from mmpkd.design import CONTROL, CONTROLS, split_cell
 
 TABLES = (
     "cohorts",
@@ -124,14 +125,33 @@ class Study(Section):
     arms: dict[Name, Arm] = Field(
         {
             "baseline": Arm(),
-            "mmpkd": Arm(teacher="privileged", losses={"label": 1.0, "logit": 1.0}),
-            "shuffled": Arm(teacher="shuffled", losses={"label": 1.0, "logit": 1.0}),
+            "mmpkd": Arm(title="MMPKD", teacher="privileged", losses={"label": 1.0, "logit": 1.0}),
+            "shuffled": Arm(title="shuffled teacher", teacher="shuffled", losses={"label": 1.0, "logit": 1.0}),
         },
         min_length=1,
         description="how students are taught",
     )
+    design: Roles = Field(Roles(), description="the roles of the arms: tables, figures and claims compare by them")
     evaluation: Evaluation = Field(Evaluation(), description="scores and statistics")
     claims: dict[str, Claim] = Field({}, description="contrasts that tables/claims tests, Holm-adjusted together")
+
+    @model_validator(mode="after")
+    def _arms_have_roles(self) -> "Study":
+        for name in self.arms:
+            if name in CONTROLS:
+                raise ValueError(f"arms.{name}: is the name of a control map; choose another")
+        if CONTROL in self.domains:
+            raise ValueError(f"domains.{CONTROL}: is the domain of the control maps; choose another name")
+        roles = {role: arm for role, arm in self.design.model_dump().items() if arm is not None}
+        for role, arm in roles.items():
+            if arm not in self.arms:
+                hint = "" if role == "reference" else ", or null for none"
+                raise ValueError(f"design.{role}: unknown arm {arm!r}; known are {', '.join(self.arms)}{hint}")
+        if len(set(roles.values())) < len(roles):
+            raise ValueError(f"design: {', '.join(roles)} must be different arms")
+        if self.design.shuffled is not None and not self.arms[self.design.shuffled].permuted:
+            raise ValueError(f"design.shuffled: arms.{self.design.shuffled}.teacher must be shuffled")
+        return self
 
     @model_validator(mode="after")
     def _names_agree(self) -> "Study":
@@ -149,17 +169,20 @@ class Study(Section):
         for name, arm in self.arms.items():
             self._arm_can_be_taught(f"arms.{name}", name, arm)
         for name, claim in self.claims.items():
-            for arm in (claim.arm, claim.reference):
+            arms = [claim.arm or self.design.primary, claim.reference or self.design.reference]
+            if None in arms:
+                raise ValueError(f"claims.{name}.arm: name an arm, because design.primary is null")
+            for arm in arms:
                 _known(f"claims.{name}", arm, self.arms)
             if claim.metric is not None:
                 _known(f"claims.{name}.metric: evaluation.metrics", claim.metric, self.evaluation.scored)
             if claim.method is not None:
                 _known(f"claims.{name}.method: evaluation.methods", claim.method, self.evaluation.methods)
             for cell in (*claim.cells, *claim.minus):
-                domain, cohort = cell.split("@")
+                domain, cohort = split_cell(cell)
                 _known(f"claims.{name}", domain, self.domains)
                 _known(f"claims.{name}", cohort, homes)
-                for arm in (claim.arm, claim.reference):
+                for arm in arms:
                     _known(f"claims.{name}: arm {arm}, domain", domain, self.domains_of(arm))
         return self
 
@@ -180,11 +203,12 @@ class Study(Section):
             for domain in self.domains_of(name):
                 _known(f"{where}.variant: domains.{domain}.variants", arm.variant, self.domains[domain].variants)
         if arm.teacher == "image":
-            _known(f"{where}.image_teacher", arm.image_teacher, self.arms)
-            if self.arms[arm.image_teacher].teacher == "image":
-                raise ValueError(f"{where}.image_teacher: {arm.image_teacher} is taught by a student itself")
+            teacher = self.image_teacher_of(name)
+            _known(f"{where}.image_teacher", teacher, self.arms)
+            if self.arms[teacher].teacher == "image":
+                raise ValueError(f"{where}.image_teacher: {teacher} is taught by a student itself")
             for domain in self.domains_of(name):
-                _known(f"{where}.image_teacher: domain", domain, self.domains_of(arm.image_teacher))
+                _known(f"{where}.image_teacher: domain", domain, self.domains_of(teacher))
 
     @property
     def domain_of(self) -> dict[str, str]:
@@ -195,6 +219,10 @@ class Study(Section):
         """The domains in which an arm is trained."""
         chosen = self.arms[arm].domains
         return [name for name in self.domains if chosen is None or name in chosen]
+
+    def image_teacher_of(self, arm: str) -> str:
+        """The arm whose students teach those of an arm with `teacher: image`."""
+        return self.arms[arm].image_teacher or self.design.reference
 
     def training_of(self, domain: str) -> Training:
         """The course of training in a domain.

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.design import CONTROLS, Cell, Design
 from mmpkd.evaluation.bootstrap import bootstrap
 from mmpkd.evaluation.effect_sizes import share_improved, standardised_gain
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, select
@@ -36,22 +37,22 @@ from mmpkd.evaluation.statistics import (
 )
 from mmpkd.evaluation.verdicts import controls, sentence
 
-SHUFFLED = "shuffled"
-CONTROLS = ("uniform", "centre", "untrained", "pretrained")
-
 
 @dataclass(frozen=True)
 class TestedClaim:
     """A claim, what it is tested on, and what came out."""
 
-    claim: Claim
+    claim: Claim  # with its arm and reference named
+    design: Design
     scores: pd.DataFrame  # the rows of the claim's metric and method
     chosen: dict  # metric, method and confidence
     cells: list[tuple[float, ScoreMatrix]]  # empty where a cell lacks scores
     estimate: Estimate
 
 
-def claims_table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluation) -> pd.DataFrame:
+def claims_table(
+    scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluation, design: Design
+) -> pd.DataFrame:
     """Tests every claim on its metric and method, by default the primary metric and the first attention method.
 
     Returns:
@@ -67,7 +68,7 @@ def claims_table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: 
         n_images, n_patients, n_seeds, n_undefined; controls and sentence: the verdict in words, see verdicts.py.
         Columns of controls and of the shuffled arm are NaN where absent.
     """
-    tests = {name: _test(scores, claim, evaluation) for name, claim in claims.items()}
+    tests = {name: _test(scores, claim, evaluation, design) for name, claim in claims.items()}
     adjusted = holm([test.estimate.p for test in tests.values()])
     rows = []
     for (name, test), p_holm in zip(tests.items(), adjusted, strict=True):
@@ -84,9 +85,9 @@ def claims_table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: 
     return pd.DataFrame(rows)
 
 
-def contrast_weights(claim: Claim) -> dict[str, float]:
+def contrast_weights(claim: Claim, design: Design) -> dict[Cell, float]:
     """The weight of each cell: the mean over `cells` less the mean over `minus`."""
-    added, subtracted = equal_weights(claim.cells), equal_weights(claim.minus)
+    added, subtracted = (equal_weights(list(map(design.parse, cells))) for cells in (claim.cells, claim.minus))
     return {cell: added.get(cell, 0.0) - subtracted.get(cell, 0.0) for cell in added | subtracted}
 
 
@@ -103,17 +104,20 @@ def judge(claim: Claim, estimate: Estimate, p_holm: float, alpha: float) -> str:
     return "supported" if above == (claim.expect == "gain") else "contradicted"
 
 
-def _test(scores: pd.DataFrame, claim: Claim, evaluation: Evaluation) -> TestedClaim:
+def _test(scores: pd.DataFrame, claim: Claim, evaluation: Evaluation, design: Design) -> TestedClaim:
+    arms = {"arm": claim.arm or design.primary, "reference": claim.reference or design.reference}
+    claim = claim.model_copy(update=arms)
     metric, method = claim.metric or evaluation.metric, claim.method or evaluation.methods[0]
     relevant = select(scores, metric=metric, label="any")
     relevant = relevant[relevant["method"].isin([method, "none"]).to_numpy()]
     chosen = {"metric": metric, "method": method, "confidence": evaluation.confidence}
     try:
-        weights = contrast_weights(claim)
+        weights = contrast_weights(claim, design)
         cells = gain_cells(relevant, weights, claim.arm, claim.reference, metric=metric, method=method, label="any")
     except MissingScores as missing:
-        return TestedClaim(claim, relevant, chosen, [], Estimate(reason=str(missing)))
-    return TestedClaim(claim, relevant, chosen, cells, crossed_estimate(cells, evaluation.confidence, tested(claim)))
+        return TestedClaim(claim, design, relevant, chosen, [], Estimate(reason=str(missing)))
+    estimate = crossed_estimate(cells, evaluation.confidence, tested(claim))
+    return TestedClaim(claim, design, relevant, chosen, cells, estimate)
 
 
 def _statement(name: str, test: TestedClaim) -> dict:
@@ -163,11 +167,11 @@ def _checks(test: TestedClaim, evaluation: Evaluation) -> dict:
 
 
 def _credit(test: TestedClaim, verdict: str) -> dict:
-    claim, weights = test.claim, contrast_weights(test.claim)
+    claim, shuffled, weights = test.claim, test.design.shuffled, contrast_weights(test.claim, test.design)
     against = of_shuffled = Estimate()
-    if SHUFFLED not in (claim.arm, claim.reference):
-        against = paired_gain(test.scores, weights, claim.arm, SHUFFLED, **test.chosen)
-        of_shuffled = paired_gain(test.scores, weights, SHUFFLED, claim.reference, **test.chosen)
+    if shuffled is not None and shuffled not in (claim.arm, claim.reference):
+        against = paired_gain(test.scores, weights, claim.arm, shuffled, **test.chosen)
+        of_shuffled = paired_gain(test.scores, weights, shuffled, claim.reference, **test.chosen)
     credited = verdict == "supported" and claim.expect == "gain" and against.low > 0
     return {
         **_interval("shuffled_gain", against),
@@ -177,7 +181,7 @@ def _credit(test: TestedClaim, verdict: str) -> dict:
 
 
 def _against_controls(test: TestedClaim) -> dict:
-    cells, arm = test.claim.cells, test.claim.arm
+    cells, arm = list(map(test.design.parse, test.claim.cells)), test.claim.arm
     columns = {"arm_mean": arm_mean(test.scores, cells, arm, **test.chosen).estimate}
     for control in CONTROLS:
         columns |= _interval(f"over_{control}", paired_gain(test.scores, cells, arm, control, **test.chosen))

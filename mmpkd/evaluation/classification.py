@@ -73,7 +73,7 @@ def _average_precision_pseudo_values(logits: np.ndarray, targets: np.ndarray) ->
 PSEUDO_VALUES = {"auroc": auroc_pseudo_values, "average_precision": average_precision_pseudo_values}
 
 
-def classification_table(scores: pd.DataFrame, confidence: float = 0.95, reference: str = "baseline") -> pd.DataFrame:
+def classification_table(scores: pd.DataFrame, confidence: float, reference: str) -> pd.DataFrame:
     """AUROC and average precision of every training domain, arm, cohort and label, and of their macro mean.
 
     Returns:

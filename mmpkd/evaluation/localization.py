@@ -17,7 +17,6 @@ import numpy as np
 
 from mmpkd.evaluation.metrics import TOLERANCE, TUNED, iou_tuned, scores_of
 from mmpkd.evaluation.pairs import chunks
-from mmpkd.imaging.geometry import Geometry
 
 TITLES = {
     "pixel_auroc": "pixel AUROC",
@@ -143,24 +142,6 @@ def upsample(maps: np.ndarray, size: int) -> np.ndarray:
     maps = np.asarray(maps, dtype=np.float64)
     down, across = (_interpolation((np.arange(size) + 0.5) * length / size - 0.5, length) for length in maps.shape[1:])
     return np.matmul(np.matmul(down, maps), across.T).astype(np.float32)
-
-
-def to_original(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """A map on the store's patch grid, g x h, as the original image shows it: float32 rows x columns.
-
-    Each pixel gets the value of the store's bilinear map at its centre; padding is left out, and a mirrored image is
-    mirrored back. Pixels outside the crop are NaN, for the student did not see them.
-    """
-    grid = np.asarray(grid, dtype=np.float64)
-    x, y = np.arange(geometry.columns) + 0.5, np.arange(geometry.rows) + 0.5
-    store_x = geometry.points_to_store(np.stack([x, np.full_like(x, geometry.crop_y0)], axis=1))[:, 0]
-    store_y = geometry.points_to_store(np.stack([np.full_like(y, geometry.crop_x0), y], axis=1))[:, 1]
-    height, width = grid.shape
-    down = _interpolation(store_y * height / geometry.size - 0.5, height)
-    across = _interpolation(store_x * width / geometry.size - 0.5, width)
-    down[(y < geometry.crop_y0) | (y > geometry.crop_y1)] = np.nan
-    across[(x < geometry.crop_x0) | (x > geometry.crop_x1)] = np.nan
-    return (down @ grid @ across.T).astype(np.float32)
 
 
 def _checked(maps, masks, map_of_mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

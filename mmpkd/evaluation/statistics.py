@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
+from mmpkd.design import CONTROL, Cell
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 
 log = logging.getLogger("mmpkd.statistics")
@@ -93,7 +94,7 @@ def crossed_estimate(
 
 def paired_gain(
     scores: pd.DataFrame,
-    cells: Mapping[str, float] | Iterable[str],
+    cells: Mapping[Cell, float] | Iterable[Cell],
     arm: str,
     reference: str,
     *,
@@ -107,7 +108,7 @@ def paired_gain(
 
     Args:
         scores: the long table.
-        cells: a weight for each `domain@cohort`, or such names alone for their mean with equal weight.
+        cells: a weight for each cell, or cells alone for their mean with equal weight.
         arm, reference: the arms; a reference of domain `control` is found by its name.
         metric, method, label: which score.
         confidence, tested: see `crossed_estimate`.
@@ -124,7 +125,7 @@ def paired_gain(
 
 def arm_mean(
     scores: pd.DataFrame,
-    cells: Mapping[str, float] | Iterable[str],
+    cells: Mapping[Cell, float] | Iterable[Cell],
     arm: str,
     *,
     metric: str,
@@ -136,8 +137,8 @@ def arm_mean(
     """Mean score of `arm` over cells; arguments and result as of `paired_gain`."""
     try:
         matrices = [
-            (weight, score_matrix(scores, domain, arm, cohort, metric=metric, method=method, label=label))
-            for (domain, cohort), weight in ((cell.split("@"), weight) for cell, weight in _weights(cells).items())
+            (weight, score_matrix(scores, cell.domain, arm, cell.cohort, metric=metric, method=method, label=label))
+            for cell, weight in _weights(cells).items()
         ]
     except MissingScores as missing:
         return Estimate(reason=str(missing))
@@ -145,21 +146,18 @@ def arm_mean(
 
 
 def gain_cells(
-    scores: pd.DataFrame, cells: Mapping[str, float] | Iterable[str], arm: str, reference: str, **chosen: str
+    scores: pd.DataFrame, cells: Mapping[Cell, float] | Iterable[Cell], arm: str, reference: str, **chosen: str
 ) -> list[tuple[float, ScoreMatrix]]:
     """The weights and gains that a contrast consists of; arguments as of `paired_gain`.
 
     Raises:
         MissingScores: a cell has no scores of one of the two.
     """
-    return [
-        (weight, gain_matrix(scores, *cell.split("@"), arm, reference, **chosen))
-        for cell, weight in _weights(cells).items()
-    ]
+    return [(weight, gain_matrix(scores, cell, arm, reference, **chosen)) for cell, weight in _weights(cells).items()]
 
 
 def gain_matrix(
-    scores: pd.DataFrame, domain: str, cohort: str, arm: str, reference: str, *, method: str, **chosen: str
+    scores: pd.DataFrame, cell: Cell, arm: str, reference: str, *, method: str, **chosen: str
 ) -> ScoreMatrix:
     """`arm` minus `reference` in one cell.
 
@@ -169,12 +167,12 @@ def gain_matrix(
     Raises:
         MissingScores: one of the two has no scores there.
     """
-    mine = score_matrix(scores, domain, arm, cohort, method=method, **chosen)
-    controls = select(scores, domain="control", arm=reference)
+    mine = score_matrix(scores, cell.domain, arm, cell.cohort, method=method, **chosen)
+    controls = select(scores, domain=CONTROL, arm=reference)
     if controls.empty:
-        return mine.minus(score_matrix(scores, domain, reference, cohort, method=method, **chosen))
+        return mine.minus(score_matrix(scores, cell.domain, reference, cell.cohort, method=method, **chosen))
     method = "none" if set(controls["method"].unique()) == {"none"} else method
-    control = score_matrix(scores, "control", reference, cohort, method=method, **chosen)
+    control = score_matrix(scores, CONTROL, reference, cell.cohort, method=method, **chosen)
     return mine.minus(control, paired=set(mine.seeds) <= set(control.seeds))
 
 
@@ -197,12 +195,12 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
-def equal_weights(cells: Sequence[str]) -> dict[str, float]:
+def equal_weights(cells: Sequence[Cell]) -> dict[Cell, float]:
     """The weight of each cell in the mean over `cells`; one that is named twice counts twice."""
     return {cell: cells.count(cell) / len(cells) for cell in cells}
 
 
-def _weights(cells: Mapping[str, float] | Iterable[str]) -> Mapping[str, float]:
+def _weights(cells: Mapping[Cell, float] | Iterable[Cell]) -> Mapping[Cell, float]:
     return cells if isinstance(cells, Mapping) else equal_weights(list(cells))
 
 

@@ -120,11 +120,6 @@ class Geometry:
         store = (points - (self.crop_x0, self.crop_y0)) * (self.scale_x, self.scale_y) + (self.pad_left, self.pad_top)
         return self._mirrored(store)
 
-    def points_to_image(self, points: np.ndarray) -> np.ndarray:
-        """Maps store points, N x 2 (x, y), to the image: the inverse of `points_to_store`."""
-        store = self._mirrored(_points(points))
-        return (store - (self.pad_left, self.pad_top)) / (self.scale_x, self.scale_y) + (self.crop_x0, self.crop_y0)
-
     def image_to_store(self, image: Image) -> np.ndarray:
         """Resamples an image, an array or a `Display` of rows x columns in 0..1, by area: uint8 size x size, padding 0.
 

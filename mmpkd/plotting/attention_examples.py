@@ -1,8 +1,7 @@
-"""Where baseline and distilled students look, on images that a rule picks and no hand."""
+"""Where students of the reference and of the primary arm look, on images that a rule picks and no hand."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import Normal, Stroke
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.localization import upsample
 from mmpkd.evaluation.matrices import select
@@ -22,7 +22,6 @@ from mmpkd.plotting.style import (
     METHOD_NAMES,
     METRIC_NAMES,
     SINGLE_COLUMN,
-    arm_name,
     new_figure,
     styled,
 )
@@ -49,13 +48,7 @@ class Example:
     map_scores: Mapping[str, float]  # arm -> primary score, mean over seeds
 
 
-def select_examples(
-    scores: pd.DataFrame,
-    evaluation: Evaluation,
-    domains: Mapping[str, Mapping[str, Any]],
-    arm: str = "mmpkd",
-    reference: str = "baseline",
-) -> pd.DataFrame:
+def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> pd.DataFrame:
     """The test images with the highest, the median and the lowest gain, mean over seeds, of one cohort a domain.
 
     That cohort is the domain's training cohort or, if this has no ROI that were scored, the first of its further
@@ -63,26 +56,28 @@ def select_examples(
     is even; equal gains are ordered by image_id.
 
     Returns:
-        domain, cohort, rule, image_id, gain, and `<arm>`, `<reference>`: their mean scores on that image.
+        domain, cohort, rule, image_id, gain, and the mean scores of the primary arm and the reference on that image, by
+        the names of the arms; no row where the study has no primary arm.
 
     Raises:
         mmpkd.evaluation.matrices.MissingScores: the reference has no scores where the arm has.
     """
     chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "label": "any"}
-    rows = []
-    for domain, facts in domains.items():
-        scored = set(select(scores, domain=domain, arm=arm, **chosen)["cohort"])
-        cohort = next((name for name in (facts["training"], *facts.get("cohorts", ())) if name in scored), None)
+    arms, rows = [arm for arm in (design.primary, design.reference) if arm], []
+    for domain in design.domains:
+        scored = set(select(scores, domain=domain.name, arm=design.primary, **chosen)["cohort"])
+        cohort = next((name for name in domain.cohorts if name in scored), None)
         if cohort is None:
             continue
-        gains = ranked_gains(scores, domain, cohort, arm, reference, chosen)
-        means = {name: mean_scores(scores, domain, cohort, name, chosen) for name in (arm, reference)}
+        cell = design.cell(domain.name, cohort)
+        gains = ranked_gains(scores, cell, design.primary, design.reference, chosen)
+        means = {arm: mean_scores(scores, cell, arm, chosen) for arm in arms}
         for rule, place in {"best": -1, "median": (len(gains) - 1) // 2, "worst": 0}.items():
             image = gains.index[place]
             of_arms = {name: mean[image] for name, mean in means.items()}
-            names = {"domain": domain, "cohort": cohort, "rule": rule, "image_id": image}
+            names = {"domain": cell.domain, "cohort": cohort, "rule": rule, "image_id": image}
             rows.append({**names, "gain": gains.iloc[place], **of_arms})
-    return pd.DataFrame(rows, columns=["domain", "cohort", "rule", "image_id", "gain", arm, reference])
+    return pd.DataFrame(rows, columns=["domain", "cohort", "rule", "image_id", "gain", *arms])
 
 
 def assemble(
@@ -120,12 +115,15 @@ def _mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method
 
 
 @styled
-def draw(examples: Sequence[Example], evaluation: Evaluation, withheld: Collection[str] = ()) -> tuple[Figure, str]:
+def draw(
+    examples: Sequence[Example], evaluation: Evaluation, design: Design, withheld: Collection[str] = ()
+) -> tuple[Figure, str]:
     """A block a domain; rows best, median and worst, columns the image with its ROI, then the arms' maps.
 
     Args:
         examples: what `assemble` returned.
         evaluation: primary metric and first method, for the words.
+        design: the titles of the arms.
         withheld: cohorts of which no picture may be shown: their examples are left out, and the caption says so.
     """
     shown = [example for example in examples if example.cohort not in withheld]
@@ -141,14 +139,14 @@ def draw(examples: Sequence[Example], evaluation: Evaluation, withheld: Collecti
     pictures, bar = figure.subfigures(2, 1, height_ratios=[lines * 3 * (PANEL + 0.16) + 0.3, 0.5])
     blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
     for block, domain in zip(blocks, domains, strict=False):
-        _draw_block(block, [example for example in shown if example.domain == domain], scale)
+        _draw_block(block, [example for example in shown if example.domain == domain], scale, design)
     _draw_scale(bar, scale)
-    return figure, _caption(shown, missing, evaluation)
+    return figure, _caption(shown, missing, evaluation, design)
 
 
-def _draw_block(block: SubFigure, examples: Sequence[Example], scale: ScalarMappable) -> None:
+def _draw_block(block: SubFigure, examples: Sequence[Example], scale: ScalarMappable, design: Design) -> None:
     """Three rows of one domain."""
-    arms = list(examples[0].maps)
+    arms = design.order(examples[0].maps)
     panels = block.subplots(len(examples), 1 + len(arms), squeeze=False)
     block.suptitle(f"{examples[0].domain} ({examples[0].cohort})", fontsize=7.5, weight="bold")
     for row, example in zip(panels, examples, strict=True):
@@ -162,7 +160,7 @@ def _draw_block(block: SubFigure, examples: Sequence[Example], scale: ScalarMapp
             axes.set_xlabel(f"{example.map_scores[arm]:.2f}", labelpad=2)
         for axes in row:
             _outline(axes, example.roi)
-    for axes, title in zip(panels[0], ["image", *map(arm_name, arms)], strict=True):
+    for axes, title in zip(panels[0], ["image", *map(design.title, arms)], strict=True):
         axes.set_title(title, weight="normal", loc="center", fontsize=7)
 
 
@@ -186,10 +184,10 @@ def _draw_scale(figure: SubFigure, scale: ScalarMappable) -> None:
     axes.set_xlabel("attention, multiples of a uniform map", labelpad=1)
 
 
-def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evaluation) -> str:
+def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evaluation, design: Design) -> str:
     metric = METRIC_NAMES[evaluation.metric]
-    arms = ", ".join(map(arm_name, shown[0].maps))
-    reference, arm = arm_name(list(shown[0].maps)[0]), arm_name(list(shown[0].maps)[-1])
+    arms = ", ".join(map(design.title, design.order(shown[0].maps)))
+    reference, arm = design.title(design.reference), design.title(design.primary)
     return (
         f"Attention maps on test images of one cohort a domain (that of training, if it has regions of interest, ROI), "
         f"picked by rule: of all images with ROI those with the best, the median and the worst gain of {arm} over "

@@ -7,6 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.plotting.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -15,7 +16,6 @@ from mmpkd.plotting.style import (
     PALE,
     Mark,
     arm_marks,
-    arm_name,
     count_range,
     draw_estimate,
     new_figure,
@@ -31,16 +31,17 @@ OFFSET = 0.17  # of the two contrasts of a claim from the middle of its row
 
 
 @styled
-def draw(claims: pd.DataFrame, evaluation: Evaluation) -> tuple[Figure, str]:
+def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[Figure, str]:
     """One row a claim: the contrast, the same against the shuffled teacher, and the verdict in words.
 
     Args:
         claims: what `mmpkd.evaluation.claims.claims_table` returned, or its CSV.
         evaluation: primary metric, method and confidence.
+        design: the roles of the arms.
     """
     figure = new_figure(DOUBLE_COLUMN, ROW_HEIGHT * len(claims) + 1.0)
     axes, columns = figure.subplots(1, 2, sharey=True, width_ratios=[1.45, 1])
-    marks = arm_marks({*claims["arm"], "shuffled"})
+    marks = arm_marks(claims["arm"], design)
     for row, claim in enumerate(claims.itertuples()):
         _draw_claim(axes, row, claim, marks[claim.arm])
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
@@ -53,7 +54,7 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation) -> tuple[Figure, str]:
         f"contrast in {METRIC_NAMES[evaluation.metric]} ({METHOD_NAMES[evaluation.methods[0]]}){exceptions}"
     )
     _write_columns(columns, claims, evaluation)
-    figure.legend(handles=_handles(claims, marks), loc="outside lower center", ncols=2, columnspacing=1.6)
+    figure.legend(handles=_handles(claims, marks, design), loc="outside lower center", ncols=2, columnspacing=1.6)
     return figure, _caption(claims, evaluation)
 
 
@@ -129,11 +130,15 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
 
 
-def _handles(claims: pd.DataFrame, marks: dict[str, Mark]) -> list:
+def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> list:
     comparisons = dict.fromkeys(zip(claims["arm"], claims["reference"], strict=True))
     handles = [
         Line2D(
-            [], [], color=marks[arm].colour, marker=marks[arm].marker, label=f"{arm_name(arm)} − {arm_name(reference)}"
+            [],
+            [],
+            color=marks[arm].colour,
+            marker=marks[arm].marker,
+            label=f"{design.title(arm)} − {design.title(reference)}",
         )
         for arm, reference in comparisons
     ]

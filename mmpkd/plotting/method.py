@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
-from mmpkd.config.students import LOSSES
-from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, LETTERS, arm_marks, arm_name, styled, wrap
+from mmpkd.config.students import LOSSES, Arm
+from mmpkd.design import Design
+from mmpkd.plotting.style import DOUBLE_COLUMN, GREY, LETTERS, arm_marks, styled, wrap
 
 # All lengths are inches: the axes fill the figure.
 LINE = 0.135
@@ -21,7 +22,6 @@ COLUMNS = {"source": 0.16, "model": 2.16, "output": 4.0, "end": 5.68}
 WIDTHS = {"source": 1.62, "model": 1.46, "output": 1.3, "end": 1.36}
 BOX_LETTERS = {"source": 30, "model": 26}  # that fit a line of a box
 PRIVILEGED = {"text": "reports", "tabular": "case descriptions"}
-TEACHER_LINES = {"shuffled": ["of other patients"], "image": ["a student of another seed"]}
 TEACHERS = {
     "text": "text encoder",
     "mlp": "network",
@@ -37,9 +37,10 @@ def draw(study: Mapping[str, Any]) -> tuple[Figure, str]:
     """The schematic and its caption.
 
     Args:
-        study: the configuration as plain values: `domains` and `arms`, and `imaging` for the size of an image.
+        study: the configuration as plain values: `domains`, `arms` and `design`; `imaging` for an image's size.
     """
-    domains, arms = study["domains"], study["arms"]
+    domains, design = study["domains"], Design.of(study)
+    arms = {name: Arm.model_validate(arm) for name, arm in study["arms"].items()}
     facts = {
         "source": _lines(domains, lambda teacher: PRIVILEGED[teacher["kind"]], BOX_LETTERS["source"]),
         "model": _lines(domains, lambda teacher: TEACHERS[teacher.get("model", teacher["kind"])], BOX_LETTERS["model"]),
@@ -52,16 +53,17 @@ def draw(study: Mapping[str, Any]) -> tuple[Figure, str]:
     axes.set_axis_off()
     band = (0.05, test_height + 0.11, DOUBLE_COLUMN - 0.1, training_height)
     _draw_training(axes, study, facts, band, privileged_height)
+    arms_box = (COLUMNS["source"], band[1] + 0.08, band[2] - 0.22, _arms_height(arms))
+    _draw_arms(axes, arms, design, arms_box)
     _draw_test(axes, (0.05, 0.05, DOUBLE_COLUMN - 0.1, test_height - 0.02))
-    return figure, _caption(domains, arms)
+    return figure, _caption(domains, list(map(design.title, design.order(arms))))
 
 
 def _draw_training(axes: Axes, study: Mapping[str, Any], facts: dict[str, list[str]], band: Box, height: float) -> None:
     """Above the teacher's way, below the student's; `height` is that of the teacher's boxes."""
     _band(axes, band, "Training", BAND["training"])
-    arms_bottom = band[1] + 0.08
-    lower = arms_bottom + 0.3 + _arms_height(study["arms"])
-    upper = lower + 0.86
+    upper = band[1] + band[3] - height - 0.34
+    lower = upper - 0.86
     size = [f"{study['imaging']['size']} x {study['imaging']['size']} pixels"] if "imaging" in study else []
     privileged = _box(axes, "source", upper, height, "Privileged data", facts["source"], "privileged")
     teacher = _box(axes, "model", upper, height, "Teacher", facts["model"], "privileged")
@@ -77,7 +79,6 @@ def _draw_training(axes: Axes, study: Mapping[str, Any], facts: dict[str, list[s
         _across(axes, start, end, EDGE["model"])
     _arrow(axes, (output[0] + output[2], lower + 0.48), (distillation[0], upper + 0.08), EDGE["model"])
     _gradient(axes, student, labels, upper)
-    _draw_arms(axes, study["arms"], (COLUMNS["source"], arms_bottom, band[2] - 0.22, _arms_height(study["arms"])))
 
 
 def _gradient(axes: Axes, student: Box, labels: Box, losses_meet: float) -> None:
@@ -101,33 +102,33 @@ def _gradient(axes: Axes, student: Box, labels: Box, losses_meet: float) -> None
     )
 
 
-def _draw_arms(axes: Axes, arms: Mapping[str, Any], box: Box) -> None:
+def _draw_arms(axes: Axes, arms: Mapping[str, Arm], design: Design, box: Box) -> None:
     """What distinguishes the arms, a few in a row."""
     left, bottom, width, height = box
     axes.text(left, bottom + height - 0.1, "Arms", weight="bold", va="center")
     axes.text(left, bottom + height - 0.26, "same seed, first", color=GREY, fontsize=6.5, va="center")
     axes.text(left, bottom + height - 0.39, "weights and data order", color=GREY, fontsize=6.5, va="center")
-    marks = arm_marks(arms)
+    marks = arm_marks(arms, design)
     step = _arm_step(arms, width)
     row_height = height / _arm_rows(arms)
     for number, (arm, mark) in enumerate(marks.items()):
         x = left + ARMS_START + number % ARMS_ABREAST * step
         top = bottom + height - number // ARMS_ABREAST * row_height
         axes.plot(x, top - 0.1, mark.marker, color=mark.colour)
-        axes.text(x + 0.1, top - 0.1, arm_name(arm), weight="bold", va="center")
+        axes.text(x + 0.1, top - 0.1, design.title(arm), weight="bold", va="center")
         for row, line in enumerate(_arm_lines(arms[arm], int(step * LETTERS))):
             axes.text(x + 0.1, top - 0.26 - 0.13 * row, line, fontsize=6.5, va="center")
 
 
-def _arm_rows(arms: Mapping[str, Any]) -> int:
+def _arm_rows(arms: Mapping[str, Arm]) -> int:
     return ceil(len(arms) / ARMS_ABREAST)
 
 
-def _arm_step(arms: Mapping[str, Any], width: float) -> float:
+def _arm_step(arms: Mapping[str, Arm], width: float) -> float:
     return (width - ARMS_START) / min(len(arms), ARMS_ABREAST)
 
 
-def _arms_height(arms: Mapping[str, Any]) -> float:
+def _arms_height(arms: Mapping[str, Arm]) -> float:
     """Inches that the arms take."""
     letters = int(_arm_step(arms, DOUBLE_COLUMN - 0.32) * LETTERS)
     lines = max(len(_arm_lines(arm, letters)) for arm in arms.values())
@@ -199,21 +200,23 @@ def _lines(domains: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], s
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
-def _arm_lines(arm: Mapping[str, Any], letters: int) -> list[str]:
+def _arm_lines(arm: Arm, letters: int) -> list[str]:
     """How an arm is taught, in a few short lines."""
-    losses = [name for name, weight in arm["losses"].items() if weight > 0]
-    smoothed = " smoothed" if arm["smoothing"] else ""
-    sentences = [f"labels{smoothed}" if "label" in losses else "no labels"]
-    parts = dict.fromkeys(LOSSES[name] for name in losses if LOSSES[name])
+    smoothed = " smoothed" if arm.smoothing else ""
+    sentences = [f"labels{smoothed}" if "label" in arm.weights else "no labels"]
+    parts = dict.fromkeys(LOSSES[name] for name in arm.weights if LOSSES[name])
     if parts:
         sentences.append(f"+ teacher's {' and '.join(parts)}")
-    sentences += TEACHER_LINES.get(arm["teacher"], [])
-    if arm["variant"]:
-        sentences.append(f"({arm['variant'].replace('_', ' ')})")
+    if arm.permuted:
+        sentences.append("of other patients")
+    if arm.teacher == "image":
+        sentences.append("a student of another seed")
+    if arm.variant:
+        sentences.append(f"({arm.variant.replace('_', ' ')})")
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
-def _caption(domains: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
+def _caption(domains: Mapping[str, Any], titles: list[str]) -> str:
     sources = "; ".join(
         f"{name}: {PRIVILEGED[domain['teacher']['kind']]} of {domain['training']}" for name, domain in domains.items()
     )
@@ -227,5 +230,5 @@ def _caption(domains: Mapping[str, Any], arms: Mapping[str, Any]) -> str:
         "an image-only vision transformer; distillation moves its output towards the teacher's, and regions of "
         "interest (ROI) play no part. At test time the image alone is given: the student's attention map is compared "
         "with the ROI, and its logits with the labels. Arms: "
-        f"{', '.join(map(arm_name, arm_marks(arms)))}. A schematic; it shows no data."
+        f"{', '.join(titles)}. A schematic; it shows no data."
     )

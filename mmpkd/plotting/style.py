@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmpkd.design import Design
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.rounding import decimals
 from mmpkd.files import atomic, write_text
@@ -57,7 +58,7 @@ STYLE = {
 styled = mpl.rc_context(STYLE)  # decorates every `draw`, and leaves matplotlib's global state as it was
 
 # Okabe and Ito, Color Universal Design, 2008: told apart with any colour vision; markers differ too.
-_ARMS = {"baseline": ("#0072B2", "o"), "mmpkd": ("#D55E00", "s"), "shuffled": ("#009E73", "^")}
+_ROLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"))  # reference, primary arm, shuffled control
 _FURTHER_ARMS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _FURTHER_MARKERS = ("D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
 _COHORTS = ("#7b5ea7", "#E69F00", "#56B4E9", "#444444", "#CC79A7", "#8c6d31")
@@ -94,18 +95,12 @@ class Mark:
     marker: str
 
 
-def order_arms(arms: Iterable[str]) -> list[str]:
-    """baseline, mmpkd, shuffled, then others by name."""
-    arms = set(arms)
-    return [arm for arm in _ARMS if arm in arms] + sorted(arms - set(_ARMS))
-
-
-def arm_marks(arms: Iterable[str]) -> dict[str, Mark]:
-    """Colour and marker of each arm in order; those of the three known arms never change, and markers repeat last."""
-    arms = order_arms(arms)
-    others = [arm for arm in arms if arm not in _ARMS]
+def arm_marks(arms: Iterable[str], design: Design) -> dict[str, Mark]:
+    """Colour and marker of each arm in order; those of an arm with a role never change, and markers repeat last."""
+    arms, of_roles = design.order(arms), dict(zip(design.roles, _ROLES, strict=True))
+    others = [arm for arm in arms if arm not in of_roles]
     further = {arm: _cycled(_FURTHER_ARMS, _FURTHER_MARKERS, k) for k, arm in enumerate(others)}
-    return {arm: Mark(*{**_ARMS, **further}[arm]) for arm in arms}
+    return {arm: Mark(*{**of_roles, **further}[arm]) for arm in arms}
 
 
 def cohort_marks(cohorts: Sequence[str]) -> dict[str, Mark]:
@@ -116,11 +111,6 @@ def cohort_marks(cohorts: Sequence[str]) -> dict[str, Mark]:
 def _cycled(colours: Sequence[str], markers: Sequence[str], place: int) -> tuple[str, str]:
     """Colours and markers come round at different times, so that their pairs stay different."""
     return colours[place % len(colours)], markers[place % len(markers)]
-
-
-def arm_name(arm: str) -> str:
-    """How an arm is called in a figure."""
-    return {"mmpkd": "MMPKD", "shuffled": "shuffled teacher"}.get(arm, arm.replace("_", " "))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -142,11 +132,11 @@ def draw_estimate(axes: Axes, x, y, low, high, mark: Mark, horizontal: bool = Tr
     )
 
 
-def arm_handles(arms: Iterable[str], interval: bool = True) -> list[Line2D]:
+def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
     """Legend entries of arms."""
     return [
-        Line2D([], [], color=mark.colour, marker=mark.marker, linestyle="-" if interval else "", label=arm_name(arm))
-        for arm, mark in arm_marks(arms).items()
+        Line2D([], [], color=mark.colour, marker=mark.marker, label=design.title(arm))
+        for arm, mark in arm_marks(arms, design).items()
     ]
 
 
@@ -175,9 +165,9 @@ def fitting_arms(arms: Sequence[str], rows: int, inches: float, space: float) ->
     return list(arms)[: max(int(inches / (max(rows, 1) * space)), 1)]
 
 
-def left_out(drawn: Collection[str], arms: Sequence[str], table: str) -> str:
+def left_out(drawn: Collection[str], arms: Sequence[str], table: str, design: Design) -> str:
     """A sentence for the caption on the arms that are not drawn; "" if all are."""
-    others = ", ".join(arm_name(arm) for arm in arms if arm not in drawn)
+    others = ", ".join(design.title(arm) for arm in arms if arm not in drawn)
     return f" Not drawn for want of space, and in the table of {table}: {others}." if others else ""
 
 

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from mmpkd.design import Design
 from mmpkd.plotting.style import (
     DOUBLE_COLUMN,
     GREY,
@@ -14,18 +15,16 @@ from mmpkd.plotting.style import (
     PAGE,
     arm_handles,
     arm_marks,
-    arm_name,
     count,
     count_range,
     legend_below,
     new_figure,
-    order_arms,
     styled,
     wrap,
 )
 
 PANEL_HEIGHT = 1.55
-LINES = {"shuffled": (0, (3, 1.5))}  # lines that coincide stay visible
+SHUFFLED_LINE = (0, (3, 1.5))  # lines that coincide stay visible
 NOT_LOSSES = ("epoch", "learning_rate", "validation_auroc", "selected")
 NAMES = {
     "validation_auroc": "AUROC on\nvalidation images",
@@ -43,13 +42,14 @@ NAMES = {
 
 @styled
 def draw(
-    histories: Mapping[tuple[str, str, int], pd.DataFrame], images: Mapping[str, pd.DataFrame]
+    histories: Mapping[tuple[str, str, int], pd.DataFrame], images: Mapping[str, pd.DataFrame], design: Design
 ) -> tuple[Figure, str]:
     """A column a domain, a row a quantity: validation AUROC, then each term of the loss.
 
     Args:
         histories: content of `history.csv` by domain, arm and seed.
         images: for each domain the stored images of its cohort of training (columns patient_id and split).
+        design: the roles of the arms.
 
     Raises:
         ValueError: there is no history.
@@ -61,14 +61,14 @@ def draw(
         ignore_index=True,
     )
     domains = list(dict.fromkeys(domain for domain, _, _ in histories))
-    arms = order_arms(table["arm"].unique())
+    arms = design.order(table["arm"].unique())
     quantities = ["validation_auroc", *_loss_terms(table)]
     height = min(PANEL_HEIGHT, (PAGE - 1.2) / len(quantities))
     figure = new_figure(DOUBLE_COLUMN, height * len(quantities) + 0.55)
     panels = figure.subplots(len(quantities), len(domains), squeeze=False, sharex=True, sharey="row")
     for row, quantity in zip(panels, quantities, strict=True):
         for axes, domain in zip(row, domains, strict=True):
-            _draw_panel(axes, table[table["domain"] == domain], arms, quantity)
+            _draw_panel(axes, table[table["domain"] == domain], arms, quantity, design)
         row[0].set_ylabel(NAMES.get(quantity, quantity.replace("_", " ")))
     for axes, domain in zip(panels[0], domains, strict=True):
         axes.set_title(wrap(domain.replace("_", " "), int(6 / len(domains) * LETTERS)))
@@ -76,11 +76,11 @@ def draw(
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
     selected = Line2D([], [], color=GREY, marker="o", markersize=3, linewidth=0.5, label="one seed, selected epoch")
-    handles = arm_handles(arms)
+    handles = arm_handles(arms, design)
     for handle, arm in zip(handles, arms, strict=True):
-        handle.set_linestyle(LINES.get(arm, "-"))
+        handle.set_linestyle(_line(arm, design))
     legend_below(figure, [*handles, selected])
-    return figure, _caption(table, domains, arms, images)
+    return figure, _caption(table, domains, list(map(design.title, arms)), images)
 
 
 def _loss_terms(table: pd.DataFrame) -> list[str]:
@@ -90,9 +90,9 @@ def _loss_terms(table: pd.DataFrame) -> list[str]:
     return terms or ["loss"]
 
 
-def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str) -> None:
+def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str, design: Design) -> None:
     """Seeds as thin lines with the selected epoch, their mean as a thick line."""
-    for arm, mark in arm_marks(arms).items():
+    for arm, mark in arm_marks(arms, design).items():
         values = table[(table["arm"] == arm) & table[quantity].notna()] if quantity in table else table[:0]
         for _, history in values.groupby("seed"):
             axes.plot(history["epoch"], history[quantity], color=mark.colour, linewidth=0.5, alpha=0.45)
@@ -101,19 +101,23 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str)
                 style = {"color": mark.colour, "markersize": 3.5, "mew": 0, "alpha": 0.8}
                 axes.plot(chosen["epoch"], chosen[quantity], mark.marker, **style)
         mean = values.groupby("epoch")[quantity].mean()
-        style = {"color": mark.colour, "linewidth": 1.5, "linestyle": LINES.get(arm, "-"), "zorder": 3}
+        style = {"color": mark.colour, "linewidth": 1.5, "linestyle": _line(arm, design), "zorder": 3}
         axes.plot(mean.index, mean, **style)
         if quantity != "validation_auroc" and len(mean):  # told apart without colour too
             axes.plot(mean.index[-1], mean.iloc[-1], mark.marker, color=mark.colour, mew=0, clip_on=False, zorder=4)
     axes.grid(axis="y")
 
 
-def _caption(table: pd.DataFrame, domains: list[str], arms: list[str], images: Mapping[str, pd.DataFrame]) -> str:
+def _line(arm: str, design: Design):
+    return SHUFFLED_LINE if arm == design.shuffled else "-"
+
+
+def _caption(table: pd.DataFrame, domains: list[str], titles: list[str], images: Mapping[str, pd.DataFrame]) -> str:
     seeds = table.groupby(["domain", "arm"])["seed"].nunique()
     epochs = table.groupby(["domain", "arm", "seed"])["epoch"].max()
     return (
         f"Training of {count(table.groupby(['domain', 'arm', 'seed']).ngroups, 'student')}: {', '.join(domains)}; arms "
-        f"{', '.join(map(arm_name, arms))}; {count_range(seeds, 'seed')} each, {count_range(epochs, 'epoch')}. Top: "
+        f"{', '.join(titles)}; {count_range(seeds, 'seed')} each, {count_range(epochs, 'epoch')}. Top: "
         "mean AUROC over labels on the validation images of the cohort of training. Below: terms of the training loss "
         "(natural logarithms, times their weight), mean over the steps of an epoch; an arm without a term has no line. "
         "Thick lines: mean over seeds. Thin lines: single seeds; a marker stands at the epoch whose weights were kept, "

@@ -10,28 +10,41 @@ name a person.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from rocrate.model.computerlanguage import get_lang
+from rocrate.model.contextentity import ContextEntity
+from rocrate.model.entity import Entity
+from rocrate.rocrate import ROCrate
+
 from mmpkd.provenance.digests import digest
 from mmpkd.provenance.record import RECORD
 
 CRATE = "ro-crate-metadata.json"
-CONTEXT = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
-RO_CRATE = "https://w3id.org/ro/crate/1.1"
-WORKFLOW_CRATE = "https://w3id.org/workflowhub/workflow-ro-crate/1.0"
+VERSION = "1.1"
+TERMS_OF_RUNS = "https://w3id.org/ro/terms/workflow-run/context"
 PROFILES = {
     "https://w3id.org/ro/wfrun/process/0.5": ("Process Run Crate", "0.5"),
     "https://w3id.org/ro/wfrun/workflow/0.5": ("Workflow Run Crate", "0.5"),
-    WORKFLOW_CRATE: ("Workflow RO-Crate", "1.0"),
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": ("Workflow RO-Crate", "1.0"),
 }
-SNAKEMAKE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 APACHE = "https://spdx.org/licenses/Apache-2.0"
 TERMS = "#terms"
 RUN = "#run"
+LICENSE = {
+    "name": "Apache License 2.0",
+    "identifier": APACHE,
+    "url": "https://www.apache.org/licenses/LICENSE-2.0",
+}
+TERMS_OF_RESULTS = {
+    "name": "Terms of the results",
+    "description": "The workflow is under the Apache License 2.0. What it made of a data set is under the "
+    "terms of that data set; those of restricted ones forbid passing records on.",
+}
 TYPES = {
     "": "text/x-python",  # Snakefile
     ".csv": "text/csv",
@@ -49,10 +62,8 @@ TYPES = {
     ".txt": "text/plain",
 }
 
-Entity = dict[str, Any]
 
-
-def crate(record: Mapping[str, Any], folder: Path, workflow: Mapping[str, Mapping[str, Any]]) -> Entity:
+def crate(record: Mapping[str, Any], folder: Path, workflow: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The metadata document, as values for JSON.
 
     Args:
@@ -60,219 +71,116 @@ def crate(record: Mapping[str, Any], folder: Path, workflow: Mapping[str, Mappin
         folder: the results, which are the crate's root.
         workflow: digests of the copies of the workflow's files by path below `folder`; the Snakefile is the first.
     """
+    made = ROCrate(version=VERSION)
+    made.metadata.extra_contexts.append(TERMS_OF_RUNS)
+    profiles = [_add(made, key, "CreativeWork", name=n, version=v) for key, (n, v) in PROFILES.items()]
+    results = [_file(made, path, entry) for path, entry in record["outputs"].items()]
+    license = _add(made, APACHE, "CreativeWork", **LICENSE)
+    snakefile, *rules = (_file(made, path, entry, license=license) for path, entry in workflow.items())
+    _file(made, RECORD, digest(folder / RECORD), description="Everything on record of the run, for mmpkd verify.")
+    values = _configuration(made, record["configuration"])
+    data_sets = [_data_set(made, name, entry) for name, entry in record["inputs"].items()]
+    _describe_workflow(made, snakefile, record, rules)
+    snakefile["input"] = [value["exampleOfWork"] for value in values]
     ended = datetime.fromtimestamp(_newest(folder, record["outputs"]), UTC).isoformat(timespec="seconds")
-    parameters, values = _parameters(record["configuration"])
-    data_sets, properties = _data_sets(record["inputs"])
-    packages = _packages(record)
-    results = [_file(path, entry) for path, entry in record["outputs"].items()]
-    sources = [_file(path, entry) | {"license": _ref(APACHE)} for path, entry in workflow.items()]
-    sources[0] |= _workflow(record, sources[1:], parameters, packages)
-    own = _file(RECORD, digest(folder / RECORD)) | {"description": "Everything on record of the run, for mmpkd verify."}
-    parts = [*results, *sources, own]
-    graph = [
-        {
-            "@id": CRATE,
-            "@type": "CreativeWork",
-            "about": _ref("./"),
-            "conformsTo": [_ref(RO_CRATE), _ref(WORKFLOW_CRATE)],
-        },
-        _root(record, ended, parts, sources[0]),
-        _run(record, ended, sources[0], [*data_sets, *values], results),
-        *parts,
-        *data_sets,
-        *properties,
-        *parameters,
-        *values,
-        *packages,
-        *_context_entities(),
-    ]
-    return {"@context": CONTEXT, "@graph": graph}
+    run = made.add_action(snakefile, RUN, [*data_sets, *values], results, _run(record, ended))
+    made.name = f"MMPKD study {record['study']}"
+    made.description = f"Results of the study {record['study']}: teachers, students, scores, tables, figures, report."
+    made.datePublished = ended
+    made.license = _add(made, TERMS, "CreativeWork", **TERMS_OF_RESULTS)
+    made.mainEntity = snakefile
+    made.root_dataset["conformsTo"] = profiles
+    made.root_dataset["mentions"] = run
+    made.metadata["conformsTo"] = [{"@id": made.metadata.profile}, profiles[-1]]
+    return made.metadata.generate()
 
 
 def _newest(folder: Path, paths: Mapping[str, Any]) -> float:
     return max((folder / path).stat().st_mtime for path in paths)
 
 
-def _ref(identifier: str) -> Entity:
-    return {"@id": identifier}
+def _add(made: ROCrate, identifier: str, kind: str, /, **properties: Any) -> Entity:
+    return made.add(ContextEntity(made, identifier, {"@type": kind, **properties}))
 
 
-def _refs(entities: list[Entity]) -> Any:
-    return _compact([_ref(entity["@id"]) for entity in entities])
-
-
-def _compact(values: list[Any]) -> Any:
-    """As JSON-LD writes a list: one of one entry is that entry."""
-    return values[0] if len(values) == 1 else values
-
-
-def _file(path: str, content: Mapping[str, Any]) -> Entity:
-    return {
-        "@id": quote(path),
-        "@type": "File",
+def _file(made: ROCrate, path: str, content: Mapping[str, Any], **properties: Any) -> Entity:
+    properties |= {
         "name": path,
         "encodingFormat": TYPES[Path(path).suffix],
         "contentSize": str(content["bytes"]),
         "sha256": content["sha256"],
     }
+    return made.add_file(dest_path=path, properties=properties)
 
 
-def _root(record: Mapping[str, Any], ended: str, parts: list[Entity], workflow: Entity) -> Entity:
-    return {
-        "@id": "./",
-        "@type": "Dataset",
-        "name": f"MMPKD study {record['study']}",
-        "description": f"Results of the study {record['study']}: teachers, students, scores, tables, figures, report.",
-        "datePublished": ended,
-        "license": _ref(TERMS),
-        "conformsTo": [_ref(profile) for profile in PROFILES],
-        "hasPart": _refs(parts),
-        "mainEntity": _ref(workflow["@id"]),
-        "mentions": _ref(RUN),
-    }
-
-
-def _run(
-    record: Mapping[str, Any], ended: str, workflow: Entity, objects: list[Entity], results: list[Entity]
-) -> Entity:
+def _run(record: Mapping[str, Any], ended: str) -> dict[str, Any]:
     machine, git = record["platform"], record["git"]
     code = f"sources {record['code_sha256'][:12]}"
     if git:
         code += f", commit {git['commit']}" + (" with uncommitted changes" if git["dirty"] else "")
     return {
-        "@id": RUN,
-        "@type": "CreateAction",
         "name": f"Run of the study {record['study']}",
         "description": f"snakemake all, on {machine['system']} {machine['machine']} with {machine['cpus']} CPUs, "
         f"Python {record['python']}; {code}.",
         "endTime": ended,
         "actionStatus": "http://schema.org/CompletedActionStatus",
-        "instrument": _ref(workflow["@id"]),
-        "object": _refs(objects),
-        "result": _refs(results),
-        "subjectOf": _ref(RECORD),
+        "subjectOf": {"@id": RECORD},
     }
 
 
-def _workflow(
-    record: Mapping[str, Any], rules: list[Entity], parameters: list[Entity], packages: list[Entity]
-) -> Entity:
-    """What makes the Snakefile's entity the workflow. Scripts and library are those of the commit."""
-    return {
-        "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow"],
-        "name": "MMPKD: multimodal privileged knowledge distillation, from DICOM to the last figure",
-        "version": record["git"]["commit"] if record["git"] else record["code_sha256"],
-        "programmingLanguage": _ref(SNAKEMAKE),
-        "softwareRequirements": _refs(packages),
-        "hasPart": _refs(rules),
-        "input": _refs(parameters),
-    }
+def _describe_workflow(made: ROCrate, snakefile: Entity, record: Mapping[str, Any], rules: Sequence[Entity]) -> None:
+    """Makes the Snakefile's entity the workflow. Scripts and library are those of the commit."""
+    snakefile.properties()["@type"] = ["File", "SoftwareSourceCode", "ComputationalWorkflow"]
+    snakefile["name"] = "MMPKD: multimodal privileged knowledge distillation, from DICOM to the last figure"
+    snakefile["version"] = record["git"]["commit"] if record["git"] else record["code_sha256"]
+    snakefile["programmingLanguage"] = made.add(get_lang(made, "snakemake"))
+    snakefile["softwareRequirements"] = _packages(made, record)
+    snakefile["hasPart"] = list(rules)
 
 
-def _parameters(configuration: Mapping[str, Any]) -> tuple[list[Entity], list[Entity]]:
-    """The sections of the configuration as formal parameters, and what they were set to."""
-    parameters = [
-        {
-            "@id": f"#parameter-{key}",
-            "@type": "FormalParameter",
-            "name": key,
-            "additionalType": "Integer" if key in ("seeds", "gpus") else "Text",
-            "valueRequired": False,
-        }
-        for key in configuration
-    ]
-    values = [
-        {
-            "@id": f"#value-{key}",
-            "@type": "PropertyValue",
-            "name": key,
-            "value": _plain(value),
-            "exampleOfWork": _ref(f"#parameter-{key}"),
-        }
-        for key, value in configuration.items()
-    ]
-    return parameters, values
+def _configuration(made: ROCrate, configuration: Mapping[str, Any]) -> list[Entity]:
+    """What each section of the configuration, a formal parameter, was set to."""
+    values = []
+    for key, value in configuration.items():
+        kind = "Integer" if key in ("seeds", "gpus") else "Text"
+        parameter = made.add_formal_parameter(key, kind, f"#parameter-{key}")
+        text = _plain(value)
+        values.append(_add(made, f"#value-{key}", "PropertyValue", name=key, value=text, exampleOfWork=parameter))
+    return values
 
 
 def _plain(value: Any) -> Any:
-    """A scalar or a list of them as it is, a mapping as text."""
+    """A scalar or a list of them as it is, a mapping as text; a list of one entry is that entry, as in JSON-LD."""
     if isinstance(value, dict):
         return json.dumps(value, sort_keys=True, ensure_ascii=False)
-    return _compact(value) if isinstance(value, list) else value
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
-def _data_sets(inputs: Mapping[str, Any]) -> tuple[list[Entity], list[Entity]]:
-    """The data sets, which are not in the crate, and what is on record of their folders and tables."""
-    data_sets, properties = [], []
-    for name, data_set in inputs.items():
-        own = [
-            _property(f"#data-{name}-{quote(key, safe='')}", key, json.dumps(value, sort_keys=True))
-            for key, value in {**data_set["folders"], **data_set["tables"]}.items()
-        ]
-        kind = "fabricated by the workflow" if data_set["phantom"] else "not part of this crate"
-        data_sets.append(
-            {
-                "@id": f"#data-{name}",
-                "@type": "CreativeWork",
-                "name": name,
-                "description": f"Data set in the layout of {data_set['adapter']}, {kind}.",
-                "additionalProperty": _refs(own),
-            }
+def _data_set(made: ROCrate, name: str, data_set: Mapping[str, Any]) -> Entity:
+    """A data set, which is not in the crate, and what is on record of its folders and tables."""
+    kind = "fabricated by the workflow" if data_set["phantom"] else "not part of this crate"
+    about = [
+        _add(
+            made,
+            f"#data-{name}-{quote(key, safe='')}",
+            "PropertyValue",
+            name=key,
+            value=json.dumps(value, sort_keys=True),
         )
-        properties += own
-    return data_sets, properties
-
-
-def _property(identifier: str, name: str, value: str) -> Entity:
-    return {"@id": identifier, "@type": "PropertyValue", "name": name, "value": value}
-
-
-def _packages(record: Mapping[str, Any]) -> list[Entity]:
-    versions = {name: version for name, version in record["packages"].items() if version}
-    python = {
-        "@id": f"https://www.python.org/downloads/release/python-{record['python'].replace('.', '')}/",
-        "@type": "SoftwareApplication",
-        "name": "Python",
-        "softwareVersion": record["python"],
-        "url": "https://www.python.org/",
-    }
-    return [python] + [
-        {
-            "@id": f"https://pypi.org/project/{name}/{version.partition('+')[0]}/",  # a local build tag is not on PyPI
-            "@type": "SoftwareApplication",
-            "name": name,
-            "softwareVersion": version,
-            "url": f"https://pypi.org/project/{name}/",
-        }
-        for name, version in versions.items()
+        for key, value in {**data_set["folders"], **data_set["tables"]}.items()
     ]
+    words = f"Data set in the layout of {data_set['adapter']}, {kind}."
+    return _add(made, f"#data-{name}", "CreativeWork", name=name, description=words, additionalProperty=about)
 
 
-def _context_entities() -> list[Entity]:
+def _packages(made: ROCrate, record: Mapping[str, Any]) -> list[Entity]:
+    release = f"https://www.python.org/downloads/release/python-{record['python'].replace('.', '')}/"
+    found = {release: ("Python", record["python"], "https://www.python.org/")}
+    for name, version in record["packages"].items():
+        if version:
+            page = f"https://pypi.org/project/{name}/"
+            found[f"{page}{version.partition('+')[0]}/"] = (name, version, page)  # a local build tag is not on PyPI
     return [
-        *(
-            {"@id": identifier, "@type": "CreativeWork", "name": name, "version": version}
-            for identifier, (name, version) in PROFILES.items()
-        ),
-        {
-            "@id": SNAKEMAKE,
-            "@type": "ComputerLanguage",
-            "name": "Snakemake",
-            "identifier": "https://doi.org/10.1093/bioinformatics/bts480",
-            "url": "https://snakemake.readthedocs.io",
-        },
-        {
-            "@id": APACHE,
-            "@type": "CreativeWork",
-            "name": "Apache License 2.0",
-            "identifier": APACHE,
-            "url": "https://www.apache.org/licenses/LICENSE-2.0",
-        },
-        {
-            "@id": TERMS,
-            "@type": "CreativeWork",
-            "name": "Terms of the results",
-            "description": "The workflow is under the Apache License 2.0. What it made of a data set is under the "
-            "terms of that data set; those of restricted ones forbid passing records on.",
-        },
+        _add(made, key, "SoftwareApplication", name=name, softwareVersion=version, url=page)
+        for key, (name, version, page) in found.items()
     ]

@@ -8,9 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from mmpkd.design import Design
 from mmpkd.evaluation.verdicts import signed
 from mmpkd.plotting.claims import p_text
-from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES, arm_name, count, percent
+from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES, count, percent
 
 MEANINGS = {
     "supported": "The data of this run speak for the claim.",
@@ -29,14 +30,15 @@ class ClaimItem:
     evidence: list[str]
 
 
-def read_claims(csv: str | Path, confidence: float) -> list[ClaimItem]:
+def read_claims(csv: str | Path, confidence: float, design: Design) -> list[ClaimItem]:
     """The claims of `tables/claims.csv`, put into words.
 
     Args:
         csv: the table; its column `sentence` is what the first screen says of a claim.
         confidence: the level of its intervals.
+        design: the titles of the arms.
     """
-    return [_in_words(claim, confidence) for claim in pd.read_csv(csv).to_dict("records")]
+    return [_in_words(claim, confidence, design) for claim in pd.read_csv(csv).to_dict("records")]
 
 
 def headline(claims: Sequence[ClaimItem]) -> str:
@@ -48,21 +50,22 @@ def headline(claims: Sequence[ClaimItem]) -> str:
     return f"Of {count(len(claims), 'claim')}, {parts[0]}, {parts[1]} and {parts[2]}."
 
 
-def _in_words(claim: Mapping[str, Any], confidence: float) -> ClaimItem:
+def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> ClaimItem:
     verdict = claim["verdict"]
     # The verdict stands beside the sentence, and a number is not torn from its unit.
     sentence = claim["sentence"].removeprefix(f"{verdict.capitalize()}: ").replace(" %", "\u00a0%")
-    evidence = [*_estimate_words(claim, confidence), *_credit_words(claim), *_control_words(claim)]
+    evidence = [*_estimate_words(claim, confidence, design), *_credit_words(claim), *_control_words(claim, design)]
     return ClaimItem(claim["title"], verdict, sentence[0].upper() + sentence[1:], [MEANINGS[verdict], *evidence])
 
 
-def _estimate_words(claim: Mapping[str, Any], confidence: float) -> list[str]:
+def _estimate_words(claim: Mapping[str, Any], confidence: float, design: Design) -> list[str]:
     if not _known(claim["estimate"]):
         return [f"It could not be tested: {claim['reason']}."]
     metric = METRIC_NAMES[claim["metric"]]
     method = METHOD_NAMES[claim["method"]]
     contrast = "Difference of gains" if isinstance(claim["minus"], str) and claim["minus"] else "Gain"
-    sentence = f"{contrast} of {arm_name(claim['arm'])} over {arm_name(claim['reference'])} in {metric} ({method}): "
+    arm, reference = design.title(claim["arm"]), design.title(claim["reference"])
+    sentence = f"{contrast} of {arm} over {reference} in {metric} ({method}): "
     sentence += f"{signed(claim['estimate'])}"
     if not _known(claim["low"]):
         return [f"{sentence}, without an interval: {claim['reason']}."]
@@ -92,13 +95,13 @@ def _credit_words(claim: Mapping[str, Any]) -> list[str]:
     return [against + "Soft targets alone may explain the gain: it is not credited to the privileged content."]
 
 
-def _control_words(claim: Mapping[str, Any]) -> list[str]:
+def _control_words(claim: Mapping[str, Any], design: Design) -> list[str]:
     """Controls that the arm does not clearly beat: a gain of attention that is worse than no model is worth little."""
     names = {"over_centre": "a centred Gaussian", "over_untrained": "an untrained student"}
     unbeaten = [name for key, name in names.items() if _known(claim.get(key)) and not claim[f"{key}_low"] > 0]
     if not unbeaten:
         return []
-    return [f"Note: the maps of {arm_name(claim['arm'])} are not shown to be better than {' or '.join(unbeaten)}."]
+    return [f"Note: the maps of {design.title(claim['arm'])} are not shown to be better than {' or '.join(unbeaten)}."]
 
 
 def _known(value: Any) -> bool:

@@ -5,6 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
+from mmpkd.report.markdown import table_html
+
 TITLES = {
     "attention_examples": "Examples of attention maps",
     "cross_domain": "Across cohorts and domains",
@@ -24,9 +28,7 @@ class TableItem:
     title: str
     caption: str
     file: str
-    columns: list[str]
-    right: list[bool]  # numbers, aligned to the right
-    rows: list[list[str]]
+    html: Markup
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,17 @@ def read_table(name: str, csv: Path, markdown: Path, caption: Path) -> TableItem
     Raises:
         ValueError: the Markdown file holds no table.
     """
-    lines = [line for line in markdown.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
-    if len(lines) < 2:
-        raise ValueError(f"{markdown.name} holds no table; make tables/{name} again")
-    header, rule, *rows = map(cells, lines)
+    title = _title(name)
+    try:
+        html = table_html(markdown.read_text(encoding="utf-8"), f"Table: {title}")
+    except ValueError as error:
+        raise ValueError(f"{markdown.name} {error}; make tables/{name} again") from None
     return TableItem(
         name=name,
-        title=_title(name),
+        title=title,
         caption=caption.read_text(encoding="utf-8").strip(),
         file=f"tables/{csv.name}",
-        columns=header,
-        right=[cell.endswith(":") for cell in rule],
-        rows=rows,
+        html=html,
     )
 
 
@@ -80,11 +81,6 @@ def read_figure(name: str, png: Path, caption: Path) -> FigureItem:
         file=f"figures/{name}.pdf",
         data=base64.b64encode(content).decode("ascii"),
     )
-
-
-def cells(line: str) -> list[str]:
-    """The cells of a line of a Markdown table; an escaped bar belongs to its cell."""
-    return [cell.strip().replace(r"\|", "|") for cell in re.split(r"(?<!\\)\|", line.strip())[1:-1]]
 
 
 def _title(name: str) -> str:

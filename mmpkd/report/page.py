@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
+from mmpkd.design import Design
 from mmpkd.report.claims import headline, read_claims
 from mmpkd.report.flow import Flow
 from mmpkd.report.items import read_figure, read_table
-from mmpkd.report.prose import Block
 from mmpkd.report.study import cohorts_in_use, phantoms, size_words
 from mmpkd.report.viewer import Viewer
 
@@ -27,7 +28,7 @@ def build(
     origin: Mapping[str, Any],
     flows: Sequence[Flow] = (),
     viewer: Viewer | None = None,
-    assumptions: Sequence[Block] = (),
+    assumptions: Markup | None = None,
 ) -> str:
     """The report as HTML. Parts that are not given are left out.
 
@@ -38,14 +39,16 @@ def build(
         origin: what `mmpkd.provenance.origin` returned.
         flows: what became of the records of each cohort.
         viewer: cases of the attention viewer.
-        assumptions: what the study assumes.
+        assumptions: what the study assumes, see `mmpkd.report.markdown.prose_html`.
 
     Raises:
         FileNotFoundError: a table, figure or caption is missing.
         ValueError: a Markdown file holds no table, or a PNG file is none.
     """
     items = {name: read_table(name, *map(Path, paths)) for name, paths in tables.items()}
-    claims = read_claims(tables["claims"][0], study["evaluation"]["confidence"]) if "claims" in tables else []
+    claims = []
+    if "claims" in tables:
+        claims = read_claims(tables["claims"][0], study["evaluation"]["confidence"], Design.of(study))
     return (
         _environment()
         .get_template("template.html")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mmpkd.plotting.style import arm_name, count
+from mmpkd.design import Design
+from mmpkd.plotting.style import count
 
 
 def cohorts_in_use(study: Mapping[str, Any]) -> list[str]:
@@ -23,7 +24,7 @@ def size_words(study: Mapping[str, Any]) -> str:
     students = count(pairs * len(seeds), "student")
     factors = (
         f"{count(len(domains), 'training domain')} ({', '.join(domains)})",
-        f"{count(len(arms), 'arm')} ({', '.join(map(arm_name, arms))})",
+        f"{count(len(arms), 'arm')} ({', '.join(map(Design.of(study).title, arms))})",
         count(len(seeds), "seed"),
     )
     return f"{' × '.join(factors)}: {students}, tested on {count(len(cohorts_in_use(study)), 'cohort')}"

@@ -14,13 +14,13 @@ from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Cell, Design
 from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.matrices import select
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
-from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES, arm_name, order_arms
+from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES
 
-ARM, REFERENCE = "mmpkd", "baseline"  # the cases are ranked by the gain of the first over the second
 CASES_A_CELL = 8
 CASES = 96  # in all: what keeps the page small where there are many cells
 LARGEST = 256  # pixels a side of a picture
@@ -53,7 +53,7 @@ class Viewer:
 def viewer(
     scores: pd.DataFrame,
     evaluation: Evaluation,
-    domains: Mapping[str, Mapping[str, Any]],
+    design: Design,
     sources: Sources,
     withheld: Collection[str] = (),
 ) -> Viewer:
@@ -62,47 +62,41 @@ def viewer(
     Args:
         scores: the long table.
         evaluation: primary metric and attention methods.
-        domains: for each domain `training` and `cohorts`.
+        design: the cells, and the roles of the arms: cases are ranked by the primary arm's gain over the reference.
         sources: where pictures, ROI and maps lie.
         withheld: cohorts of which no picture may be shown; none of their cases is in the page.
     """
-    cells = scored_cells(scores, evaluation, domains)
-    shown = [cell for cell in cells if cell[1] not in withheld]
+    cells = scored_cells(scores, evaluation, design)
+    shown = [cell for cell in cells if cell.cohort not in withheld]
     a_cell = min(CASES_A_CELL, max(CASES // max(len(shown), 1), 2))
     listed, cases = [], []
-    for domain, cohort in shown:
-        found = _cell(scores, evaluation, domain, cohort, a_cell, sources)
+    for cell in shown:
+        found = _cases(scores, evaluation, cell, a_cell, sources, design)
         numbered = [{"title": case["title"], "number": len(cases) + k} for k, case in enumerate(found)]
-        listed.append({"name": _cell_name(domain, cohort), "cases": numbered})
+        listed.append({"name": _cell_name(cell), "cases": numbered})
         cases += found
-    arms = order_arms({arm for case in cases for of_method in case["maps"].values() for arm in of_method})
+    arms = design.order({arm for case in cases for of_method in case["maps"].values() for arm in of_method})
     data = {
-        "arm": ARM,
-        "reference": REFERENCE,
-        "arms": {arm: arm_name(arm) for arm in arms},
+        "arm": design.primary,
+        "reference": design.reference,
+        "arms": {arm: design.title(arm) for arm in arms},
         "methods": {method: METHOD_NAMES[method] for method in evaluation.methods},
         "metric": METRIC_NAMES[evaluation.metric],
         "colours": np.round(255 * colormaps[COLOURS](np.linspace(0, 1, STEPS))[:, :3]).astype(int).tolist(),
         "tops": {method: _top(cases, method) for method in evaluation.methods},
         "cases": cases,
     }
-    missing = sorted({cohort for _, cohort in cells} & set(withheld))
+    missing = sorted({cell.cohort for cell in cells} & set(withheld))
     listed = [cell for cell in listed if cell["cases"]]  # no image of a cell may have a score from every seed
-    return Viewer(data["arms"], data["methods"], listed, missing, _rule_words(evaluation, a_cell), data)
+    return Viewer(data["arms"], data["methods"], listed, missing, _rule_words(evaluation, a_cell, design), data)
 
 
-def scored_cells(
-    scores: pd.DataFrame, evaluation: Evaluation, domains: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[str, str]]:
-    """Training domain and cohort of every cell in which both arms were scored, a domain's own modality first."""
-    chosen = _chosen(evaluation, evaluation.methods[0])
-    by_domain = {domain: [facts["training"], *facts.get("cohorts", ())] for domain, facts in domains.items()}
-    cells = []
-    for domain, own in by_domain.items():
-        others = [cohort for name, cohorts in by_domain.items() if name != domain for cohort in cohorts]
-        pair = [set(select(scores, domain=domain, arm=arm, **chosen)["cohort"]) for arm in (ARM, REFERENCE)]
-        cells += [(domain, cohort) for cohort in (*own, *others) if cohort in pair[0] & pair[1]]
-    return cells
+def scored_cells(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> list[Cell]:
+    """Every cell in which the primary arm and the reference were scored, a domain's own modality first."""
+    rows = select(scores, **_chosen(evaluation, evaluation.methods[0]))
+    scored = set(zip(rows["domain"], rows["cohort"], rows["arm"], strict=True))
+    arms = (design.primary, design.reference)
+    return [cell for cell in design.cells if all((cell.domain, cell.cohort, arm) in scored for arm in arms)]
 
 
 def evenly_spaced(number: int, count: int) -> list[int]:
@@ -128,25 +122,26 @@ def picture(pixels: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _cell(
-    scores: pd.DataFrame, evaluation: Evaluation, domain: str, cohort: str, count: int, sources: Sources
+def _cases(
+    scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, count: int, sources: Sources, design: Design
 ) -> list[dict[str, Any]]:
     """The cases of one cell, the lowest gain first."""
-    scores = select(scores, domain=domain, cohort=cohort, metric=evaluation.metric, label="any")
-    gains = ranked_gains(scores, domain, cohort, ARM, REFERENCE, _chosen(evaluation, evaluation.methods[0]))
+    scores = select(scores, domain=cell.domain, cohort=cell.cohort, metric=evaluation.metric, label="any")
+    chosen = _chosen(evaluation, evaluation.methods[0])
+    gains = ranked_gains(scores, cell, design.primary, design.reference, chosen)
     ranks = evenly_spaced(len(gains), count)
-    pictures = _pictures(sources.shards[cohort], gains.index[ranks])
-    looks = _looks(scores, evaluation, domain, cohort, gains.index[ranks], sources)
+    pictures = _pictures(sources.shards[cell.cohort], gains.index[ranks])
+    looks = _looks(scores, evaluation, cell, design.order(scores["arm"].unique()), gains.index[ranks], sources)
     cases = []
     for number, (rank, seen, look) in enumerate(zip(ranks, pictures, looks, strict=True), start=1):
         gain = f"{gains.iloc[rank]:+.2f}".replace("-", "−")
         title = f"case {number}: rank {rank + 1:,} of {len(gains):,}, gain {gain}"
-        cases.append({"cell": _cell_name(domain, cohort), "title": title, **seen, **look})
+        cases.append({"cell": _cell_name(cell), "title": title, **seen, **look})
     return cases
 
 
-def _cell_name(domain: str, cohort: str) -> str:
-    return f"{domain} students on {cohort}"
+def _cell_name(cell: Cell) -> str:
+    return f"{cell.domain} students on {cell.cohort}"
 
 
 def _pictures(folders: Sequence[str], image_ids: pd.Index) -> list[dict[str, Any]]:
@@ -159,15 +154,21 @@ def _pictures(folders: Sequence[str], image_ids: pd.Index) -> list[dict[str, Any
 
 
 def _looks(
-    scores: pd.DataFrame, evaluation: Evaluation, domain: str, cohort: str, image_ids: pd.Index, sources: Sources
+    scores: pd.DataFrame,
+    evaluation: Evaluation,
+    cell: Cell,
+    arms: Sequence[str],
+    image_ids: pd.Index,
+    sources: Sources,
 ) -> list[dict[str, Any]]:
     """For each image the map (rows from the top, in multiples of a uniform map) and score of each method and arm."""
     looks = [{kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")} for _ in image_ids]
-    for arm in order_arms(scores["arm"].unique()):
-        files = [sources.attention / domain / arm / f"seed{seed}" / f"{cohort}.npz" for seed in sources.seeds]
+    for arm in arms:
+        folder = sources.attention / cell.domain / arm
+        files = [folder / f"seed{seed}" / f"{cell.cohort}.npz" for seed in sources.seeds]
         exports = [read_npz(file) for file in files]
         for method in evaluation.methods:
-            of_images = mean_scores(scores, domain, cohort, arm, _chosen(evaluation, method))
+            of_images = mean_scores(scores, cell, arm, _chosen(evaluation, method))
             for image_id, look in zip(image_ids, looks, strict=True):
                 score = of_images.get(image_id, np.nan)
                 # A patch that is not finite has no score either, and JSON has no word for it.
@@ -187,10 +188,13 @@ def _top(cases: Sequence[Mapping[str, Any]], method: str) -> float:
     return round(max(float(np.percentile(np.concatenate(patches), CLIPPED)), 1.5), 2) if patches else 1.5
 
 
-def _rule_words(evaluation: Evaluation, count: int) -> str:
+def _rule_words(evaluation: Evaluation, count: int, design: Design) -> str:
+    if design.primary is None:
+        return "Cases are ranked by the gain of the primary arm, and this study has none."
+    arm, reference = design.title(design.primary), design.title(design.reference)
     return (
-        f"The test images of a cell (training domain and cohort) are ranked by the gain of {arm_name(ARM)} over "
-        f"{arm_name(REFERENCE)} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
+        f"The test images of a cell (training domain and cohort) are ranked by the gain of {arm} over "
+        f"{reference} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
         f"mean over seeds, and up to {count} evenly spaced ranks are shown, the lowest and the highest among them. "
         "Maps are means over seeds, in multiples of a uniform map, interpolated from the patch grid. Scores are means "
         "over seeds, not scores of the mean map. A single case shows no effect; the claims test it."

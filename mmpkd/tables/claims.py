@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.design import Design
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import TITLES
 
@@ -37,9 +38,11 @@ SHOWN = (
 )
 
 
-def table(scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluation) -> tuple[pd.DataFrame, str]:
+def table(
+    scores: pd.DataFrame, claims: Mapping[str, Claim], evaluation: Evaluation, design: Design
+) -> tuple[pd.DataFrame, str]:
     """Every column of `mmpkd.evaluation.claims.claims_table`, and the caption."""
-    result = claims_table(scores, claims, evaluation)
+    result = claims_table(scores, claims, evaluation, design)
     caption = (
         f"The {len(result)} claims, tested on the {_scores(result, evaluation)}. Estimate: the mean gain over the "
         "claim's cells (training domain @ evaluation cohort), paired by image and seed, less the mean over the cells "

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.evaluation.classification import MACRO, classification_table
 from mmpkd.tables.label_sets import evaluated_labels, missing, sentence
 
@@ -13,16 +14,16 @@ VALUES = {"estimate": "", "low": "_low", "high": "_high", "gain": "_gain", "gain
 VALUES |= {"gain_high": "_gain_high", "gain_p": "_gain_p"}
 
 
-def table(scores: pd.DataFrame, evaluation: Evaluation, reference: str = "baseline") -> tuple[pd.DataFrame, str]:
+def table(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[pd.DataFrame, str]:
     """One row a training domain, cohort, label and arm.
 
     Returns:
         domain, cohort, label, arm; for auroc and average_precision the mean over seeds, `_low`, `_high`, `_gain`
-        against `reference` with `_gain_low`, `_gain_high`, `_gain_p`; n_images, n_positive, n_patients, n_seeds,
+        against the reference with `_gain_low`, `_gain_high`, `_gain_p`; n_images, n_positive, n_patients, n_seeds,
         reason; in `macro` rows labels_evaluated, those that the mean is of, and labels_not_known, those of the domain
         that the cohort has no target of; and the caption.
     """
-    long = classification_table(scores, evaluation.confidence, reference)
+    long = classification_table(scores, evaluation.confidence, design.reference)
     result = None
     for metric in ("auroc", "average_precision"):
         part = long[long["metric"] == metric]
@@ -36,6 +37,7 @@ def table(scores: pd.DataFrame, evaluation: Evaluation, reference: str = "baseli
     result = _with_labels(result, unknown)
     last = [*COUNTS, "reason", "labels_evaluated", "labels_not_known"]
     result = result[[column for column in result.columns if column not in last] + last]
+    reference = design.reference
     caption = (
         "Classification on the test images of every cohort that shares labels with the training domain: area under the "
         "ROC curve (AUROC) and average precision, mean over seeds, with intervals of "

@@ -1,35 +1,27 @@
 """Does the gain hold beyond the cohort that the students were trained on?"""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell, Design
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.regions import ANY
 from mmpkd.evaluation.statistics import arm_mean, paired_gain
 from mmpkd.tables.label_sets import domain_labels, missing, region_labels, sentence
 
-IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = "in-domain", "other data set", "other modality"
 
-
-def table(
-    scores: pd.DataFrame,
-    evaluation: Evaluation,
-    homes: Mapping[str, str],
-    domain_of: Mapping[str, str],
-    reference: str = "baseline",
-) -> tuple[pd.DataFrame, str]:
+def table(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[pd.DataFrame, str]:
     """One row a cell: training domain x evaluation cohort.
 
     Args:
         scores: the long table.
         evaluation: primary metric, first method and level.
-        homes: for each training domain the cohort that it was trained on.
-        domain_of: for each cohort its domain.
-        reference: the arm that gains are against.
+        design: the cells, and the arm that gains are against.
 
     Returns:
         domain, cohort, relation; `<arm>`, `<arm>_low`, `<arm>_high`: each arm's mean of the primary score; for each arm
@@ -40,17 +32,18 @@ def table(
     chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "confidence": evaluation.confidence}
     relevant = select(scores, metric=evaluation.metric, label=ANY)
     relevant = relevant[relevant["method"].isin([evaluation.methods[0], "none"]).to_numpy()]
-    regions, of_domains = region_labels(scores), domain_labels(scores, domain_of)
-    without = {cohort: missing(of_domains[domain_of[cohort]], labels) for cohort, labels in regions.items()}
+    regions, of_domains = region_labels(scores), domain_labels(scores, design.domain_of)
+    without = {cohort: missing(of_domains[design.domain_of[cohort]], labels) for cohort, labels in regions.items()}
     rows = []
-    for domain in homes:
-        of_domain = select(relevant, domain=domain)
+    for domain in design.domains:
+        of_domain = select(relevant, domain=domain.name)
         arms = list(of_domain["arm"].unique())
         for cohort in of_domain["cohort"].unique():
-            row = {"domain": domain, "cohort": cohort, "relation": relation(domain, cohort, homes, domain_of)}
-            row |= _arm_columns(relevant, f"{domain}@{cohort}", arms, reference, chosen)
+            cell = design.cell(domain.name, cohort)
+            row = asdict(cell) | _arm_columns(relevant, cell, arms, design.reference, chosen)
             row |= {"roi_labels": ", ".join(regions.get(cohort, [])), "labels_without_roi": without.get(cohort, "")}
             rows.append(row)
+    reference = design.reference
     caption = (
         f"Localisation in every cell, training domain x evaluation cohort: {TITLES[evaluation.metric]} of the "
         f"{evaluation.methods[0]} map, mean over seeds and images with ROI, and gains against {reference} paired by "
@@ -63,30 +56,24 @@ def table(
     return pd.DataFrame(rows), caption + sentence(without, "Labels of the domain that a cohort has no ROI of:")
 
 
-def relation(domain: str, cohort: str, homes: Mapping[str, str], domain_of: Mapping[str, str]) -> str:
-    """How a cohort stands to a training domain: in-domain, other data set or other modality."""
-    if homes[domain] == cohort:
-        return IN_DOMAIN
-    return OTHER_DATA_SET if domain_of[cohort] == domain else OTHER_MODALITY
-
-
 def _arm_columns(
-    relevant: pd.DataFrame, cell: str, arms: list[str], reference: str, chosen: Mapping[str, Any]
+    relevant: pd.DataFrame, cell: Cell, arms: list[str], reference: str, chosen: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The means and gains of the arms in one cell, the means of the controls, and the counts."""
+    means = {arm: arm_mean(relevant, [cell], arm, **chosen) for arm in arms}
     row = {}
-    for arm in arms:
-        mean = arm_mean(relevant, [cell], arm, **chosen)
+    for arm, mean in means.items():
         row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
     for arm in arms:
         if arm != reference and reference in arms:
             gain = paired_gain(relevant, [cell], arm, reference, **chosen)
             row |= {f"{arm}_gain": gain.estimate, f"{arm}_gain_low": gain.low}
             row |= {f"{arm}_gain_high": gain.high, f"{arm}_gain_p": gain.p}
-    row |= _control_means(relevant, cell.partition("@")[2])
-    return row | {"n_images": mean.n_images, "n_patients": mean.n_patients, "n_seeds": mean.n_seeds}
+    last = means[arms[-1]]
+    counts = {"n_images": last.n_images, "n_patients": last.n_patients, "n_seeds": last.n_seeds}
+    return row | _control_means(relevant, cell.cohort) | counts
 
 
 def _control_means(relevant: pd.DataFrame, cohort: str) -> dict[str, float]:
-    controls = select(relevant, domain="control", cohort=cohort)
+    controls = select(relevant, domain=CONTROL, cohort=cohort)
     return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in ("centre", "untrained")}

@@ -1,27 +1,26 @@
-r"""A table of texts as LaTeX that fits its page, whatever its rows and columns.
+r"""A table of texts as LaTeX: floats that are turned if they are wide, and shrunk to the page.
 
-A small table is a `table` float; one that is longer than a page is a `longtable`; one that is wider than a page is set
-smaller, then turned, and what no page is wide enough for goes on below with its first columns repeated. No type is
-smaller than 7 pt. The document needs \usepackage{array,booktabs,longtable,pdflscape} and one column of text.
+A long table goes on in further floats of the same number, and so does one that would be too small to read: each part
+then begins with the columns that name a row. The document has one column of text and loads PACKAGES.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
+from itertools import takewhile
 from textwrap import wrap
 
 import pandas as pd
 
 ABSENT = "-"
-PACKAGES = r"\usepackage{array,booktabs,longtable,pdflscape}"
+PACKAGES = r"\usepackage{array,booktabs,caption,graphicx,rotating}"
 SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
     "$": r"\$",
     "#": r"\#",
-    "_": r"\_",
+    "_": r"\_\allowbreak{}",
     "{": r"\{",
     "}": r"\}",
     "~": r"\textasciitilde{}",
@@ -35,70 +34,50 @@ SPECIAL = {
 }
 MINUS = re.compile(r"(?<![\w.)\]-])-(?=\.?\d)")  # a sign, not the hyphen of a word or a date
 NUMBER = re.compile(r"[-<]?\d[\d.,]*( \[.*\])?|" + re.escape(ABSENT))
-WRAPPED = 26  # digits: wider columns of text are broken into lines
-GAP = 6.0  # points between columns
+HEAD = 12  # letters of a line of a column's head
+WRAPPED = 40  # letters: cells of text that are longer are broken into lines
+PARAGRAPH, PARAGRAPH_LETTERS = r">{\raggedright\arraybackslash}p{14em}", 28
+GAP = 2.5  # letters between two columns
+# The environment that shrinks a table: \shrunk{height}{table}.
+SHRUNK = r"""\ifdefined\shrunk\else
+\newsavebox{\shrunkbox}
+\newcommand{\shrunk}[2]{\sbox{\shrunkbox}{#2}%
+\ifdim\wd\shrunkbox>\linewidth\sbox{\shrunkbox}{\resizebox{\linewidth}{!}{\usebox{\shrunkbox}}}\fi
+\ifdim\dimexpr\ht\shrunkbox+\dp\shrunkbox\relax>#1\resizebox*{!}{#1}{\usebox{\shrunkbox}}\else\usebox{\shrunkbox}\fi}
+\fi"""
 
 
 @dataclass(frozen=True)
 class Page:
-    """A size of type on the text area of `article` at 10 pt on letter paper; all lengths are points."""
+    """A kind of float: as many letters in a row as stay legible in it."""
 
-    size: str
-    digit: float  # width of a digit of Computer Modern
-    line: float
-    turned: bool = False
-
-    @property
-    def width(self) -> float:
-        """Of a line."""
-        return 550.0 if self.turned else 345.0
+    environment: str
+    letters: float
+    rows: int
+    height: str  # what a caption leaves to the table
 
 
-# from the most to the least comfortable to read
-PAGES = (
-    Page(r"\normalsize", 5.0, 12.0),
-    Page(r"\small", 4.63, 11.0),
-    Page(r"\footnotesize", 4.25, 9.5),
-    Page(r"\scriptsize", 3.98, 8.0),
-    Page(r"\footnotesize", 4.25, 9.5, turned=True),
-    Page(r"\scriptsize", 3.98, 8.0, turned=True),
-)
-UPRIGHT_HEIGHT = 550.0
-
-
-@dataclass(frozen=True)
-class Column:
-    """How a column is set; its width in digits."""
-
-    name: str
-    width: float
-    numeric: bool
-    wrapped: bool
-
-    def specification(self, page: Page) -> str:
-        """Of this column in the argument of `tabular`."""
-        if self.wrapped:
-            return rf">{{\raggedright\arraybackslash}}p{{{self.width * page.digit:.0f}pt}}"
-        return "r" if self.numeric else "l"
+UPRIGHT = Page("table", 105, 40, r"0.5\textheight")
+TURNED = Page("sidewaystable", 205, 28, r"0.45\linewidth")
 
 
 def latex(text: pd.DataFrame, caption: str, label: str) -> str:
-    """Cells that are text already as one or more tables with one number."""
-    columns = [_column(str(name), list(map(str, text[name]))) for name in text.columns]
-    page = next((page for page in PAGES if _width(columns, page) <= page.width), PAGES[-1])
-    parts = _parts(columns, page)
-    if len(parts) == 1 and not page.turned and _height(text, columns, caption, page) <= UPRIGHT_HEIGHT:
-        body = _float(text, columns, caption, label, page)
-    else:
-        body = [line for k, part in enumerate(parts) for line in _pages(text, part, caption, label, page, k > 0)]
-        body = [r"\begingroup", page.size, rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}", *body, r"\endgroup"]
-        if page.turned:
-            body = [r"\begin{landscape}", *body, r"\end{landscape}"]
-    return "\n".join([f"% needs {PACKAGES}", *body, ""])
+    """Cells that are text already as one float, or as several that share their number."""
+    page = UPRIGHT if sum(_width(text[name]) for name in text.columns) <= UPRIGHT.letters else TURNED
+    parts = [
+        text.loc[:, columns].iloc[start : start + page.rows]
+        for columns in _parts(text, page)
+        for start in range(0, max(len(text), 1), page.rows)
+    ]
+    lines = [f"% needs {PACKAGES}", SHRUNK]
+    for number, part in enumerate(parts):
+        first = rf"\caption{{\footnotesize {escape(caption)}}}\label{{{label}}}"
+        lines += _float(part, page, r"\ContinuedFloat\caption{continued}" if number else first)
+    return "\n".join([*lines, ""])
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it stands; the sign of a negative number becomes a minus."""
+    """Text that LaTeX prints as it stands; names may break after an underscore, and a number's sign is a minus."""
     signed = MINUS.sub("−", text.replace("\n", " "))
     return re.sub("|".join(map(re.escape, SPECIAL)), lambda match: SPECIAL[match.group()], signed)
 
@@ -108,123 +87,53 @@ def is_numeric(cells: Sequence[str]) -> bool:
     return bool(len(cells)) and all(NUMBER.fullmatch(str(cell)) for cell in cells)
 
 
-def _float(text: pd.DataFrame, columns: list[Column], caption: str, label: str, page: Page) -> list[str]:
+def _float(part: pd.DataFrame, page: Page, head: str) -> list[str]:
+    columns = [_column(part[name]) for name in part.columns]
+    cells = part.map(_cell).set_axis(list(map(_head, part.columns, columns)), axis="columns")
+    tabular = cells.style.hide(axis="index").to_latex(column_format="".join(columns), hrules=True)
     return [
-        r"\begin{table}[tbp]",
+        rf"\begin{{{page.environment}}}",
         r"\centering",
-        rf"\caption{{{_breakable(caption)}}}",
-        rf"\label{{{label}}}",
-        page.size,
-        rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
-        rf"\begin{{tabular}}{{{_specification(columns, page)}}}",
-        r"\toprule",
-        _head(columns),
-        r"\midrule",
-        *_body(text, columns),
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\end{table}",
+        head,
+        rf"\shrunk{{{page.height}}}{{{tabular.strip()}}}",
+        rf"\end{{{page.environment}}}",
     ]
 
 
-def _pages(text: pd.DataFrame, columns: list[Column], caption: str, label: str, page: Page, further: bool) -> list[str]:
-    """A `longtable`; a further part of a table keeps the number of the first."""
-    head = [r"\toprule", _head(columns), r"\midrule"]
-    continued = rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{\tablename~\ref{{{label}}}, continued}} \\"
-    first = [continued] if further else [rf"\caption{{{_breakable(caption)}}}\label{{{label}}} \\"]
-    return [
-        r"\setlength{\LTcapwidth}{\linewidth}",
-        rf"\begin{{longtable}}{{{_specification(columns, page)}}}",
-        *first,
-        *head,
-        r"\endfirsthead",
-        continued,
-        *head,
-        r"\endhead",
-        r"\bottomrule",
-        r"\endfoot",
-        *_body(text, columns),
-        r"\end{longtable}",
-        *([r"\addtocounter{table}{-1}"] if further else []),
-    ]
-
-
-def _specification(columns: list[Column], page: Page) -> str:
-    return "@{}" + "".join(column.specification(page) for column in columns) + "@{}"
-
-
-def _head(columns: list[Column]) -> str:
-    """Names, in as many lines as the cells below make narrow."""
-    stacks = []
-    for column in columns:
-        lines = r" \\ ".join(map(escape, wrap(column.name, int(column.width), break_long_words=False)))
-        side = "r" if column.numeric else "l"
-        stacks.append(rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{lines}\end{{tabular}}" if "\\\\" in lines else lines)
-    return " & ".join(stacks) + r" \\"
-
-
-def _body(text: pd.DataFrame, columns: list[Column]) -> list[str]:
-    cells = text[[column.name for column in columns]].to_numpy()
-    return [
-        " & ".join(_cell(str(cell), column) for cell, column in zip(row, columns, strict=True)) + r" \\"
-        for row in cells
-    ]
-
-
-def _cell(cell: str, column: Column) -> str:
-    r"""Escaped; what `\\` would take for its argument is kept from it."""
-    printed = _breakable(cell) if column.wrapped else escape(cell)
-    return "{}" + printed if printed.startswith(("[", "*")) else printed
-
-
-def _breakable(text: str) -> str:
-    """Escaped, and names with underscores may be broken at the end of a line."""
-    return escape(text).replace(r"\_", r"\_\allowbreak{}")
-
-
-def _column(name: str, cells: list[str]) -> Column:
-    head = max((digits(word) for word in name.split()), default=1.0)
-    widest, numeric = max(map(digits, cells), default=1.0), is_numeric(cells)
-    if numeric or widest <= WRAPPED:
-        return Column(name, max(head, widest), numeric, wrapped=False)
-    words = [word for cell in cells for word in re.split(r"[ \n]|(?<=_)", cell)]
-    return Column(name, max(head, WRAPPED, *map(digits, words)), numeric, wrapped=True)
-
-
-def digits(text: str) -> float:
-    """Width of a text in Computer Modern, in digits, rather too wide than too narrow."""
-
-    def width(letter: str) -> float:
-        if letter in "ijlftrI.,:;!'()[] ":
-            return 0.75 if letter in "ftrI() " else 0.56
-        return 1.7 if letter in "mwMW@%<>−-" else 1.5 if letter.isupper() else 1.08 if letter.isalpha() else 1.0
-
-    return sum(map(width, text))
-
-
-def _width(columns: Sequence[Column], page: Page) -> float:
-    return sum(column.width for column in columns) * page.digit + GAP * (len(columns) - 1)
-
-
-def _height(text: pd.DataFrame, columns: list[Column], caption: str, page: Page) -> float:
-    """Points that the table takes with its caption and head."""
-    wrapped = [column for column in columns if column.wrapped]
-    tall = [[ceil(1.2 * digits(str(cell)) / column.width) for cell in text[column.name]] for column in wrapped]
-    lines = sum(max(row) for row in zip(*tall, strict=True)) if tall else len(text)
-    head = max((len(column.name.split()) for column in columns), default=1)
-    return (lines + head + 2) * page.line + (ceil(digits(caption) * 5.0 / page.width) + 3) * 12.0
-
-
-def _parts(columns: list[Column], page: Page) -> list[list[Column]]:
-    """The columns as they go side by side on the page; each part begins with the columns that name a row."""
-    if _width(columns, page) <= page.width:
-        return [columns]
-    named = next((k for k, column in enumerate(columns) if column.numeric), 1) or 1
-    while named > 1 and _width(columns[:named], page) > page.width / 2:
-        named -= 1
-    keys, parts = columns[:named], [columns[:named]]
-    for column in columns[named:]:
-        if len(parts[-1]) > named and _width([*parts[-1], column], page) > page.width:
-            parts.append(keys)
-        parts[-1] = [*parts[-1], column]
+def _parts(text: pd.DataFrame, page: Page) -> list[list[str]]:
+    """The columns of each part, the first with texts repeated, so that it has space."""
+    named = list(takewhile(lambda name: not is_numeric(text[name]), text.columns))
+    parts = [named]
+    for name in text.columns[len(named) :]:
+        longer = [*parts[-1], name]
+        if len(parts[-1]) > len(named) and sum(_width(text[one]) for one in longer) > page.letters:
+            longer = [*named, name]
+            parts.append(longer)
+        parts[-1] = longer
     return parts
+
+
+def _width(cells: pd.Series) -> float:
+    """Letters that a column takes."""
+    if _column(cells) == PARAGRAPH:
+        return PARAGRAPH_LETTERS + GAP
+    return max(map(len, [*cells, *str(cells.name).split()]), default=0) + GAP
+
+
+def _column(cells: pd.Series) -> str:
+    if is_numeric(cells):
+        return "r"
+    return PARAGRAPH if max(map(len, cells), default=0) > WRAPPED else "l"
+
+
+def _head(name: str, column: str) -> str:
+    """A name in as many lines as keep its column narrow."""
+    lines = r" \\ ".join(map(escape, wrap(str(name), HEAD, break_long_words=False)))
+    side = "r" if column == "r" else "l"
+    return rf"\begin{{tabular}}[b]{{@{{}}{side}@{{}}}}{lines}\end{{tabular}}" if "\\\\" in lines else lines
+
+
+def _cell(cell: str) -> str:
+    r"""Escaped; what `\\` would take for its argument is kept from it."""
+    printed = escape(cell)
+    return "{}" + printed if printed.startswith(("[", "*")) else printed

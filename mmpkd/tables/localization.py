@@ -1,11 +1,12 @@
 """How well the attention maps localise in the cohort that the students were trained on."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import product
 
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import CONTROL, Cell, Design
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.regions import ANY
@@ -13,21 +14,17 @@ from mmpkd.evaluation.scores import ARTEFACTS
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 from mmpkd.tables.columns import mean_and_gain
 
-CONTROL = "control"
 COLUMNS = ["domain", "cohort", "label", "method", "metric", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
 COLUMNS += ["gain_high", "gain_p", "n_images", "n_patients", "n_seeds", "n_undefined", "reason"]
 
 
-def table(
-    scores: pd.DataFrame, evaluation: Evaluation, homes: Mapping[str, str], reference: str = "baseline"
-) -> tuple[pd.DataFrame, str]:
+def table(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[pd.DataFrame, str]:
     """One row a domain, label, method, metric and arm or control.
 
     Args:
         scores: the long table.
         evaluation: methods, primary metric, further metrics and level.
-        homes: for each training domain the cohort that it was trained on.
-        reference: the arm that gains are against.
+        design: the cohort that each domain was trained on, and the arm that gains are against.
 
     Returns:
         domain, cohort, label (`any` for every metric; single labels for the primary metric and first method), method,
@@ -35,9 +32,10 @@ def table(
         n_images, n_patients, n_seeds, n_undefined, reason; and the caption.
     """
     rows = []
-    for domain, cohort in homes.items():
-        rows += _cell_rows(scores, evaluation, domain, cohort, reference)
+    for cell in design.home_cells:
+        rows += _cell_rows(scores, evaluation, cell, design.reference)
     lead = f"{TITLES[evaluation.metric]} of the {evaluation.methods[0]} map"
+    reference = design.reference
     caption = (
         "Localisation on the test images with regions of interest (ROI) of the cohort that the students were trained "
         f"on: means over seeds and images with {100 * evaluation.confidence:g} % intervals for new patients and new "
@@ -51,9 +49,8 @@ def table(
     return pd.DataFrame(rows, columns=COLUMNS), caption
 
 
-def _cell_rows(
-    scores: pd.DataFrame, evaluation: Evaluation, domain: str, cohort: str, reference: str
-) -> Iterator[dict]:
+def _cell_rows(scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, reference: str) -> Iterator[dict]:
+    domain, cohort = cell.domain, cell.cohort
     here = select(scores, cohort=cohort)
     shown = [*evaluation.scored, ARTEFACTS]
     here = here[here["domain"].isin([domain, CONTROL]).to_numpy() & here["metric"].isin(shown).to_numpy()]

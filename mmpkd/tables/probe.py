@@ -5,21 +5,21 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import CONTROL, Design
 from mmpkd.evaluation.classification import MACRO, classification_table
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.scores import PROBE
 
-CONTROL = "control"
 
-
-def table(scores: pd.DataFrame, evaluation: Evaluation, reference: str = "baseline") -> tuple[pd.DataFrame, str]:
+def table(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[pd.DataFrame, str]:
     """One row a training domain, cohort of another domain, label, metric and arm; no row where there was no probe.
 
     Returns:
         The columns of `classification_table`, the controls `untrained` and `pretrained` among the arms of every domain;
         and the caption.
     """
-    result = classification_table(_as_classification(scores), evaluation.confidence, reference)
+    result = classification_table(_as_classification(scores), evaluation.confidence, design.reference)
+    reference = design.reference
     caption = (
         "Linear probe: logistic regression on the frozen class token of students that were trained in another domain, "
         "fitted on training images of the cohort and tested on its test images. AUROC and average precision, mean over "

@@ -1,12 +1,13 @@
 """Localisation by ROI size, by whether the prediction is right, and by label."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.regions import ANY
@@ -20,16 +21,13 @@ COLUMNS = ["domain", "cohort", "kind", "stratum", "arm", "mean", "mean_low", "me
 COLUMNS += ["gain_high", "n_images", "n_patients", "n_seeds", "reason"]
 
 
-def table(
-    scores: pd.DataFrame, evaluation: Evaluation, domain_of: Mapping[str, str], reference: str = "baseline"
-) -> tuple[pd.DataFrame, str]:
+def table(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[pd.DataFrame, str]:
     """One row a training domain, cohort of its modality, stratum and arm.
 
     Args:
         scores: the long table.
         evaluation: primary metric, first method and level.
-        domain_of: for each cohort its domain.
-        reference: the arm that gains are against.
+        design: the cells, and the arm that gains are against.
 
     Returns:
         domain, cohort, kind (all, ROI size, prediction, label), stratum, arm, mean, mean_low, mean_high, gain,
@@ -39,13 +37,14 @@ def table(
     lead = select(scores, metric=evaluation.metric, method=evaluation.methods[0])
     facts = scores[scores["metric"].isin([AREA, "logit"]).to_numpy()]
     rows = []
-    for cohort, domain in domain_of.items():
+    for cohort, domain in design.domain_of.items():
         here, known = select(lead, domain=domain, cohort=cohort), select(facts, cohort=cohort)
         matrices = _matrices(here, domain, cohort, ANY)
         if matrices:
             for kind, stratum, by_arm, weights in _parts(here, known, matrices, domain, cohort):
                 names = {"domain": domain, "cohort": cohort, "kind": kind, "stratum": stratum}
-                rows += [names | row for row in _rows(by_arm, weights, evaluation.confidence, reference)]
+                rows += [names | row for row in _rows(by_arm, weights, evaluation.confidence, design.reference)]
+    reference = design.reference
     caption = (
         f"{TITLES[evaluation.metric]} of the {evaluation.methods[0]} map by stratum, on the cohorts of the modality of "
         f"training: means over seeds and images with {100 * evaluation.confidence:g} % intervals for new patients and "

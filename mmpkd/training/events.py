@@ -31,8 +31,3 @@ class Events:
                 if name != "epoch":
                     self._writer.add_scalar(name, value, row["epoch"])
             self._writer.flush()
-
-    def close(self) -> None:
-        """No more rows."""
-        if self._writer is not None:
-            self._writer.close()

@@ -21,7 +21,7 @@ def taught(
         rng: decides the other patients.
     """
     rows = np.arange(len(images))
-    if arm.teacher == "shuffled":
+    if arm.permuted:
         rows = shuffle_among_patients(images.patients, rng)
     return add_teacher(images, targets, labels, rows)
 

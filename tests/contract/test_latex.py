@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,9 @@ import pytest
 
 from mmpkd.config.demo import DEMO
 from mmpkd.tables import claims, classification, cross_domain, localization
-from mmpkd.tables.latex import PACKAGES
+from mmpkd.tables.latex import PACKAGES, latex
 from mmpkd.tables.write import write
-from tests.synthetic import DOMAIN_OF, synthetic_scores
+from tests.synthetic import DESIGN, synthetic_scores
 
 pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 STUDY = DEMO
@@ -24,13 +25,12 @@ SIGNED = "−0.012 is a sign, in-domain and 2025-08-06 are not"
 def make_tables() -> dict[str, tuple[pd.DataFrame, str, tuple[str, ...] | None]]:
     """Table, caption and shown columns by name: those of a study, and what would break a page or a line."""
     scores = synthetic_scores(np.random.default_rng(0), images=20, seeds=2)
-    homes = {name: domain.training for name, domain in STUDY.domains.items()}
     evaluation = STUDY.evaluation
     return {
-        "claims": (*claims.table(scores, STUDY.claims, evaluation), claims.SHOWN),
-        "classification": (*classification.table(scores, evaluation), None),
-        "cross_domain": (*cross_domain.table(scores, evaluation, homes, DOMAIN_OF), None),
-        "localization": (*localization.table(scores, evaluation, homes), None),
+        "claims": (*claims.table(scores, STUDY.claims, evaluation, DESIGN), claims.SHOWN),
+        "classification": (*classification.table(scores, evaluation, DESIGN), None),
+        "cross_domain": (*cross_domain.table(scores, evaluation, DESIGN), None),
+        "localization": (*localization.table(scores, evaluation, DESIGN), None),
         "many_arms": (many_arms(), "Fourteen arms. " + "A caption with cohort_names_of_a_long_kind. " * 20, None),
         "odd_texts": (odd_texts(), r"Signs: -0.5, 50 %, a_b, $x$, {y}, #1, \cmd, ~, ^, <, >, |, ≤ and ≥.", None),
         "small": (pd.DataFrame({"rule": ["train"], "seconds": [1312.7]}), "Small.", None),
@@ -52,21 +52,26 @@ def odd_texts() -> pd.DataFrame:
     return pd.DataFrame({"name_of_row": texts, "explained": [f"mammography_marked_{k}, " * 9 for k in texts]})
 
 
+def log_of(source: str, folder: Path, name: str) -> str:
+    """The log of a document of one table, run twice for its references."""
+    document = rf"\documentclass{{article}}{PACKAGES}\begin{{document}}{source}\end{{document}}"
+    (folder / f"{name}.tex").write_text(document)
+    for _ in range(2):
+        command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
+        subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
+    return (folder / f"{name}.log").read_text(errors="replace")
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
-    """The log of a document of each table, run twice for its references, and the tables' sources."""
+    """The log of a document of each table, and the tables' sources."""
     folder = tmp_path_factory.mktemp("latex")
     logs, sources = {}, {}
     for name, (table, caption, shown) in make_tables().items():
         paths = [folder / f"{name}_{part}" for part in ("table.csv", "table.md", "table.tex", "caption.txt")]
         write(table, caption, *paths, shown=shown)
         sources[name] = paths[2].read_text()
-        document = rf"\documentclass{{article}}{PACKAGES}\begin{{document}}\input{{{paths[2].name}}}\end{{document}}"
-        (folder / f"{name}.tex").write_text(document)
-        for _ in range(2):
-            command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", f"{name}.tex"]
-            subprocess.run(command, cwd=folder, capture_output=True, timeout=60, check=False)
-        logs[name] = (folder / f"{name}.log").read_text(errors="replace")
+        logs[name] = log_of(sources[name], folder, name)
     assert set(sources) == set(NAMES)
     return logs, sources
 
@@ -84,20 +89,15 @@ def test_a_table_compiles_and_fits_its_page(compiled, name):
 
 def test_the_layout_follows_rows_and_columns(compiled):
     sources = compiled[1]
-    assert r"\begin{table}" in sources["small"] and r"\normalsize" in sources["small"]
-    assert r"\begin{longtable}" in sources["classification"]
-    assert sources["many_arms"].count(r"\begin{longtable}") > 1 and r"\begin{landscape}" in sources["many_arms"]
-    assert sources["many_arms"].count(r"\caption{") == 1
+    assert r"\begin{table}" in sources["small"] and sources["localization"].count(r"\begin{sidewaystable}") > 1
+    assert sources["many_arms"].count(r"\begin{sidewaystable}") > 1
+    assert sources["many_arms"].count("Fourteen arms") == 1
     for arm in range(14):
-        heads = re.findall(rf"arm(?: \\\\)? {arm}(?: \\\\)? gain", sources["many_arms"])
-        assert len(heads) == 2  # the first head, and that of later pages
+        assert len(re.findall(rf"arm {arm} (?:\\\\ )?gain", sources["many_arms"])) == 1
 
 
-def test_the_check_sees_a_table_that_is_too_wide(tmp_path):
-    row = " & ".join(["0.123 [0.100, 0.150]"] * 8)
-    table = rf"\begin{{longtable}}{{{'r' * 8}}}{row}\\\end{{longtable}}"
-    document = rf"\documentclass{{article}}{PACKAGES}\begin{{document}}{table}\end{{document}}"
-    (tmp_path / "wide.tex").write_text(document)
-    command = ["pdflatex", "-interaction=nonstopmode", "wide.tex"]
-    subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=60, check=False)
-    assert re.search(r"Overfull \\hbox \(\d{3}\.", (tmp_path / "wide.log").read_text(errors="replace"))
+def test_a_wide_table_is_shrunk_to_its_page(tmp_path):
+    wide = pd.DataFrame({"name": ["0.123 [0.100, 0.150] m" * 2], **{f"m {k}": ["m" * 30] for k in range(5)}})
+    source = latex(wide, "Wide.", "tab:wide")
+    assert log_of(source, tmp_path, "shrunk").count("Overfull") == 0
+    assert "Overfull" in log_of(re.sub(r"\\ifdim\\wd.*\\fi\n", "", source), tmp_path, "as_it_is")

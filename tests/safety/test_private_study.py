@@ -28,6 +28,7 @@ STUDY = {
     "cohorts": {"vindr_cxr": None, "cbis_ddsm": None},
     "domains": {"cxr": {"cohorts": ["vindr_mammo"], "teacher": {"folds": 2}}, "mammography": None},
     "arms": {"shuffled": None},
+    "design": {"shuffled": None},
     "imaging": {"window": "dicom"},
     "student": {"backbone": {"source": "none"}},
     "training": {"epochs": 2},

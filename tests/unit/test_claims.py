@@ -11,7 +11,7 @@ from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
 from mmpkd.evaluation.verdicts import controls, sentence
-from tests.synthetic import synthetic_scores
+from tests.synthetic import AWAY, DESIGN, HOME, design_of, synthetic_scores
 
 CLAIMS = DEMO.claims
 EVALUATION = Evaluation()
@@ -20,7 +20,7 @@ EVALUATION = Evaluation()
 @pytest.fixture(scope="module")
 def planted():
     scores = synthetic_scores(np.random.default_rng(0), gain=0.06, images=200)
-    return scores, claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
+    return scores, claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim")
 
 
 def test_planted_effects_get_their_verdicts(planted):
@@ -37,7 +37,7 @@ def test_planted_effects_get_their_verdicts(planted):
 
 def test_nothing_planted_nothing_found():
     scores = synthetic_scores(np.random.default_rng(1), gain=0.0, images=200)
-    table = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
+    table = claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim")
     gains = table[table["expect"] == "gain"]
     assert (gains["verdict"] == "inconclusive").all() and not table["credited"].any()
     assert (gains["p_holm"] >= gains["p"]).all()
@@ -45,14 +45,14 @@ def test_nothing_planted_nothing_found():
 
 def test_a_loss_contradicts_and_a_gain_elsewhere_contradicts_no_gain():
     scores = synthetic_scores(np.random.default_rng(2), gain=-0.06, gain_elsewhere=0.08, images=200)
-    verdicts = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")["verdict"]
+    verdicts = claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim")["verdict"]
     assert verdicts["in_domain_cxr"] == verdicts["other_modality"] == verdicts["interaction"] == "contradicted"
     assert verdicts["other_data_set"] == "supported"
 
 
 def test_a_gain_that_the_shuffled_teacher_surpasses_is_not_credited():
     scores = synthetic_scores(np.random.default_rng(3), gain=0.06, shuffled_gain=0.09, images=200)
-    row = claims_table(scores, CLAIMS, EVALUATION).set_index("claim").loc["in_domain_cxr"]
+    row = claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim").loc["in_domain_cxr"]
     assert row["verdict"] == "supported" and row["shuffled_gain_low"] < 0 and not row["credited"]
 
 
@@ -62,21 +62,23 @@ def test_a_gain_that_the_shuffled_teacher_has_to_the_last_digit_is_not_credited(
     scores = pd.DataFrame(entries, columns=["arm", "seed", "image_id", "value"])
     scores = scores.assign(patient_id=scores["image_id"], domain="cxr", cohort="mimic_cxr", label="any")
     scores = scores.assign(metric="pixel_auroc", method="rollout")
-    row = claims_table(scores, {"one": CLAIMS["in_domain_cxr"]}, EVALUATION).iloc[0]
+    row = claims_table(scores, {"one": CLAIMS["in_domain_cxr"]}, EVALUATION, DESIGN).iloc[0]
     assert (row["verdict"], row["shuffled_gain_low"], row["credited"]) == ("supported", 0, False)
 
 
 def test_columns_are_those_contrasts(planted):
     scores, table = planted
     chosen = {"metric": "pixel_auroc", "method": "rollout"}
-    cells = CLAIMS["in_domain_cxr"].cells
+    cells = [HOME]
     row = table.loc["in_domain_cxr"]
     for name, reference in (("estimate", "baseline"), ("shuffled_gain", "shuffled"), ("over_centre", "centre")):
         assert row[name] == pytest.approx(paired_gain(scores, cells, "mmpkd", reference, **chosen).estimate)
     assert row["arm_mean"] == pytest.approx(arm_mean(scores, cells, "mmpkd", **chosen).estimate)
     interaction = table.loc["interaction"]
-    by_cell = [paired_gain(scores, [c], "mmpkd", "baseline", **chosen).estimate for c in interaction["cells"].split()]
-    less = [paired_gain(scores, [c], "mmpkd", "baseline", **chosen).estimate for c in interaction["minus"].split()]
+    by_cell, less = (
+        [paired_gain(scores, [DESIGN.parse(c)], "mmpkd", "baseline", **chosen).estimate for c in interaction[k].split()]
+        for k in ("cells", "minus")
+    )
     assert interaction["estimate"] == pytest.approx(np.mean(by_cell) - np.mean(less))
 
 
@@ -88,14 +90,15 @@ def test_a_row_says_what_was_tested_and_what_came_out(planted):
     tested = {"title": claim.title, "expect": "no_gain", "margin": claim.margin, "arm": "mmpkd", **chosen}
     tested |= {"reference": "baseline", "cells": " ".join(claim.cells), "minus": ""}
     assert row[list(tested)].to_dict() == tested
-    gain = paired_gain(scores, claim.cells, "mmpkd", "baseline", tested=claim.margin, **chosen)
+    cells = list(map(DESIGN.parse, claim.cells))
+    gain = paired_gain(scores, cells, "mmpkd", "baseline", tested=claim.margin, **chosen)
     found = asdict(gain)
     for name in ("standard_error", "degrees_of_freedom"):
         del found[name]
     assert row[list(found)].to_dict() == found
-    assert gain.p != paired_gain(scores, claim.cells, "mmpkd", "baseline", **chosen).p
+    assert gain.p != paired_gain(scores, cells, "mmpkd", "baseline", **chosen).p
     for name, value in (("other_modality", claim.margin), ("other_data_set", 0.0)):
-        gains = gain_cells(scores, CLAIMS[name].cells, "mmpkd", "baseline", label="any", **chosen)
+        gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", label="any", **chosen)
         rng = np.random.default_rng(EVALUATION.seed)
         expected = permutation_patients(gains, value, EVALUATION.resamples, rng)
         assert table.loc[name, "p_permutation_patients"] == expected
@@ -109,7 +112,8 @@ def test_a_row_says_what_was_tested_and_what_came_out(planted):
 def test_intervals_over_controls_and_the_shuffled_teacher_are_of_their_own_contrasts(planted):
     scores, table = planted
     row, chosen = table.loc["interaction"], {"metric": "pixel_auroc", "method": "rollout"}
-    cells, contrast = CLAIMS["interaction"].cells, contrast_weights(CLAIMS["interaction"])
+    cells = list(map(DESIGN.parse, CLAIMS["interaction"].cells))
+    contrast = contrast_weights(CLAIMS["interaction"], DESIGN)
     expected = {
         f"over_{control}": paired_gain(scores, cells, "mmpkd", control, **chosen)
         for control in ("uniform", "centre", "untrained", "pretrained")
@@ -125,7 +129,7 @@ def test_a_claim_about_the_shuffled_teacher_is_not_compared_with_itself(planted)
     scores, _ = planted
     for arm, reference in (("shuffled", "baseline"), ("mmpkd", "shuffled")):
         claim = Claim(title="t", cells=["cxr@mimic_cxr"], arm=arm, reference=reference)
-        row = claims_table(scores, {"one": claim}, EVALUATION).iloc[0]
+        row = claims_table(scores, {"one": claim}, EVALUATION, DESIGN).iloc[0]
         assert isnan(row["shuffled_gain"]) and isnan(row["shuffled_over_reference"]) and not row["credited"]
         assert row["controls"].startswith("shuffled teacher absent") and np.isfinite(row["low"])
 
@@ -133,10 +137,9 @@ def test_a_claim_about_the_shuffled_teacher_is_not_compared_with_itself(planted)
 def test_metric_method_and_level_are_those_of_the_configuration(planted):
     scores, table = planted
     evaluation = Evaluation(metric="pointing_game", methods=["last_layer"], confidence=0.99)
-    row = claims_table(scores, CLAIMS, evaluation).set_index("claim").loc["in_domain_cxr"]
-    cells = CLAIMS["in_domain_cxr"].cells
+    row = claims_table(scores, CLAIMS, evaluation, DESIGN).set_index("claim").loc["in_domain_cxr"]
     expected = paired_gain(
-        scores, cells, "mmpkd", "baseline", metric="pointing_game", method="last_layer", confidence=0.99
+        scores, [HOME], "mmpkd", "baseline", metric="pointing_game", method="last_layer", confidence=0.99
     )
     assert (row["estimate"], row["low"]) == (pytest.approx(expected.estimate), pytest.approx(expected.low))
     assert row["estimate"] != pytest.approx(table.loc["in_domain_cxr", "estimate"])
@@ -145,10 +148,10 @@ def test_metric_method_and_level_are_those_of_the_configuration(planted):
 def test_a_claim_may_have_its_own_metric_and_method(planted):
     scores, table = planted
     own = Claim(title="t", cells=["cxr@mimic_cxr"], metric="pointing_game", method="last_layer")
-    both = claims_table(scores, {"own": own, "usual": CLAIMS["in_domain_cxr"]}, EVALUATION).set_index("claim")
+    both = claims_table(scores, {"own": own, "usual": CLAIMS["in_domain_cxr"]}, EVALUATION, DESIGN).set_index("claim")
     chosen = {"metric": "pointing_game", "method": "last_layer"}
-    expected = paired_gain(scores, own.cells, "mmpkd", "baseline", **chosen)
-    over = paired_gain(scores, own.cells, "mmpkd", "centre", **chosen)
+    expected = paired_gain(scores, [HOME], "mmpkd", "baseline", **chosen)
+    over = paired_gain(scores, [HOME], "mmpkd", "centre", **chosen)
     assert both.loc["own", ["estimate", "over_centre"]].to_list() == pytest.approx([expected.estimate, over.estimate])
     assert both.loc["own", ["metric", "method"]].to_list() == ["pointing_game", "last_layer"]
     assert both.loc["usual", ["metric", "method"]].to_list() == ["pixel_auroc", "rollout"]
@@ -164,7 +167,7 @@ def test_checks_stand_beside_the_verdict(planted):
     interaction = table.loc["interaction"]
     assert interaction["p_permutation_seeds"] == pytest.approx(2 / 2**8)  # two domains of four seeds
     assert isnan(interaction["effect_size"]) and isnan(interaction["share_improved"])
-    alone = claims_table(scores, {"interaction": CLAIMS["interaction"]}, EVALUATION).iloc[0]
+    alone = claims_table(scores, {"interaction": CLAIMS["interaction"]}, EVALUATION, DESIGN).iloc[0]
     checks = ["bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds"]
     assert alone[checks].to_list() == interaction[checks].to_list()
 
@@ -173,7 +176,7 @@ def test_number_and_seed_of_resamples_are_those_of_the_configuration(planted):
     scores, _ = planted
     claims = {"one": CLAIMS["in_domain_cxr"]}
     few, again, other = (
-        claims_table(scores, claims, Evaluation(resamples=100, seed=seed)).iloc[0] for seed in (0, 0, 1)
+        claims_table(scores, claims, Evaluation(resamples=100, seed=seed), DESIGN).iloc[0] for seed in (0, 0, 1)
     )
     assert few["bootstrap_low"] == again["bootstrap_low"] != other["bootstrap_low"]
     assert few["p_permutation_patients"] == pytest.approx(1 / 101)
@@ -182,17 +185,17 @@ def test_number_and_seed_of_resamples_are_those_of_the_configuration(planted):
 def test_signs_of_many_students_are_drawn_by_the_seed_of_the_configuration():
     scores = synthetic_scores(np.random.default_rng(6), gain=0.0, seeds=7, images=4)
     values = {"other_modality": CLAIMS["other_modality"].margin, "interaction": 0.0}
-    table = claims_table(scores, {name: CLAIMS[name] for name in values}, EVALUATION).set_index("claim")
+    table = claims_table(scores, {name: CLAIMS[name] for name in values}, EVALUATION, DESIGN).set_index("claim")
     assert EVALUATION.resamples < 2**14  # of seven students a domain
     for name, value in values.items():
         chosen = {"metric": "pixel_auroc", "method": "rollout", "label": "any"}
-        gains = gain_cells(scores, contrast_weights(CLAIMS[name]), "mmpkd", "baseline", **chosen)
+        gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", **chosen)
         expected = permutation_seeds(gains, value, EVALUATION.resamples, np.random.default_rng(EVALUATION.seed))
         assert table.loc[name, "p_permutation_seeds"] == expected
 
 
 def test_one_seed_is_inconclusive_and_says_why():
-    table = claims_table(synthetic_scores(np.random.default_rng(4), seeds=1, images=20), CLAIMS, EVALUATION)
+    table = claims_table(synthetic_scores(np.random.default_rng(4), seeds=1, images=20), CLAIMS, EVALUATION, DESIGN)
     assert (table["verdict"] == "inconclusive").all() and not table["credited"].any()
     assert table["bootstrap_low"].isna().all() and table["p_permutation_patients"].notna().all()
     assert table["low"].isna().all() and table["p_holm"].isna().all() and table["estimate"].notna().all()
@@ -202,7 +205,7 @@ def test_one_seed_is_inconclusive_and_says_why():
 def test_a_missing_cell_leaves_the_other_claims_and_still_counts_in_the_family(planted):
     scores, whole = planted
     scores = scores[~((scores["domain"] == "cxr") & (scores["cohort"] == "vindr_cxr"))]
-    table = claims_table(scores, CLAIMS, EVALUATION).set_index("claim")
+    table = claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim")
     row = table.loc["other_data_set"]
     assert list(table.columns) == list(whole.columns)
     assert isnan(row["estimate"]) and "vindr_cxr" in row["reason"]
@@ -214,8 +217,9 @@ def test_a_missing_cell_leaves_the_other_claims_and_still_counts_in_the_family(p
 
 def test_where_nothing_was_scored_the_reason_names_it_and_the_columns_are_still_numbers():
     scores = synthetic_scores(np.random.default_rng(5), images=4)
-    table = claims_table(scores, {"one": Claim(title="t", cells=["cxr@absent"])}, EVALUATION)
-    names = "domain cxr, arm mmpkd, cohort absent, method rollout, metric pixel_auroc, label any"
+    scores = scores[scores["cohort"] != AWAY.cohort]
+    table = claims_table(scores, {"one": Claim(title="t", cells=[str(AWAY)])}, EVALUATION, DESIGN)
+    names = "domain cxr, arm mmpkd, cohort vindr_cxr, method rollout, metric pixel_auroc, label any"
     assert table["reason"].tolist() == [f"no scores of {names}"]
     checks = ["bootstrap_low", "bootstrap_high", "p_permutation_patients", "p_permutation_seeds"]
     numbers = table[["estimate", "low", "high", "p", "p_holm", *checks, "effect_size", "share_improved", "arm_mean"]]
@@ -225,7 +229,7 @@ def test_where_nothing_was_scored_the_reason_names_it_and_the_columns_are_still_
 def test_without_shuffled_arm_or_controls_their_columns_are_empty(planted):
     scores, _ = planted
     scores = scores[~scores["arm"].isin(["shuffled", "centre", "uniform", "untrained", "pretrained"])]
-    row = claims_table(scores, CLAIMS, EVALUATION).set_index("claim").loc["in_domain_cxr"]
+    row = claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim").loc["in_domain_cxr"]
     assert row["verdict"] == "supported" and not row["credited"]
     assert isnan(row["shuffled_gain"]) and isnan(row["over_centre"])
 
@@ -250,9 +254,13 @@ def test_rules_of_the_verdict(expect, estimate, p_holm, verdict):
 
 
 def test_weights_of_a_contrast():
-    claim = Claim(title="t", cells=["a@x", "b@y"], minus=["a@y", "b@x"])
-    assert contrast_weights(claim) == {"a@x": 0.5, "b@y": 0.5, "a@y": -0.5, "b@x": -0.5}
-    both = Claim(title="t", cells=["a@x", "b@y"], minus=["a@x"])
-    assert contrast_weights(both) == {"a@x": -0.5, "b@y": 0.5}
-    twice = Claim(title="t", cells=["a@x", "a@x", "b@y", "c@y"], minus=["d@x", "d@x"])
-    assert contrast_weights(twice) == {"a@x": 0.5, "b@y": 0.25, "c@y": 0.25, "d@x": -1.0}
+    design = design_of({name: {"training": cohort} for name, cohort in zip("abcd", "xyzw", strict=True)})
+
+    def weights(cells: list[str], minus: list[str]) -> dict[str, float]:
+        claim = Claim(title="t", cells=cells, minus=minus)
+        return {str(cell): weight for cell, weight in contrast_weights(claim, design).items()}
+
+    assert weights(["a@x", "b@y"], ["a@y", "b@x"]) == {"a@x": 0.5, "b@y": 0.5, "a@y": -0.5, "b@x": -0.5}
+    assert weights(["a@x", "b@y"], ["a@x"]) == {"a@x": -0.5, "b@y": 0.5}
+    twice = weights(["a@x", "a@x", "b@y", "c@y"], ["d@x", "d@x"])
+    assert twice == {"a@x": 0.5, "b@y": 0.25, "c@y": 0.25, "d@x": -1.0}

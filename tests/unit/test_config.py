@@ -97,7 +97,44 @@ def test_all_mistakes_are_told_at_once():
 
 def test_null_leaves_an_entry_out():
     config = changed("arms", "shuffled", value=None)
+    config["design"]["shuffled"] = None
     assert list(load(config).arms) == ["baseline", "mmpkd"]
+
+
+@pytest.mark.parametrize(
+    ("roles", "message"),
+    [
+        ({"primary": "taught"}, "design.primary: unknown arm 'taught'; known are baseline, mmpkd, shuffled, or null"),
+        ({"reference": "plain"}, "design.reference: unknown arm 'plain'; known are baseline, mmpkd, shuffled"),
+        ({"shuffled": "scrambled"}, "design.shuffled: unknown arm 'scrambled'"),
+        ({"primary": "baseline"}, "must be different arms"),
+        ({"primary": None}, "claims.in_domain_cxr.arm: name an arm, because design.primary is null"),
+        ({"primary": "shuffled", "shuffled": "mmpkd"}, "design.shuffled: arms.mmpkd.teacher must be shuffled"),
+    ],
+)
+def test_roles_are_those_of_arms_that_are_there(roles, message):
+    config = changed("study", value="roles")
+    config["design"] |= roles
+    with pytest.raises(ConfigError) as error:
+        load(config)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(("group", "name"), [("arms", "centre"), ("domains", "control")])
+def test_names_of_the_control_maps_are_taken(group, name):
+    config = changed("study", value="names")
+    config[group][name] = next(iter(config[group].values()))
+    with pytest.raises(ConfigError, match=f"{group}.{name}: .* control maps?; choose another"):
+        load(config)
+
+
+def test_a_study_of_the_reference_alone_and_arms_by_other_names():
+    config = changed("claims", value={})
+    config["arms"] = {"plain": config["arms"]["baseline"]}
+    config["design"] = {"primary": None, "reference": "plain", "shuffled": None}
+    assert load(config).students[0] == ("cxr", "plain", 0)
+    config["arms"]["copy"] = {"teacher": "image", "losses": {"logit": 1.0}}
+    assert load(config).image_teacher_of("copy") == "plain"
 
 
 def test_an_arm_may_be_taught_by_a_variant_of_the_teacher_in_the_domains_that_have_it():

@@ -8,6 +8,7 @@ from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.evaluation.claims import claims_table, judge
 from mmpkd.evaluation.matrices import ScoreMatrix
 from mmpkd.evaluation.statistics import crossed_estimate, holm, paired_gain
+from tests.synthetic import DESIGN, HOME
 
 DRAWS = 200
 SEEDS = 5
@@ -45,7 +46,7 @@ def long_table(rng: np.random.Generator, **gains: float) -> pd.DataFrame:
 
 
 def estimates(rng: np.random.Generator, gain: float):
-    return [paired_gain(long_table(rng, mmpkd=gain), CLAIM.cells, "mmpkd", "baseline", **CHOSEN) for _ in range(DRAWS)]
+    return [paired_gain(long_table(rng, mmpkd=gain), [HOME], "mmpkd", "baseline", **CHOSEN) for _ in range(DRAWS)]
 
 
 def share(outcomes) -> float:
@@ -90,7 +91,7 @@ def test_no_gain_is_shown_where_the_margin_is_detectable(null, detectable):
     rng = np.random.default_rng(2)
     for gain, least, most in ((0.0, 0.6, 1.0), (detectable, 0.0, 0.12)):
         found = [
-            paired_gain(long_table(rng, mmpkd=gain), claim.cells, "mmpkd", "baseline", tested=detectable, **CHOSEN)
+            paired_gain(long_table(rng, mmpkd=gain), [HOME], "mmpkd", "baseline", tested=detectable, **CHOSEN)
             for _ in range(DRAWS // 4)
         ]
         assert least <= share(judge(claim, estimate, estimate.p, 0.05) == "supported" for estimate in found) <= most
@@ -100,7 +101,7 @@ def test_a_gain_that_the_shuffled_teacher_shows_too_is_not_credited(detectable):
     rng, evaluation, gain = np.random.default_rng(3), Evaluation(resamples=100), 1.5 * detectable
     for shuffled, least, most in ((gain, 0.0, 0.15), (0.0, 0.8, 1.0)):
         tables = [
-            claims_table(long_table(rng, mmpkd=gain, shuffled=shuffled), {"claim": CLAIM}, evaluation).iloc[0]
+            claims_table(long_table(rng, mmpkd=gain, shuffled=shuffled), {"claim": CLAIM}, evaluation, DESIGN).iloc[0]
             for _ in range(30)
         ]
         assert share(row["verdict"] == "supported" for row in tables) >= 0.8

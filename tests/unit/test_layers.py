@@ -46,7 +46,7 @@ def test_later_files_and_the_command_line_win(write):
 
 
 def test_an_entry_that_was_left_out_starts_anew(write):
-    one = write("one.yaml", "arms: {shuffled: null}\n")
+    one = write("one.yaml", "arms: {shuffled: null}\ndesign: {shuffled: null}\n")
     assert "shuffled" not in load_study([one]).arms
     two = write("two.yaml", "arms: {shuffled: {teacher: shuffled, losses: {logit: 2.0}}}\n")
     assert load_study([one, two]).arms["shuffled"].losses == {"logit": 2.0}

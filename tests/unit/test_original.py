@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from mmpkd.evaluation.localization import score_maps, to_original, upsample
+from mmpkd.evaluation.localization import score_maps, upsample
 from mmpkd.imaging.geometry import Geometry
+from tests.inverse import points_to_image, to_original
 
 # How far scores may be apart in one view, and by the root mean square over all. Largest over 1,000 (64 px) and 120
 # (224 px) views: 0.012 and 0.007, 0.003 and 0.001. They come from ROI edges that cut store pixels: one of 1 % of the
@@ -57,7 +58,7 @@ def random_view(rng, size):
         half = (part.stop - part.start) / 2
         reach = max(half - radius, 0)
         centre.append(part.start + half + rng.uniform(-reach, reach))
-    x, y = geometry.points_to_image(np.array([centre]))[0]
+    x, y = points_to_image(geometry, np.array([centre]))[0]
     down, across = (np.arange(rows) + 0.5 - y) * geometry.scale_y, (np.arange(columns) + 0.5 - x) * geometry.scale_x
     return geometry, down[:, None] ** 2 + across**2 <= radius**2
 

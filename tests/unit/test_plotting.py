@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.config.students import Arm
+from mmpkd.config.students import Arm, Roles
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.classification import classification_table
 from mmpkd.evaluation.statistics import paired_gain
@@ -29,7 +29,7 @@ from mmpkd.plotting import (
     style,
     training,
 )
-from tests.synthetic import DOMAIN_OF, LABELS, synthetic_scores
+from tests.synthetic import AWAY, DESIGN, DOMAIN_OF, HOME, LABELS, design_of, synthetic_scores
 
 EVALUATION = Evaluation()
 DOMAINS = {
@@ -43,13 +43,16 @@ CLAIMS = {
 }
 ARMS = {
     "baseline": Arm().model_dump(),
-    "mmpkd": Arm(teacher="privileged", losses={"label": 1.0, "logit": 1.0}).model_dump(),
-    "shuffled": Arm(teacher="shuffled", losses={"label": 1.0, "logit": 1.0, "embedding_mse": 0.5}).model_dump(),
+    "mmpkd": Arm(title="MMPKD", teacher="privileged", losses={"label": 1.0, "logit": 1.0}).model_dump(),
+    "shuffled": Arm(
+        title="shuffled teacher", teacher="shuffled", losses={"label": 1.0, "logit": 1.0, "embedding_mse": 0.5}
+    ).model_dump(),
 }
 TEACHERS = {"cxr": {"kind": "text"}, "mammography": {"kind": "tabular", "model": "gradient_boosting"}}
 STUDY = {
     "domains": {name: {**facts, "teacher": TEACHERS[name]} for name, facts in DOMAINS.items()},
     "arms": ARMS,
+    "design": Roles().model_dump(),
     "imaging": {"size": 64},
 }
 
@@ -125,7 +128,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def examples(scores):
-    chosen = attention_examples.select_examples(scores, EVALUATION, DOMAINS)
+    chosen = attention_examples.select_examples(scores, EVALUATION, DESIGN)
     rng = np.random.default_rng(4)
     homes = {domain: facts["training"] for domain, facts in DOMAINS.items()}
     ids = {cohort: scores.loc[scores["cohort"] == cohort, "image_id"].unique().astype(str) for cohort in homes.values()}
@@ -146,12 +149,14 @@ def drawn(scores, histories, tables, rois, examples):
     return {
         "method": method.draw(STUDY),
         "cohorts": cohorts.draw(tables, rois),
-        "training": training.draw(histories, {d: tables[facts["training"]].images for d, facts in DOMAINS.items()}),
-        "classification": classification.draw(scores, EVALUATION, DOMAINS),
-        "attention_examples": attention_examples.draw(examples, EVALUATION),
-        "localization": localization.draw(scores, EVALUATION, DOMAINS),
-        "cross_domain": cross_domain.draw(scores, EVALUATION, DOMAINS),
-        "claims": claims.draw(claims_table(scores, CLAIMS, EVALUATION), EVALUATION),
+        "training": training.draw(
+            histories, {d: tables[facts["training"]].images for d, facts in DOMAINS.items()}, DESIGN
+        ),
+        "classification": classification.draw(scores, EVALUATION, DESIGN),
+        "attention_examples": attention_examples.draw(examples, EVALUATION, DESIGN),
+        "localization": localization.draw(scores, EVALUATION, DESIGN),
+        "cross_domain": cross_domain.draw(scores, EVALUATION, DESIGN),
+        "claims": claims.draw(claims_table(scores, CLAIMS, EVALUATION, DESIGN), EVALUATION, DESIGN),
     }
 
 
@@ -183,6 +188,7 @@ CROWDED_DOMAINS = {
     for domain, (source, names) in CROWD.items()
     for cohorts in [list(names.values())]
 }
+CROWDED_DESIGN = design_of(CROWDED_DOMAINS)
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +214,7 @@ def crowded_scores():
 @pytest.fixture(scope="module")
 def crowded(crowded_scores, tables, rois):
     rng = np.random.default_rng(7)
-    arms = {**ARMS, **dict.fromkeys(CROWDED_ARMS, ARMS["shuffled"])}
+    arms = {**ARMS, **dict.fromkeys(CROWDED_ARMS, {**ARMS["shuffled"], "title": None})}
     teachers = [{"kind": "text"}, *[{"kind": "tabular", "model": "gradient_boosting"}] * 3]
     domains = {
         name: {**facts, "teacher": teacher}
@@ -216,17 +222,18 @@ def crowded(crowded_scores, tables, rois):
     }
     sources = {new: old for _, names in CROWD.values() for old, new in names.items()}
     return {
-        "method": method.draw({"domains": domains, "arms": arms, "imaging": {"size": 224}}),
+        "method": method.draw({**STUDY, "domains": domains, "arms": arms, "imaging": {"size": 224}}),
         "cohorts": cohorts.draw(
             {new: tables[old] for new, old in sources.items()}, {new: rois[old] for new, old in sources.items()}
         ),
         "training": training.draw(
             {(d, a, k): make_history(rng, a != "baseline") for d in CROWDED_DOMAINS for a in arms for k in range(2)},
             dict.fromkeys(CROWDED_DOMAINS, tables["mimic_cxr"].images),
+            CROWDED_DESIGN,
         ),
-        "localization": localization.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
-        "cross_domain": cross_domain.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
-        "classification": classification.draw(crowded_scores, EVALUATION, CROWDED_DOMAINS),
+        "localization": localization.draw(crowded_scores, EVALUATION, CROWDED_DESIGN),
+        "cross_domain": cross_domain.draw(crowded_scores, EVALUATION, CROWDED_DESIGN),
+        "classification": classification.draw(crowded_scores, EVALUATION, CROWDED_DESIGN),
     }
 
 
@@ -260,7 +267,7 @@ def test_a_crowded_study_is_drawn_as_clearly(crowded, name):
     figure, caption = crowded[name]
     check_texts(figure)
     assert figure.get_size_inches()[1] <= 9.5
-    named = {style.arm_name(arm) for arm in CROWDED_ARMS}
+    named = {CROWDED_DESIGN.title(arm) for arm in CROWDED_ARMS}
     assert name == "cohorts" or all(arm in caption + " ".join(text for text, _ in shown_texts(figure)) for arm in named)
 
 
@@ -304,7 +311,7 @@ def test_the_same_data_give_the_same_bytes(scores, tmp_path):
     contents = []
     for folder in ("one", "two", "two"):  # drawn anew, and saved over
         paths = [tmp_path / folder / f"claims.{kind}" for kind in ("pdf", "png", "caption.txt")]
-        style.save(*claims.draw(claims_table(scores, CLAIMS, EVALUATION), EVALUATION), *paths)
+        style.save(*claims.draw(claims_table(scores, CLAIMS, EVALUATION, DESIGN), EVALUATION, DESIGN), *paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1] == contents[2]
 
@@ -333,31 +340,31 @@ def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path):
 
 def test_matplotlib_stays_as_it_was(scores):
     before = dict(mpl.rcParams)
-    localization.draw(scores, EVALUATION, DOMAINS)
+    localization.draw(scores, EVALUATION, DESIGN)
     assert dict(mpl.rcParams) == before
 
 
 def test_arms_keep_order_and_colour():
-    assert style.order_arms(["embedding", "shuffled", "mmpkd", "baseline"]) == [
+    assert DESIGN.order(["embedding", "shuffled", "mmpkd", "baseline"]) == [
         "baseline",
         "mmpkd",
         "shuffled",
         "embedding",
     ]
-    alone, together = style.arm_marks(["mmpkd"]), style.arm_marks(["baseline", "mmpkd", "a", "b"])
+    alone, together = style.arm_marks(["mmpkd"], DESIGN), style.arm_marks(["baseline", "mmpkd", "a", "b"], DESIGN)
     assert alone["mmpkd"] == together["mmpkd"]
     assert len({mark.colour for mark in together.values()}) == len({mark.marker for mark in together.values()}) == 4
 
 
 def test_fourteen_arms_and_eight_cohorts_are_told_apart_without_colour():
-    for marks in (style.arm_marks([*ARMS, *MORE_ARMS]), style.cohort_marks(range(8))):
+    for marks in (style.arm_marks([*ARMS, *MORE_ARMS], DESIGN), style.cohort_marks(range(8))):
         assert len({mark.marker for mark in marks.values()}) == len(marks)
 
 
 def test_the_main_arms_keep_apart_for_deuteranopes():
     """Machado, Oliveira and Fernandes, IEEE TVCG 15, 2009: linear RGB as full deuteranopia sees it."""
     seen = np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]])
-    colours = [mpl.colors.to_rgb(mark.colour) for mark in style.arm_marks(ARMS).values()]
+    colours = [mpl.colors.to_rgb(mark.colour) for mark in style.arm_marks(ARMS, DESIGN).values()]
     apart = [np.linalg.norm(seen @ (np.array(one) - other)) for one, other in combinations(np.power(colours, 2.2), 2)]
     assert min(apart) > 0.15
 
@@ -378,7 +385,7 @@ def test_captions_name_the_main_contrast_with_its_interval(scores, drawn, name):
         gain = table.set_index(["domain", "cohort"]).loc["cxr", "mimic_cxr"][["gain", "gain_low", "gain_high"]]
     else:
         chosen = {"metric": EVALUATION.metric, "method": EVALUATION.methods[0]}
-        estimate = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", **chosen)
+        estimate = paired_gain(scores, [HOME], "mmpkd", "baseline", **chosen)
         gain = (estimate.estimate, estimate.low, estimate.high)
     assert f": cxr {style.numbers(*gain)}; mammography " in caption
 
@@ -386,8 +393,8 @@ def test_captions_name_the_main_contrast_with_its_interval(scores, drawn, name):
 def test_arms_without_space_are_named_in_the_caption():
     assert style.fitting_arms("abc", rows=10, inches=2.0, space=0.1) == ["a", "b"]
     assert style.fitting_arms("abc", rows=100, inches=2.0, space=0.1) == ["a"]
-    assert style.left_out("ab", "abc", "claims").endswith("in the table of claims: c.")
-    assert style.left_out("abc", "abc", "claims") == ""
+    assert style.left_out("ab", "abc", "claims", DESIGN).endswith("in the table of claims: c.")
+    assert style.left_out("abc", "abc", "claims", DESIGN) == ""
 
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 image"), (2000, "2,000 images")])
@@ -418,7 +425,7 @@ def test_localization_shows_means_seeds_and_gains(scores, drawn):
     baseline = pixel_auroc(scores, "cxr", "baseline", "mimic_cxr")
     by_seed = mmpkd.groupby("seed")["value"].mean()
     gains = by_seed - baseline.groupby("seed")["value"].mean()
-    colour = style.arm_marks(["mmpkd"])["mmpkd"].colour
+    colour = style.arm_marks(["mmpkd"], DESIGN)["mmpkd"].colour
     np.testing.assert_allclose(sorted(markers_of(left, colour, False)), sorted([*by_seed, by_seed.mean()]), atol=1e-6)
     np.testing.assert_allclose(sorted(markers_of(right, colour, False)), sorted([*gains, gains.mean()]), atol=1e-6)
     assert f"30 images, {mmpkd['patient_id'].nunique()} patients, 3 seeds" in caption
@@ -438,27 +445,27 @@ def test_localization_compares_with_the_controls(scores):
 
 
 def test_cells_are_grouped_by_how_far_they_are():
-    cells = [(cell.domain, cell.cohort, cell.relation) for cell in cross_domain.list_cells(DOMAINS)]
+    cells = [(cell.domain, cell.cohort, cell.relation) for cell in cross_domain.nearest_first(DESIGN.cells)]
     assert cells == [
-        ("cxr", "mimic_cxr", "training"),
-        ("mammography", "cbis_ddsm", "training"),
-        ("cxr", "vindr_cxr", "data_set"),
-        ("mammography", "vindr_mammo", "data_set"),
-        ("cxr", "cbis_ddsm", "modality"),
-        ("cxr", "vindr_mammo", "modality"),
-        ("mammography", "mimic_cxr", "modality"),
-        ("mammography", "vindr_cxr", "modality"),
+        ("cxr", "mimic_cxr", "in-domain"),
+        ("mammography", "cbis_ddsm", "in-domain"),
+        ("cxr", "vindr_cxr", "other data set"),
+        ("mammography", "vindr_mammo", "other data set"),
+        ("cxr", "cbis_ddsm", "other modality"),
+        ("cxr", "vindr_mammo", "other modality"),
+        ("mammography", "mimic_cxr", "other modality"),
+        ("mammography", "vindr_cxr", "other modality"),
     ]
 
 
 def test_cross_domain_shows_the_gain_of_every_cell(scores, drawn):
     axes = drawn["cross_domain"][0].axes[0]
     expected = []
-    for cell in cross_domain.list_cells(DOMAINS):
+    for cell in cross_domain.nearest_first(DESIGN.cells):
         arms = [pixel_auroc(scores, cell.domain, arm, cell.cohort) for arm in ("mmpkd", "baseline")]
         mine, theirs = (rows.groupby("seed")["value"].mean() for rows in arms)
         expected += [*(mine - theirs), (mine - theirs).mean()]
-    colour = style.arm_marks(["mmpkd"])["mmpkd"].colour
+    colour = style.arm_marks(["mmpkd"], DESIGN)["mmpkd"].colour
     np.testing.assert_allclose(np.sort(markers_of(axes, colour, True)), np.sort(expected), atol=1e-6)
 
 
@@ -468,7 +475,7 @@ def test_classification_shows_the_auroc(scores, drawn):
     rows = rows[(rows["label"] == "Atelectasis") & rows["metric"].isin(["logit", "target"])]
     wide = rows.pivot_table(index=["seed", "image_id"], columns="metric", values="value", observed=True)
     by_seed = [roc_auc_score(part["target"], part["logit"]) for _, part in wide.groupby("seed")]
-    colour = style.arm_marks(["mmpkd"])["mmpkd"].colour
+    colour = style.arm_marks(["mmpkd"], DESIGN)["mmpkd"].colour
     found = markers_of(figure.axes[0], colour, True)
     assert min(abs(found - np.mean(by_seed))) < 1e-6
     for value in by_seed:
@@ -479,16 +486,17 @@ def test_classification_shows_the_auroc(scores, drawn):
 
 def test_claims_read_from_csv_look_the_same(scores, tmp_path, drawn):
     path = tmp_path / "claims.csv"
-    claims_table(scores, CLAIMS, EVALUATION).to_csv(path, index=False)
-    figure, caption = claims.draw(pd.read_csv(path), EVALUATION)
+    claims_table(scores, CLAIMS, EVALUATION, DESIGN).to_csv(path, index=False)
+    figure, caption = claims.draw(pd.read_csv(path), EVALUATION, DESIGN)
     assert caption == drawn["claims"][1]
     assert [text for text, _ in shown_texts(figure)] == [text for text, _ in shown_texts(drawn["claims"][0])]
 
 
 def test_claims_say_what_could_not_be_tested(scores):
-    one_seed = scores[(scores["seed"] == 0) & (scores["arm"] != "shuffled")]
-    table = claims_table(one_seed, {**CLAIMS, "absent": Claim(title="Absent", cells=["cxr@elsewhere"])}, EVALUATION)
-    texts = [text for text, _ in shown_texts(claims.draw(table, EVALUATION)[0])]
+    one_seed = scores[(scores["seed"] == 0) & (scores["arm"] != "shuffled") & (scores["cohort"] != AWAY.cohort)]
+    absent = Claim(title="Absent", cells=[str(AWAY)])
+    table = claims_table(one_seed, {**CLAIMS, "absent": absent}, EVALUATION, DESIGN)
+    texts = [text for text, _ in shown_texts(claims.draw(table, EVALUATION, DESIGN)[0])]
     assert "not estimable" in texts
     assert sum(text.endswith("no interval") for text in texts) == 3
     assert texts.count("inconclusive") == 4
@@ -502,7 +510,7 @@ def test_p_in_words(p, text):
 
 def test_training_marks_the_selected_epoch_and_skips_terms_that_an_arm_lacks(histories, drawn):
     figure, caption = drawn["training"]
-    colour = style.arm_marks(["baseline"])["baseline"].colour
+    colour = style.arm_marks(["baseline"], DESIGN)["baseline"].colour
     selected = [
         h.loc[h["selected"], "validation_auroc"].item()
         for (d, a, _), h in histories.items()
@@ -521,14 +529,14 @@ def test_training_marks_the_selected_epoch_and_skips_terms_that_an_arm_lacks(his
 def test_training_counts_the_images_that_were_learnt_from(histories):
     rows = [("train", "p1"), ("train", "p1"), ("train", "p2"), ("validate", "p3"), ("test", "p4")]
     images = pd.DataFrame(rows, columns=["split", "patient_id"])
-    caption = training.draw(histories, {"cxr": images, "mammography": images[images["split"] != "train"]})[1]
+    caption = training.draw(histories, {"cxr": images, "mammography": images[images["split"] != "train"]}, DESIGN)[1]
     assert "cxr: 3 images of 2 patients for training, 1 image of 1 patient for validation." in caption
     assert "mammography: 0 images of 0 patients for training, 1 image of 1 patient for validation." in caption
 
 
 def test_training_without_history_is_an_error():
     with pytest.raises(ValueError, match="no training history"):
-        training.draw({}, {})
+        training.draw({}, {}, DESIGN)
 
 
 def test_prevalence_counts_known_labels_only(tables):
@@ -570,7 +578,9 @@ def make_scores(gains: list[float]) -> pd.DataFrame:
     [([0.1, 0.3, -0.2], "i1", "i0", "i2"), ([0.4, 0.1, 0.2, 0.3], "i0", "i2", "i1"), ([0.2], "i0", "i0", "i0")],
 )
 def test_examples_are_picked_by_rule(gains, best, median, worst):
-    chosen = attention_examples.select_examples(make_scores(gains), EVALUATION, {"cxr": {"training": "home"}})
+    chosen = attention_examples.select_examples(
+        make_scores(gains), EVALUATION, design_of({"cxr": {"training": "home"}})
+    )
     assert dict(zip(chosen["rule"], chosen["image_id"], strict=True)) == {
         "best": best,
         "median": median,
@@ -582,9 +592,9 @@ def test_examples_are_picked_by_rule(gains, best, median, worst):
 def test_examples_come_from_the_first_cohort_of_a_domain_that_has_scores():
     scores = make_scores([0.1, 0.3, -0.2])
     domains = {"cxr": {"training": "reports_alone", "cohorts": ["boxes_later", "home"]}, "mr": {"training": "other"}}
-    chosen = attention_examples.select_examples(scores, EVALUATION, domains)
+    chosen = attention_examples.select_examples(scores, EVALUATION, design_of(domains))
     assert set(chosen["domain"]) == {"cxr"} and set(chosen["cohort"]) == {"home"}
-    nothing = attention_examples.select_examples(scores, EVALUATION, {"mr": {"training": "other"}})
+    nothing = attention_examples.select_examples(scores, EVALUATION, design_of({"mr": {"training": "other"}}))
     assert nothing.empty and {"domain", "cohort", "image_id"} <= set(nothing.columns)
 
 
@@ -598,10 +608,10 @@ def test_maps_of_seeds_are_averaged_as_shares():
 
 
 def test_pictures_of_withheld_cohorts_are_left_out(examples):
-    figure, caption = attention_examples.draw(examples, EVALUATION, withheld=["mimic_cxr"])
+    figure, caption = attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr"])
     assert not any("cxr" in text for text, _ in shown_texts(figure))
     assert caption.endswith("may not be shown: mimic_cxr.")
-    figure, caption = attention_examples.draw(examples, EVALUATION, withheld=["mimic_cxr", "cbis_ddsm"])
+    figure, caption = attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr", "cbis_ddsm"])
     assert not figure.findobj(mpl.image.AxesImage)
     assert caption.endswith("may not be shown: cbis_ddsm, mimic_cxr.")
 
@@ -629,8 +639,8 @@ def test_a_small_study_is_drawn_too():
     """One domain, one seed, one method, no controls, no shuffled arm."""
     scores = synthetic_scores(np.random.default_rng(5), images=10, seeds=1, controls=False)
     scores = scores[(scores["domain"] == "cxr") & (scores["arm"] != "shuffled")]
-    evaluation, domains = Evaluation(methods=["last_layer"]), {"cxr": DOMAINS["cxr"]}
+    evaluation, design = Evaluation(methods=["last_layer"]), design_of({"cxr": DOMAINS["cxr"]})
     for module in (localization, cross_domain, classification):
-        figure, caption = module.draw(scores, evaluation, domains)
+        figure, caption = module.draw(scores, evaluation, design)
         assert "1 seed" in caption
         assert shown_texts(figure)

@@ -13,6 +13,7 @@ from mmpkd.evaluation.scores import COLUMNS, concatenate
 from mmpkd.models.student import Student, create
 from mmpkd.tables.probe import table
 from mmpkd.training.data import ArrayStore, LabelledImages
+from tests.synthetic import DESIGN
 from tests.training import SMALL
 
 COUNT = 80
@@ -146,7 +147,7 @@ def test_the_table_has_the_controls_beside_the_arms(scored):
         for domain, arm in (("cxr", "baseline"), ("cxr", "mmpkd"), ("control", "untrained"))
         for seed in (0, 1)
     ]
-    result, caption = table(concatenate(scores), Evaluation())
+    result, caption = table(concatenate(scores), Evaluation(), DESIGN)
     assert set(result["domain"]) == {"cxr"} and set(result["arm"]) == {"baseline", "mmpkd", "untrained"}
     auroc = result[(result["metric"] == "auroc") & (result["label"] == "bright")].set_index("arm")
     assert (auroc["estimate"] == 1).all() and auroc.loc["mmpkd", "gain"] == 0
@@ -154,5 +155,5 @@ def test_the_table_has_the_controls_beside_the_arms(scored):
 
 
 def test_a_study_of_one_domain_has_an_empty_table():
-    result, caption = table(concatenate([]), Evaluation())
+    result, caption = table(concatenate([]), Evaluation(), DESIGN)
     assert result.empty and "No probe was made" in caption

@@ -15,7 +15,7 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import Study
 from mmpkd.files import write_json
-from mmpkd.provenance.crate import CONTEXT, CRATE, PROFILES, crate
+from mmpkd.provenance.crate import CRATE, PROFILES, crate
 from mmpkd.provenance.digests import combined, digest, digests, listing
 from mmpkd.provenance.inputs import InputError, data_set
 from mmpkd.provenance.origin import without_folders
@@ -295,9 +295,17 @@ def references(value):
 def test_the_crate_is_a_workflow_run_crate(results):
     document = json.loads((results / CRATE).read_text())
     entities = {entity["@id"]: entity for entity in document["@graph"]}
-    assert document["@context"] == CONTEXT
+    assert document["@context"] == [
+        "https://w3id.org/ro/crate/1.1/context",
+        "https://w3id.org/ro/terms/workflow-run/context",
+    ]
     assert len(entities) == len(document["@graph"])
-    outside = {"https://w3id.org/ro/crate/1.1"}
+    outside = {
+        "https://w3id.org/ro/crate/1.1",
+        "https://bioschemas.org/profiles/FormalParameter/1.0-RELEASE",
+        "https://doi.org/10.1093/bioinformatics/bts480",
+        "https://snakemake.readthedocs.io",
+    }
     assert set(references(document["@graph"])) - set(entities) == outside
 
     assert entities[CRATE]["about"] == {"@id": "./"}

@@ -21,14 +21,14 @@ from mmpkd.provenance.origin import origin
 from mmpkd.report.claims import ClaimItem, headline, read_claims
 from mmpkd.report.flow import read_flows
 from mmpkd.report.items import read_figure, read_table
+from mmpkd.report.markdown import prose_html, table_html
 from mmpkd.report.page import build
-from mmpkd.report.prose import Span, read_prose, spans
 from mmpkd.report.study import phantoms
 from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
 from mmpkd.tables.cohorts import table as cohorts_table
 from mmpkd.tables.write import write
 from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_results
-from tests.synthetic import DOMAIN_OF, synthetic_scores
+from tests.synthetic import DESIGN, DOMAIN_OF, synthetic_scores
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 EVALUATION = Evaluation(resamples=100)
@@ -82,7 +82,7 @@ def files(tmp_path_factory):
     claims = {name: claim for name, claim in DEMO.claims.items() if name.startswith("in_domain")}
     odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
     paths = {}
-    for name, table in (("claims", claims_table(scores, claims, EVALUATION)), ("odd", odd)):
+    for name, table in (("claims", claims_table(scores, claims, EVALUATION, DESIGN)), ("odd", odd)):
         csv, md, tex, caption = (folder / f"{name}.{kind}" for kind in ("csv", "md", "tex", "caption.txt"))
         write(table, f"Caption of {name} <b>&</b>.", csv, md, tex, caption)
         paths[name] = (csv, md, caption)
@@ -112,7 +112,7 @@ def shown(results):
 @pytest.fixture(scope="module")
 def page(study, files, shown):
     """The report with its viewer and its assumptions."""
-    return build(study, *files, origin(study), viewer=shown, assumptions=read_prose(ASSUMPTIONS))
+    return build(study, *files, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions"))
 
 
 def test_the_page_is_whole_and_needs_nothing_else(html):
@@ -148,10 +148,18 @@ def test_content_is_shown_and_never_run(html):
 
 
 def test_numbers_are_aligned_to_the_right(files):
-    item = read_table("odd", *files[0]["odd"])
-    assert item.columns == ["name", "value"]
-    assert item.right == [False, True]
-    assert item.rows == [["a|b", "0.500"], ["<script>alert(1)</script>", "12.250"]]
+    lines = read_table("odd", *files[0]["odd"]).html.splitlines()
+    assert '<th scope="col">name</th>' in lines and '<th scope="col" class="number">value</th>' in lines
+    assert '<th scope="row">a|b</th>' in lines and '<td class="number">0.500</td>' in lines
+    assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in lines
+
+
+def test_nothing_in_a_cell_of_a_table_is_mark_up():
+    cells = "| a_b_c | *x* | `y` | [z](w) | a\\|b | &lt; |"
+    html = table_html(f"Caption.\n\n{cells}\n|---|---|---|---|---|---|\n{cells}\n", 'a "name"')
+    text = "a_b_c *x* `y` [z](w) a|b &amp;lt;"
+    assert re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).strip() == f"{text} {text}"
+    assert 'aria-label="a &quot;name&quot;"' in html
 
 
 def test_the_claims_come_first_and_in_words(html):
@@ -199,8 +207,8 @@ def test_a_broken_file_is_named(study, files, tmp_path):
 def words_of(tmp_path, gain: float, claim: Claim, scores_filter=None, **options) -> ClaimItem:
     scores = synthetic_scores(np.random.default_rng(3), gain=gain, images=60, seed_sd=0.002, **options)
     scores = scores if scores_filter is None else scores[scores_filter(scores)]
-    claims_table(scores, {"one": claim}, EVALUATION).to_csv(tmp_path / "claims.csv", index=False)
-    (item,) = read_claims(tmp_path / "claims.csv", 0.95)
+    claims_table(scores, {"one": claim}, EVALUATION, DESIGN).to_csv(tmp_path / "claims.csv", index=False)
+    (item,) = read_claims(tmp_path / "claims.csv", 0.95, DESIGN)
     return item
 
 
@@ -397,18 +405,11 @@ def test_the_flow_counts_from_reading_to_scoring(tmp_path, study, files):
 
 
 def test_assumptions_are_read_from_their_document(page):
-    assert spans("a `b|c` **d** [e](f.md).") == [
-        Span("text", "a "),
-        Span("code", "b|c"),
-        Span("text", " "),
-        Span("strong", "d"),
-        Span("text", " e."),
-    ]
-    paragraph, table = read_prose("# Title\n\nOne\ntwo.\n\n| a | b |\n|---|---|\n| `1` | 2 |\n")
-    assert paragraph.rows == [[[Span("text", "One two.")]]]
-    assert table.kind == "table" and table.rows[1] == [[Span("code", "1")], [Span("text", "2")]]
-    with pytest.raises(ValueError, match="empty"):
-        read_prose("# Title alone\n")
+    prose = prose_html("# Title\n\nOne `a` **b** [c](d.md)\ntwo <i>.\n\n| a | b |\n|---|---|\n| `1` | 2 |\n", "Words")
+    assert prose.startswith("<p>One <code>a</code> <strong>b</strong> c\ntwo &lt;i&gt;.</p>\n<div")
+    assert '<th scope="row" class="prose"><code>1</code></th>\n<td class="prose">2</td>' in prose
+    with pytest.raises(ValueError, match="document of words is empty"):
+        prose_html("# Title alone\n", "Words")
     rows = [line for line in ASSUMPTIONS.splitlines() if line.startswith("|")]
     assert page.count('<th scope="row" class="prose">') == len(rows) - 2
     assert "**" not in page and "](" not in Page(page).text

@@ -10,6 +10,7 @@ from mmpkd.evaluation.scores import COLUMNS
 from mmpkd.evaluation.statistics import crossed_estimate
 from mmpkd.evaluation.strata import RIGHT, TERCILES, WRONG, right_predictions, roi_areas, stratum_estimate, terciles
 from mmpkd.tables import strata
+from tests.synthetic import DESIGN, design_of
 
 COHORT, DOMAIN, SEEDS, IMAGES = "mimic_cxr", "cxr", (0, 1, 2), 60
 GAIN = {"small": 0.05, "medium": 0.02, "large": -0.01}  # planted
@@ -129,7 +130,7 @@ def test_intervals_of_a_stratum_that_differs_among_seeds_hold_their_level():
 
 
 def test_the_table_finds_what_was_planted(planted):
-    table, caption = strata.table(planted, Evaluation(), {COHORT: DOMAIN})
+    table, caption = strata.table(planted, Evaluation(), DESIGN)
     assert list(table.columns) == strata.COLUMNS and "pixel AUROC of the rollout map" in caption
     assert not table.duplicated(["kind", "stratum", "arm"]).any()
     by = table.set_index(["kind", "stratum", "arm"])
@@ -148,11 +149,11 @@ def test_gains_are_over_places_that_both_arms_have_in_the_stratum(planted):
     flipped = planted.copy()
     of_arm = (flipped["arm"] == "mmpkd") & (flipped["metric"] == "logit") & (flipped["label"] == "A")
     flipped.loc[of_arm, "value"] *= -1
-    table, _ = strata.table(flipped, Evaluation(), {COHORT: DOMAIN})
+    table, _ = strata.table(flipped, Evaluation(), DESIGN)
     row = table.set_index(["kind", "stratum", "arm"]).loc["prediction", RIGHT, "mmpkd"]
     assert np.isnan(row["gain"]) and row["reason"] == "no image in this stratum" and row["n_images"] > 0
 
 
 def test_a_cohort_without_scores_of_the_domain_has_no_rows(planted):
-    table, _ = strata.table(planted, Evaluation(), {COHORT: "mammography"})
+    table, _ = strata.table(planted, Evaluation(), design_of({"mammography": {"training": COHORT}}))
     assert table.empty

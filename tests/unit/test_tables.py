@@ -9,12 +9,11 @@ from mmpkd.config.demo import DEMO
 from mmpkd.evaluation.rounding import decimals
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.tables import claims, classification, cohorts, cross_domain, localization
-from mmpkd.tables.latex import digits, escape, latex
+from mmpkd.tables.latex import escape, latex
 from mmpkd.tables.write import markdown, rounded, write
-from tests.synthetic import DOMAIN_OF, METRICS, synthetic_scores
+from tests.synthetic import DESIGN, HOME, METRICS, synthetic_scores
 
 STUDY = DEMO
-HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 
 
 @pytest.fixture(scope="module")
@@ -75,19 +74,22 @@ def test_a_table_is_laid_out_by_its_rows_and_columns():
     def columns(count):
         return pd.DataFrame({"arm": ["a"], **{f"gain {k}": [cell] for k in range(count)}})
 
-    small, wide, wider = (latex(columns(count), "Caption.", "tab:x") for count in (2, 5, 12))
-    assert r"\normalsize" in small and r"\begin{table}" in small and r"\begin{landscape}" not in small
-    assert r"\begin{landscape}" in wide and wide.count(r"\begin{longtable}") == 1
-    assert wider.count(r"\begin{longtable}") == 2 and wider.count(r"\caption{") == wider.count(r"\label{") == 1
-    assert wider.count(r"\addtocounter{table}{-1}") == 1 and wider.count(cell) == 12
-    assert r"\begin{longtable}" in latex(pd.concat([columns(1)] * 60), "Caption.", "tab:x")
-    assert digits("0.123") == pytest.approx(4.56) and digits("mammography") > 11
+    small, wide, wider = (latex(columns(count), "Caption.", "tab:x") for count in (2, 7, 12))
+    assert small.count(r"\begin{table}") == 1 and "sideways" not in small
+    assert wide.count(r"\begin{sidewaystable}") == 1 and wide.count(cell) == 7
+    assert wider.count(r"\begin{sidewaystable}") == 2 and wider.count(cell) == 12
+    assert wider.count("\na &") == 2, "the arm is named again"
+    assert wider.count("Caption.") == wider.count(r"\label{") == wider.count(r"\ContinuedFloat") == 1
+    long = latex(pd.concat([columns(1)] * 60), "Caption.", "tab:x")
+    assert long.count(r"\begin{table}") == 2 and long.count("Caption.") == 1 and long.count(cell) == 60
 
 
 def test_latex_is_escaped_and_balanced():
-    assert escape("50 % of a_b & {c} <0.001 \\") == (r"50 \% of a\_b \& \{c\} \textless{}0.001 \textbackslash{}")
+    assert escape("50 % of a_b & {c} <0.001 \\") == (
+        r"50 \% of a\_\allowbreak{}b \& \{c\} \textless{}0.001 \textbackslash{}"
+    )
     text = latex(pd.DataFrame({"a_b": ["1.0"], "c": ["x&y"]}), "100 %", "tab:x")
-    assert r"\begin{tabular}{@{}rl@{}}" in text and r"a\_b & c \\" in text and r"1.0 & x\&y \\" in text
+    assert r"\begin{tabular}{rl}" in text and r"a\_\allowbreak{}b & c \\" in text and r"1.0 & x\&y \\" in text
     assert text.count(r"\begin{") == text.count(r"\end{") and text.count("rule") == 3
 
 
@@ -102,12 +104,12 @@ def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
 
 
 def test_localization_holds_every_arm_control_method_and_metric(scores):
-    table, caption = localization.table(scores, STUDY.evaluation, HOMES)
+    table, caption = localization.table(scores, STUDY.evaluation, DESIGN)
     of_any = table[table["label"] == "any"]
     assert len(of_any) == 2 * 2 * len(METRICS) * 7
     assert "pixel AUROC of the rollout map" in caption
     row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
-    gain = paired_gain(scores, ["cxr@mimic_cxr"], "mmpkd", "baseline", metric="mass_in_roi", method="last_layer")
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", metric="mass_in_roi", method="last_layer")
     assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
     assert table.query("arm in ('baseline', 'uniform', 'centre', 'untrained')")["gain"].isna().all()
     assert table["mean_low"].notna().all()
@@ -115,7 +117,7 @@ def test_localization_holds_every_arm_control_method_and_metric(scores):
 
 
 def test_cross_domain_is_a_row_a_cell(scores):
-    table, _ = cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF)
+    table, _ = cross_domain.table(scores, STUDY.evaluation, DESIGN)
     relations = table.set_index(["domain", "cohort"])["relation"]
     assert len(table) == 8
     assert relations["cxr", "mimic_cxr"] == "in-domain" and relations["cxr", "vindr_cxr"] == "other data set"
@@ -125,7 +127,7 @@ def test_cross_domain_is_a_row_a_cell(scores):
 
 
 def test_classification_is_a_row_a_label_and_arm(scores):
-    table, _ = classification.table(scores, STUDY.evaluation)
+    table, _ = classification.table(scores, STUDY.evaluation, DESIGN)
     assert len(table) == 2 * 3 * (6 + 4)
     assert not table.duplicated(["domain", "cohort", "label", "arm"]).any()
     np.testing.assert_array_less(table["auroc_low"], table["auroc_high"])
@@ -142,7 +144,7 @@ def partial(scores):
 
 
 def test_classification_names_the_labels_of_each_cohort(scores, partial):
-    table, caption = classification.table(partial, STUDY.evaluation)
+    table, caption = classification.table(partial, STUDY.evaluation, DESIGN)
     macro = table[(table["label"] == "macro") & (table["arm"] == "mmpkd")].set_index("cohort")
     assert macro.loc["cbis_ddsm", ["labels_evaluated", "labels_not_known"]].tolist() == [
         "calcification, malignant, mass",
@@ -153,35 +155,35 @@ def test_classification_names_the_labels_of_each_cohort(scores, partial):
     one_class = table[(table["cohort"] == "vindr_mammo") & (table["label"] == "mass")]
     assert set(one_class["reason"]) == {"one class alone"}
     assert caption.endswith("Labels of the domain that a cohort does not know: mammography@vindr_mammo (malignant).")
-    assert "does not know" not in classification.table(scores, STUDY.evaluation)[1]
+    assert "does not know" not in classification.table(scores, STUDY.evaluation, DESIGN)[1]
 
 
 def test_cross_domain_names_the_labels_of_each_cohorts_regions(scores, partial):
-    table, caption = cross_domain.table(partial, STUDY.evaluation, HOMES, DOMAIN_OF)
+    table, caption = cross_domain.table(partial, STUDY.evaluation, DESIGN)
     regions = table.set_index(["domain", "cohort"])[["roi_labels", "labels_without_roi"]]
     for domain in ("cxr", "mammography"):
         assert regions.loc[domain, "vindr_mammo"].tolist() == ["calcification, mass", "malignant"]
         assert regions.loc[domain, "cbis_ddsm"].tolist() == ["calcification, malignant, mass", ""]
     assert caption.endswith("Labels of the domain that a cohort has no ROI of: vindr_mammo (malignant).")
-    assert "has no ROI of" not in cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF)[1]
+    assert "has no ROI of" not in cross_domain.table(scores, STUDY.evaluation, DESIGN)[1]
 
 
 def test_scores_without_classification_give_an_empty_table(scores):
-    table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation)
+    table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation, DESIGN)
     assert table.empty and "auroc_gain_p" in table.columns
 
 
 def test_claims_table_shows_known_columns(scores):
-    table, caption = claims.table(scores, STUDY.claims, STUDY.evaluation)
+    table, caption = claims.table(scores, STUDY.claims, STUDY.evaluation, DESIGN)
     assert set(claims.SHOWN) <= set(table.columns) and "95 %" in caption
 
 
 def test_every_table_is_written(scores, tmp_path):
     made = {
-        "claims": claims.table(scores, STUDY.claims, STUDY.evaluation),
-        "localization": localization.table(scores, STUDY.evaluation, HOMES),
-        "cross_domain": cross_domain.table(scores, STUDY.evaluation, HOMES, DOMAIN_OF),
-        "classification": classification.table(scores, STUDY.evaluation),
+        "claims": claims.table(scores, STUDY.claims, STUDY.evaluation, DESIGN),
+        "localization": localization.table(scores, STUDY.evaluation, DESIGN),
+        "cross_domain": cross_domain.table(scores, STUDY.evaluation, DESIGN),
+        "classification": classification.table(scores, STUDY.evaluation, DESIGN),
     }
     for name, (table, caption) in made.items():
         csv, *others = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "caption.txt"))

@@ -12,11 +12,12 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
 from mmpkd.provenance.origin import origin
+from mmpkd.report.markdown import prose_html
 from mmpkd.report.page import build
-from mmpkd.report.prose import read_prose
 from mmpkd.tables.write import write
 from tests.browser import CHROMIUM, Browser
 from tests.report_results import ASSUMPTIONS, PNG, make_scores, make_viewer, write_results
+from tests.synthetic import DESIGN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
 PIXELS = "document.getElementById('viewer-map').toDataURL()"
@@ -35,13 +36,15 @@ def shown(tmp_path_factory):
 def address(shown, tmp_path_factory) -> str:
     """A report with five claims, a figure and the viewer."""
     folder = tmp_path_factory.mktemp("report")
-    claims = claims_table(make_scores(), DEMO.claims, Evaluation(resamples=100))
+    claims = claims_table(make_scores(), DEMO.claims, Evaluation(resamples=100), DESIGN)
     files = [folder / f"claims.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
     write(claims, "The claims.", *files)
     (folder / "claims.png").write_bytes(PNG)
     study = DEMO.model_dump(mode="json")
     tables, figures = {"claims": (files[0], files[1], files[3])}, {"claims": (folder / "claims.png", files[3])}
-    text = build(study, tables, figures, origin(study), viewer=shown, assumptions=read_prose(ASSUMPTIONS))
+    text = build(
+        study, tables, figures, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions")
+    )
     (folder / "report.html").write_text(text)
     return (folder / "report.html").as_uri()
 
