@@ -8,27 +8,25 @@ import pandas as pd
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
-from mmpkd.logs import log_to
+from mmpkd.job import job
 from mmpkd.plotting.attention_examples import assemble, draw, select_examples
 from mmpkd.plotting.style import save
-from mmpkd.recovery.receipts import write_receipt
 
-log_to(snakemake.log[0])
-params = snakemake.params
-evaluation = Evaluation.model_validate(params.evaluation)
-chosen = select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains)
-folders = {cohort: [Path(folder) for folder in params.shards[cohort]] for cohort in chosen["cohort"].unique()}
-attention = defaultdict(list)
-for file in map(Path, snakemake.input.maps):
-    domain, arm = file.parts[-4:-2]
-    if file.stem in folders:
-        attention[domain, arm, file.stem].append(read_npz(file))
-examples = assemble(
-    chosen,
-    {cohort: ImageStore(paths) for cohort, paths in folders.items()},
-    {cohort: roi_masks(paths) for cohort, paths in folders.items()},
-    attention,
-    evaluation.methods[0],
-)
-save(*draw(examples, evaluation, params.withheld), *snakemake.output, phantoms=params.phantoms)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    params = snakemake.params
+    evaluation = Evaluation.model_validate(params.evaluation)
+    chosen = select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains)
+    folders = {cohort: [Path(folder) for folder in params.shards[cohort]] for cohort in chosen["cohort"].unique()}
+    attention = defaultdict(list)
+    for file in map(Path, snakemake.input.maps):
+        domain, arm = file.parts[-4:-2]
+        if file.stem in folders:
+            attention[domain, arm, file.stem].append(read_npz(file))
+    examples = assemble(
+        chosen,
+        {cohort: ImageStore(paths) for cohort, paths in folders.items()},
+        {cohort: roi_masks(paths) for cohort, paths in folders.items()},
+        attention,
+        evaluation.methods[0],
+    )
+    save(*draw(examples, evaluation, params.withheld), *snakemake.output, phantoms=params.phantoms)
