@@ -30,8 +30,8 @@ rule attention:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=per_attempt(4000 + batch_mb(STUDY.training)),
+        runtime=per_attempt(240),
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,
@@ -81,8 +81,8 @@ rule attention_controls:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000 + batch_mb(STUDY.training)),
+        runtime=per_attempt(120),
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,

@@ -15,8 +15,8 @@ rule phantom:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
     params:
         adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
         phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
@@ -45,8 +45,8 @@ rule cohort:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(60),
     params:
         cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
         labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,

@@ -51,6 +51,21 @@ def benchmark_of(path):
     return result(f"benchmarks/{path}.tsv")
 
 
+def per_attempt(amount):
+    """Memory (MB) or run time (minutes) of a job: a retry gets more, since a job killed for either would be again."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def batch_mb(training):
+    """Memory of a batch and its activations in MB: 2 kB per pixel, where ViT-S/16 needs 1.3 in single precision."""
+    return training.batch_size * STUDY.imaging.size**2 // 500
+
+
+def training_mb(training):
+    """Memory of a training job in MB: its processes, and the batch that they share."""
+    return 4000 * training.processes + batch_mb(training)
+
+
 def code(rule_name, *modules):
     """The library files that a rule's script uses, and those that it loads by name: an edit of one re-runs the rule."""
     sources = [SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules)]

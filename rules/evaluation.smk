@@ -24,8 +24,8 @@ rule evaluate:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(120),
     params:
         home=lambda w: HOMES[w.domain],
         methods=STUDY.evaluation.methods,
@@ -54,8 +54,8 @@ rule evaluate_controls:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
     params:
         homes={name: HOMES[STUDY.domain_of[name]] for name in PICTURED},
         methods=STUDY.evaluation.methods,
@@ -83,8 +83,8 @@ rule probe:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
     params:
         labels=lambda w: {name: STUDY.domains[STUDY.domain_of[name]].labels for name in probed_cohorts(w.group)},
         penalty=STUDY.evaluation.probe.penalty if PROBED else None,
@@ -110,8 +110,8 @@ rule scores:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(30),
     message:
         "One long table of all scores"
     script:

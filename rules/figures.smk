@@ -16,8 +16,8 @@ rule figure_method:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         study={name: plain(STUDY)[name] for name in ("domains", "arms", "imaging")},
     message:
@@ -43,8 +43,8 @@ rule figure_cohorts:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         folders={name: result(f"cohorts/{name}") for name in COHORTS},
@@ -72,8 +72,8 @@ rule figure_training:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         students=STUDENTS,
@@ -100,8 +100,8 @@ rule figure_classification:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
@@ -136,8 +136,8 @@ rule figure_attention_examples:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         withheld=WITHHELD,
@@ -166,8 +166,8 @@ rule figure_localization:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
@@ -194,8 +194,8 @@ rule figure_cross_domain:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
@@ -222,8 +222,8 @@ rule figure_claims:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),

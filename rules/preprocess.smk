@@ -19,8 +19,8 @@ rule preprocess:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(240),
     params:
         imaging=plain(STUDY.imaging),
         breast=lambda w: breast_of(w.cohort),

@@ -15,8 +15,8 @@ rule privileged:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(60),
     params:
         kind=lambda w: STUDY.domains[w.domain].teacher.kind,
         labels=lambda w: STUDY.domains[w.domain].labels,

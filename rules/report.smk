@@ -29,8 +29,8 @@ rule report:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         study=plain(STUDY),
         withheld=WITHHELD,
@@ -62,8 +62,8 @@ rule provenance:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(120),
     params:
         study=plain(STUDY),
         cohorts={name: plain(STUDY.cohorts[name]) for name in COHORTS},

@@ -15,8 +15,8 @@ rule backbone:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000 + batch_mb(STUDY.training)),
+        runtime=per_attempt(120),
         gpu=STUDY.gpus,
     params:
         student=plain(STUDY.student),
@@ -44,8 +44,8 @@ rule train_student:
         "../envs/mmpkd.yaml"
     threads: lambda w: STUDY.training_of(w.domain).processes
     resources:
-        mem_mb=lambda w: 4000 * STUDY.training_of(w.domain).processes,
-        runtime=720,
+        mem_mb=lambda w, attempt: training_mb(STUDY.training_of(w.domain)) * attempt,
+        runtime=per_attempt(720),
         gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain).processes) if STUDY.gpus else 0,
     params:
         arm=lambda w: plain(STUDY.arms[w.arm]),

@@ -19,8 +19,8 @@ rule table_cohorts:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         folders={name: result(f"cohorts/{name}") for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
@@ -48,8 +48,8 @@ rule table_teachers:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         teachers=TEACHERS,
         evaluation=plain(STUDY.evaluation, "confidence", "resamples", "seed"),
@@ -76,8 +76,8 @@ rule table_classification:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:
@@ -103,8 +103,8 @@ rule table_probe:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:
@@ -130,8 +130,8 @@ rule table_localization:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         evaluation=plain(STUDY.evaluation, "metric", "metrics", "methods", "confidence"),
         homes=HOMES,
@@ -158,8 +158,8 @@ rule table_cross_domain:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         homes=HOMES,
@@ -187,8 +187,8 @@ rule table_strata:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domain_of=STUDY.domain_of,
@@ -215,8 +215,8 @@ rule table_claims:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence", "resamples", "seed"),
         claims={name: plain(claim) for name, claim in STUDY.claims.items()},
@@ -246,8 +246,8 @@ rule table_runtime:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
         benchmarks=result("benchmarks"),
         logs=result("logs"),

@@ -17,8 +17,8 @@ rule teacher:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(480),
         gpu=STUDY.gpus,
     params:
         teacher=lambda w: plain(STUDY.teachers[w.domain, w.teacher]),
