@@ -9,7 +9,6 @@ rule attention:
     input:
         **evaluation_inputs(),
         models=lambda w: [student_file(w.domain, w.arm, seed) for seed in STUDY.seeds],
-        code=code("attention"),
     output:
         maps=[
             result(f"attention/{{domain}}/{{arm}}/seed{seed}/{cohort}.npz")
@@ -35,6 +34,7 @@ rule attention:
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,
+        code=code("attention"),
         home=lambda w: HOMES[w.domain],
         problem=lambda w: STUDY.domains[w.domain].problem,
         methods=STUDY.evaluation.methods,
@@ -52,7 +52,6 @@ rule attention_controls:
     input:
         **evaluation_inputs(),
         backbone=result("students/backbone/model.safetensors"),
-        code=code("attention_controls"),
     output:
         maps=[
             result(f"attention/control/{control}/seed{seed}/{cohort}.npz")
@@ -86,6 +85,7 @@ rule attention_controls:
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,
+        code=code("attention_controls"),
         controls=CONTROLS,
         student=plain(STUDY.student),
         size=STUDY.imaging.size,

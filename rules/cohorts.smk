@@ -2,8 +2,6 @@
 
 
 rule phantom:
-    input:
-        code=lambda w: code("phantom", f"cohorts/phantom/{STUDY.cohorts[w.cohort].adapter}_tree"),
     output:
         tree=directory(result("phantom/{cohort}/tree")),
         truth=result("phantom/{cohort}/truth.parquet"),
@@ -18,6 +16,7 @@ rule phantom:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(30),
     params:
+        code=lambda w: code("phantom", f"cohorts/phantom/{STUDY.cohorts[w.cohort].adapter}_tree"),
         adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
         phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
     message:
@@ -29,7 +28,6 @@ rule phantom:
 rule cohort:
     input:
         tree=lambda w: result(f"phantom/{w.cohort}/tree") if STUDY.cohorts[w.cohort].phantom else [],
-        code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
     output:
         images=result("cohorts/{cohort}/images.parquet"),
         labels=result("cohorts/{cohort}/labels.parquet"),
@@ -48,6 +46,7 @@ rule cohort:
         mem_mb=per_attempt(8000),
         runtime=per_attempt(60),
     params:
+        code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
         cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
         labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
     message:

@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import ConfigError
-from mmpkd.dependencies import LIBRARY, library_files, make_importable
+from mmpkd.dependencies import LIBRARY, fingerprint, make_importable
 
 make_importable()
 # Not Snakemake's own `config`: it merges every overlay into config.yaml key by key, so that a study of another student
@@ -67,10 +67,8 @@ def training_mb(training):
 
 
 def code(rule_name, *modules):
-    """The library files that a rule's script uses, and those that it loads by name: an edit of one re-runs the rule."""
-    sources = [SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules)]
-    files = {path for source in sources for path in library_files(source)} | set(sources[1:])
-    return sorted(os.path.relpath(path) for path in files)
+    """A fingerprint of the code that a rule's script uses, and of modules that it loads by name; a change re-runs it."""
+    return fingerprint(SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules))
 
 
 def plain(section, *names, without=()):

@@ -13,7 +13,6 @@ rule evaluate:
         **evaluation_inputs(),
         maps=rules.attention.output.maps,
         validation=rules.attention.output.validation,
-        code=code("evaluate"),
     output:
         result("evaluation/{domain}/{arm}.parquet"),
     log:
@@ -27,6 +26,7 @@ rule evaluate:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(120),
     params:
+        code=code("evaluate"),
         home=lambda w: HOMES[w.domain],
         methods=STUDY.evaluation.methods,
         metrics=list(STUDY.evaluation.scored),
@@ -43,7 +43,6 @@ rule evaluate_controls:
         **evaluation_inputs(),
         maps=rules.attention_controls.output.maps,
         validation=rules.attention_controls.output.validation,
-        code=code("evaluate_controls"),
     output:
         result("evaluation/control.parquet"),
     log:
@@ -57,6 +56,7 @@ rule evaluate_controls:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(60),
     params:
+        code=code("evaluate_controls"),
         homes={name: HOMES[STUDY.domain_of[name]] for name in PICTURED},
         methods=STUDY.evaluation.methods,
         metrics=list(STUDY.evaluation.scored),
@@ -72,7 +72,6 @@ rule evaluate_controls:
 rule probe:
     input:
         unpack(probe_inputs),
-        code=code("probe"),
     output:
         result("evaluation/probe/{group}/{member}.parquet"),
     log:
@@ -86,6 +85,7 @@ rule probe:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(60),
     params:
+        code=code("probe"),
         labels=lambda w: {name: STUDY.domains[STUDY.domain_of[name]].labels for name in probed_cohorts(w.group)},
         penalty=STUDY.evaluation.probe.penalty if PROBED else None,
     message:
@@ -99,7 +99,6 @@ rule scores:
         students=[result(f"evaluation/{domain}/{arm}.parquet") for domain, arm in ARMS],
         controls=result("evaluation/control.parquet"),
         probes=PROBES,
-        code=code("scores"),
     output:
         result("evaluation/scores.parquet"),
     log:
@@ -112,6 +111,8 @@ rule scores:
     resources:
         mem_mb=per_attempt(8000),
         runtime=per_attempt(30),
+    params:
+        code=code("scores"),
     message:
         "One long table of all scores"
     script:

@@ -2,8 +2,6 @@
 
 
 rule figure_method:
-    input:
-        code=code("figure_method"),
     output:
         pdf=result("figures/method.pdf"),
         png=result("figures/method.png"),
@@ -19,6 +17,7 @@ rule figure_method:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_method"),
         study={name: plain(STUDY)[name] for name in ("domains", "arms", "imaging")},
     message:
         "Figure: method"
@@ -30,7 +29,6 @@ rule figure_cohorts:
     input:
         cohorts=[file for name in COHORTS for file in cohort_tables(name)],
         images=[file for name in PICTURED for file in shard_files(name)],
-        code=code("figure_cohorts"),
     output:
         pdf=result("figures/cohorts.pdf"),
         png=result("figures/cohorts.png"),
@@ -46,6 +44,7 @@ rule figure_cohorts:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_cohorts"),
         phantoms=PHANTOMS,
         folders={name: result(f"cohorts/{name}") for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
@@ -59,7 +58,6 @@ rule figure_training:
     input:
         **evaluation_inputs([name for name in HOMES.values() if name in PICTURED]),
         histories=[result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS],
-        code=code("figure_training"),
     output:
         pdf=result("figures/training.pdf"),
         png=result("figures/training.png"),
@@ -75,6 +73,7 @@ rule figure_training:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_training"),
         phantoms=PHANTOMS,
         students=STUDENTS,
         cohorts={d: (result(f"cohorts/{home}"), shard_folders(home)) for d, home in HOMES.items() if home in PICTURED},
@@ -87,7 +86,6 @@ rule figure_training:
 rule figure_classification:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("figure_classification"),
     output:
         pdf=result("figures/classification.pdf"),
         png=result("figures/classification.png"),
@@ -103,6 +101,7 @@ rule figure_classification:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_classification"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
@@ -123,7 +122,6 @@ rule figure_attention_examples:
             for c in (STUDY.domains[d].training, *STUDY.domains[d].cohorts)
             if c in PICTURED
         ],
-        code=code("figure_attention_examples"),
     output:
         pdf=result("figures/attention_examples.pdf"),
         png=result("figures/attention_examples.png"),
@@ -139,6 +137,7 @@ rule figure_attention_examples:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_attention_examples"),
         phantoms=PHANTOMS,
         withheld=WITHHELD,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
@@ -153,7 +152,6 @@ rule figure_attention_examples:
 rule figure_localization:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("figure_localization"),
     output:
         pdf=result("figures/localization.pdf"),
         png=result("figures/localization.png"),
@@ -169,6 +167,7 @@ rule figure_localization:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_localization"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
@@ -181,7 +180,6 @@ rule figure_localization:
 rule figure_cross_domain:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("figure_cross_domain"),
     output:
         pdf=result("figures/cross_domain.pdf"),
         png=result("figures/cross_domain.png"),
@@ -197,6 +195,7 @@ rule figure_cross_domain:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_cross_domain"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domains=plain_domains(),
@@ -209,7 +208,6 @@ rule figure_cross_domain:
 rule figure_claims:
     input:
         table=result("tables/claims.csv"),
-        code=code("figure_claims"),
     output:
         pdf=result("figures/claims.pdf"),
         png=result("figures/claims.png"),
@@ -225,6 +223,7 @@ rule figure_claims:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("figure_claims"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:

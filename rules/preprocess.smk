@@ -4,7 +4,6 @@
 rule preprocess:
     input:
         cohort=lambda w: cohort_tables(w.cohort),
-        code=code("preprocess"),
     output:
         pixels=result("images/{cohort}/shard{shard}/pixels.npy"),
         geometry=result("images/{cohort}/shard{shard}/geometry.parquet"),
@@ -22,6 +21,7 @@ rule preprocess:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(240),
     params:
+        code=code("preprocess"),
         imaging=plain(STUDY.imaging),
         breast=lambda w: breast_of(w.cohort),
         shards=lambda w: STUDY.cohorts[w.cohort].shards,

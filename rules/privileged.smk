@@ -4,7 +4,6 @@
 rule privileged:
     input:
         cohort=lambda w: cohort_tables(STUDY.domains[w.domain].training),
-        code=code("privileged"),
     output:
         records=result("privileged/{domain}/records.parquet"),
     log:
@@ -18,6 +17,7 @@ rule privileged:
         mem_mb=per_attempt(8000),
         runtime=per_attempt(60),
     params:
+        code=code("privileged"),
         kind=lambda w: STUDY.domains[w.domain].teacher.kind,
         labels=lambda w: STUDY.domains[w.domain].labels,
     message:

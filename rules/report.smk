@@ -18,7 +18,6 @@ rule report:
             os.path.relpath(f"{workflow.basedir}/mmpkd/report/{name}")
             for name in ("template.html", "style.css", "viewer.js")
         ],
-        code=code("report"),
     output:
         report=result("report.html"),
     log:
@@ -32,6 +31,7 @@ rule report:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("report"),
         study=plain(STUDY),
         withheld=WITHHELD,
         shards={name: shard_folders(name) for name in PICTURED},
@@ -49,7 +49,6 @@ rule provenance:
         files=claimed_files(),
         trees=[result(f"phantom/{name}/tree") for name in PHANTOMS],
         workflow=[os.path.relpath(f"{workflow.basedir}/{path}") for path in workflow_files()],
-        code=code("provenance", *{f"cohorts/adapters/{STUDY.cohorts[name].adapter}" for name in COHORTS}),
     output:
         record=result("provenance.json"),
         crate=result("ro-crate-metadata.json"),
@@ -65,6 +64,7 @@ rule provenance:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(120),
     params:
+        code=code("provenance", *{f"cohorts/adapters/{STUDY.cohorts[name].adapter}" for name in COHORTS}),
         study=plain(STUDY),
         cohorts={name: plain(STUDY.cohorts[name]) for name in COHORTS},
         trees={name: result(f"phantom/{name}/tree") for name in PHANTOMS},

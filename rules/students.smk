@@ -2,8 +2,6 @@
 
 
 rule backbone:
-    input:
-        code=code("backbone"),
     output:
         model=result("students/backbone/model.safetensors"),
         history=result("students/backbone/history.csv"),
@@ -19,6 +17,7 @@ rule backbone:
         runtime=per_attempt(120),
         gpu=STUDY.gpus,
     params:
+        code=code("backbone"),
         student=plain(STUDY.student),
         training=plain(STUDY.training, without=["epochs", "learning_rate"]),
         size=STUDY.imaging.size,
@@ -32,7 +31,6 @@ rule backbone:
 rule train_student:
     input:
         unpack(training_inputs),
-        code=code("train_student"),
     output:
         model=result("students/{domain}/{arm}/seed{seed}/model.safetensors"),
         history=result("students/{domain}/{arm}/seed{seed}/history.csv"),
@@ -48,6 +46,7 @@ rule train_student:
         runtime=per_attempt(720),
         gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain).processes) if STUDY.gpus else 0,
     params:
+        code=code("train_student"),
         arm=lambda w: plain(STUDY.arms[w.arm]),
         student=plain(STUDY.student),
         training=lambda w: plain(STUDY.training_of(w.domain)),

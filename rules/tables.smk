@@ -5,7 +5,6 @@ rule table_cohorts:
     input:
         cohorts=[file for name in COHORTS for file in cohort_tables(name)],
         images=[file for name in PICTURED for file in shard_files(name)],
-        code=code("table_cohorts"),
     output:
         csv=result("tables/cohorts.csv"),
         md=result("tables/cohorts.md"),
@@ -22,6 +21,7 @@ rule table_cohorts:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_cohorts"),
         folders={name: result(f"cohorts/{name}") for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
         labels={name: STUDY.domains[STUDY.domain_of[name]].labels for name in COHORTS},
@@ -34,7 +34,6 @@ rule table_cohorts:
 rule table_teachers:
     input:
         predictions=[result(f"teachers/{domain}/{teacher}/predictions.parquet") for domain, teacher in TEACHERS],
-        code=code("table_teachers"),
     output:
         csv=result("tables/teachers.csv"),
         md=result("tables/teachers.md"),
@@ -51,6 +50,7 @@ rule table_teachers:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_teachers"),
         teachers=TEACHERS,
         evaluation=plain(STUDY.evaluation, "confidence", "resamples", "seed"),
     message:
@@ -62,7 +62,6 @@ rule table_teachers:
 rule table_classification:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("table_classification"),
     output:
         csv=result("tables/classification.csv"),
         md=result("tables/classification.md"),
@@ -79,6 +78,7 @@ rule table_classification:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_classification"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:
         "Table: classification"
@@ -89,7 +89,6 @@ rule table_classification:
 rule table_probe:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("table_probe"),
     output:
         csv=result("tables/probe.csv"),
         md=result("tables/probe.md"),
@@ -106,6 +105,7 @@ rule table_probe:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_probe"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
     message:
         "Table: linear probe"
@@ -116,7 +116,6 @@ rule table_probe:
 rule table_localization:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("table_localization"),
     output:
         csv=result("tables/localization.csv"),
         md=result("tables/localization.md"),
@@ -133,6 +132,7 @@ rule table_localization:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_localization"),
         evaluation=plain(STUDY.evaluation, "metric", "metrics", "methods", "confidence"),
         homes=HOMES,
     message:
@@ -144,7 +144,6 @@ rule table_localization:
 rule table_cross_domain:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("table_cross_domain"),
     output:
         csv=result("tables/cross_domain.csv"),
         md=result("tables/cross_domain.md"),
@@ -161,6 +160,7 @@ rule table_cross_domain:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_cross_domain"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         homes=HOMES,
         domain_of=STUDY.domain_of,
@@ -173,7 +173,6 @@ rule table_cross_domain:
 rule table_strata:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("table_strata"),
     output:
         csv=result("tables/strata.csv"),
         md=result("tables/strata.md"),
@@ -190,6 +189,7 @@ rule table_strata:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_strata"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         domain_of=STUDY.domain_of,
     message:
@@ -201,7 +201,6 @@ rule table_strata:
 rule table_claims:
     input:
         scores=result("evaluation/scores.parquet"),
-        code=code("table_claims"),
     output:
         csv=result("tables/claims.csv"),
         md=result("tables/claims.md"),
@@ -218,6 +217,7 @@ rule table_claims:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_claims"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence", "resamples", "seed"),
         claims={name: plain(claim) for name, claim in STUDY.claims.items()},
     message:
@@ -232,7 +232,6 @@ rule table_runtime:
         # what is made of the scores; an edit of one of these makes no new table
         others=[ancient(file) for name in STUDY.tables if name != "runtime" for file in table_files(name)],
         figures=[ancient(file) for name in STUDY.figures for file in figure_files(name)],
-        code=code("table_runtime"),
     output:
         csv=result("tables/runtime.csv"),
         md=result("tables/runtime.md"),
@@ -249,6 +248,7 @@ rule table_runtime:
         mem_mb=per_attempt(4000),
         runtime=per_attempt(30),
     params:
+        code=code("table_runtime"),
         benchmarks=result("benchmarks"),
         logs=result("logs"),
     message:

@@ -4,7 +4,6 @@
 rule teacher:
     input:
         records=result("privileged/{domain}/records.parquet"),
-        code=code("teacher"),
     output:
         targets=result("teachers/{domain}/{teacher}/targets.npz"),
         predictions=result("teachers/{domain}/{teacher}/predictions.parquet"),
@@ -21,6 +20,7 @@ rule teacher:
         runtime=per_attempt(480),
         gpu=STUDY.gpus,
     params:
+        code=code("teacher"),
         teacher=lambda w: plain(STUDY.teachers[w.domain, w.teacher]),
         labels=lambda w: STUDY.domains[w.domain].labels,
         device=STUDY.device,

@@ -31,7 +31,7 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
 
     student = create(Student.model_validate(params.student), params.size, labels, seed)
     load_backbone(student, inputs.backbone)
-    settings = [params.arm, params.training, params.student, params.problem, params.size, labels, seed]
+    settings = [params.code, params.arm, params.training, params.student, params.problem, params.size, labels, seed]
     identity = identity_of([*settings, *map(Path, inputs)])
     checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
     events = Events(folder / "events" if training.tensorboard else None)
