@@ -3,12 +3,12 @@
 
 rule phantom:
     output:
-        tree=directory(result("phantom/{cohort}/tree")),
-        truth=result("phantom/{cohort}/truth.parquet"),
+        tree=directory(RESULTS.phantom("{cohort}")["tree"]),
+        truth=RESULTS.phantom("{cohort}")["truth"],
     log:
-        log_of("phantom/{cohort}"),
+        RESULTS.log("phantom", "{cohort}"),
     benchmark:
-        benchmark_of("phantom/{cohort}")
+        RESULTS.benchmark("phantom", "{cohort}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
@@ -27,18 +27,13 @@ rule phantom:
 
 rule cohort:
     input:
-        tree=lambda w: result(f"phantom/{w.cohort}/tree") if STUDY.cohorts[w.cohort].phantom else [],
+        tree=lambda w: RESULTS.phantom(w.cohort)["tree"] if STUDY.cohorts[w.cohort].phantom else [],
     output:
-        images=result("cohorts/{cohort}/images.parquet"),
-        labels=result("cohorts/{cohort}/labels.parquet"),
-        rois=result("cohorts/{cohort}/rois.parquet"),
-        privileged=result("cohorts/{cohort}/privileged.parquet"),
-        rejected=result("cohorts/{cohort}/rejected.csv"),
-        facts=result("cohorts/{cohort}/cohort.json"),
+        **RESULTS.cohort("{cohort}"),
     log:
-        log_of("cohort/{cohort}"),
+        RESULTS.log("cohort", "{cohort}"),
     benchmark:
-        benchmark_of("cohort/{cohort}")
+        RESULTS.benchmark("cohort", "{cohort}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
@@ -47,6 +42,7 @@ rule cohort:
         runtime=per_attempt(60),
     params:
         code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
+        folder=lambda w: RESULTS.cohort_folder(w.cohort),
         cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
         labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
     message:

@@ -3,13 +3,13 @@
 
 rule privileged:
     input:
-        cohort=lambda w: cohort_tables(STUDY.domains[w.domain].training),
+        unpack(lambda w: RESULTS.cohort(HOMES[w.domain])),
     output:
-        records=result("privileged/{domain}/records.parquet"),
+        records=RESULTS.records("{domain}"),
     log:
-        log_of("privileged/{domain}"),
+        RESULTS.log("privileged", "{domain}"),
     benchmark:
-        benchmark_of("privileged/{domain}")
+        RESULTS.benchmark("privileged", "{domain}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
@@ -18,6 +18,7 @@ rule privileged:
         runtime=per_attempt(60),
     params:
         code=code("privileged"),
+        cohort=lambda w: RESULTS.cohort_folder(HOMES[w.domain]),
         kind=lambda w: STUDY.domains[w.domain].teacher.kind,
         labels=lambda w: STUDY.domains[w.domain].labels,
     message:

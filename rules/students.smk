@@ -3,12 +3,11 @@
 
 rule backbone:
     output:
-        model=result("students/backbone/model.safetensors"),
-        history=result("students/backbone/history.csv"),
+        **RESULTS.backbone,
     log:
-        log_of("backbone/shared"),
+        RESULTS.log("backbone", "shared"),
     benchmark:
-        benchmark_of("backbone/shared")
+        RESULTS.benchmark("backbone", "shared")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
@@ -32,12 +31,11 @@ rule train_student:
     input:
         unpack(training_inputs),
     output:
-        model=result("students/{domain}/{arm}/seed{seed}/model.safetensors"),
-        history=result("students/{domain}/{arm}/seed{seed}/history.csv"),
+        **RESULTS.student("{domain}", "{arm}", "{seed}"),
     log:
-        log_of("train_student/{domain}-{arm}-{seed}"),
+        RESULTS.log("train_student", "{domain}-{arm}-{seed}"),
     benchmark:
-        benchmark_of("train_student/{domain}-{arm}-{seed}")
+        RESULTS.benchmark("train_student", "{domain}-{arm}-{seed}")
     conda:
         "../envs/mmpkd.yaml"
     threads: lambda w: STUDY.training_of(w.domain).processes
@@ -54,7 +52,8 @@ rule train_student:
         labels=lambda w: STUDY.domains[w.domain].labels,
         size=STUDY.imaging.size,
         device=STUDY.device,
-        shards=lambda w: shard_folders(STUDY.domains[w.domain].training),
+        cohort=lambda w: RESULTS.cohort_folder(HOMES[w.domain]),
+        shards=lambda w: shard_folders(HOMES[w.domain]),
     message:
         "Student of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
     script:

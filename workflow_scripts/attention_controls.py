@@ -13,27 +13,22 @@ from mmpkd.training.data import labelled_images
 from mmpkd.training.device import torch_job
 
 with torch_job(snakemake) as device:
-    params = snakemake.params
+    params, outputs = snakemake.params, snakemake.output
     config = Student.model_validate(params.student)
-    tables = {
-        folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
-    }
     students = {
-        (control, f"seed{seed}"): create_control(config, params.size, control, seed, snakemake.input.backbone)
-        for control, seeds in params.controls.items()
-        for seed in seeds
+        (control, seed): create_control(config, params.size, control, seed, snakemake.input.backbone)
+        for control, seed in params.students
     }
+    tables = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
     stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
-    for split, files in (("test", snakemake.output.maps), ("validate", snakemake.output.validation)):
-        files = [Path(file) for file in files]
-        images = {
-            cohort: labelled_images(tables[cohort], stores[cohort], split, []) for cohort in {f.stem for f in files}
-        }
-        for file in files:
-            student = students[file.parents[1].name, file.parent.name.split(".")[0]]
-            write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device), file)
-    if snakemake.output.features:
+    wanted = [("test", params.maps, outputs.maps), ("validate", params.validation, outputs.validation)]
+    for split, keys, files in wanted:
+        cohorts = {cohort for _, _, cohort in keys}
+        images = {cohort: labelled_images(tables[cohort], stores[cohort], split, []) for cohort in cohorts}
+        for (control, seed, cohort), file in zip(keys, files, strict=True):
+            student = students[control, seed]
+            write_npz(export_maps(student, images[cohort], params.methods, params.batch_size, device), file)
+    if outputs.features:
         learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
-    for file in map(Path, snakemake.output.features):
-        student = students[file.parent.name, file.name.split(".")[0]]
-        write_npz(export_features(student, learnt, params.batch_size, device), file)
+        for key, file in zip(params.students, outputs.features, strict=True):
+            write_npz(export_features(students[tuple(key)], learnt, params.batch_size, device), file)

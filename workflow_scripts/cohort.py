@@ -14,4 +14,4 @@ with job(snakemake):
     adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
     tables = adapter.read(cohort, snakemake.params.labels)
     refuse_too_many(tables.rejected["reason"], tables.kept, cohort.rejected_limit)
-    tables.write(Path(snakemake.output.images).parent)
+    tables.write(Path(snakemake.params.folder))

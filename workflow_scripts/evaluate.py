@@ -10,24 +10,21 @@ from mmpkd.imaging.store import roi_masks
 from mmpkd.job import job
 
 with job(snakemake):
-    wildcards, params = snakemake.wildcards, snakemake.params
-    cohorts = {
-        folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
-    }
+    inputs, params = snakemake.input, snakemake.params
+    domain, arm = snakemake.wildcards.domain, snakemake.wildcards.arm
+    cohorts = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
     rois = {cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()}
     scoring = Scoring(params.metrics, params.tolerance)
-    thresholds = {
-        Path(file).name.removesuffix(".validate.npz"): tuned_thresholds(
-            read_npz(file), rois[params.home], params.methods
-        )
-        for file in snakemake.input.validation
-    }
+    thresholds = {}
+    if inputs.validation:
+        for seed, file in zip(params.seeds, inputs.validation, strict=True):
+            thresholds[seed] = tuned_thresholds(read_npz(file), rois[params.home], params.methods)
     maps = defaultdict(dict)
-    for file in map(Path, snakemake.input.maps):
-        maps[file.parent.name][file.stem] = file
+    for (seed, cohort), file in zip(params.maps, inputs.maps, strict=True):
+        maps[seed][cohort] = file
     scores = []
-    for name, files in maps.items():
+    for seed, files in maps.items():
         attention = {cohort: read_npz(file) for cohort, file in files.items()}
-        student = (wildcards.domain, wildcards.arm, int(name.removeprefix("seed")))
-        scores.append(student_scores(*student, attention, rois, cohorts, params.methods, scoring, thresholds.get(name)))
+        student = (domain, arm, seed)
+        scores.append(student_scores(*student, attention, rois, cohorts, params.methods, scoring, thresholds.get(seed)))
     write_parquet(concatenate(scores), snakemake.output[0])

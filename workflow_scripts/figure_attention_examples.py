@@ -18,10 +18,9 @@ with job(snakemake):
     chosen = select_examples(pd.read_parquet(snakemake.input.scores), evaluation, params.domains)
     folders = {cohort: [Path(folder) for folder in params.shards[cohort]] for cohort in chosen["cohort"].unique()}
     attention = defaultdict(list)
-    for file in map(Path, snakemake.input.maps):
-        domain, arm = file.parts[-4:-2]
-        if file.stem in folders:
-            attention[domain, arm, file.stem].append(read_npz(file))
+    for (domain, arm, _, cohort), file in zip(params.maps, snakemake.input.maps, strict=True):
+        if cohort in folders:
+            attention[domain, arm, cohort].append(read_npz(file))
     examples = assemble(
         chosen,
         {cohort: ImageStore(paths) for cohort, paths in folders.items()},

@@ -10,11 +10,11 @@ from mmpkd.job import job
 with job(snakemake):
     breast = snakemake.params.breast
     write_shard(
-        tables=read_tables(Path(snakemake.input.cohort[0]).parent),
+        tables=read_tables(snakemake.params.cohort),
         imaging=Imaging.model_validate(snakemake.params.imaging),
         shard=int(snakemake.wildcards.shard),
         shards=snakemake.params.shards,
-        folder=Path(snakemake.output.pixels).parent,
+        folder=Path(snakemake.params.folder),
         breast=None if breast is None else Breast.model_validate(breast),
         rejected_limit=snakemake.params.rejected_limit,
     )

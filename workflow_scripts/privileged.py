@@ -1,12 +1,10 @@
 """Turns raw reports or case descriptions into one row a privileged record."""
 
-from pathlib import Path
-
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.files import write_parquet
 from mmpkd.job import job
 from mmpkd.privileged.records import build
 
 with job(snakemake):
-    tables = read_tables(Path(snakemake.input.cohort[0]).parent)
+    tables = read_tables(snakemake.params.cohort)
     write_parquet(build(tables, snakemake.params.kind, snakemake.params.labels), snakemake.output.records)

@@ -11,7 +11,7 @@ from mmpkd.provenance.record import record
 from mmpkd.recovery.receipts import require_whole
 
 with job(snakemake):
-    folder = Path(snakemake.output.record).parent
+    folder = Path(snakemake.params.results)
     require_whole(folder)
     copies = [Path(copy).relative_to(folder).as_posix() for copy in snakemake.output.workflow]
     for source, copy in zip(snakemake.input.workflow, copies, strict=True):

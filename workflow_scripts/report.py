@@ -12,16 +12,17 @@ from mmpkd.report.flow import read_flows
 from mmpkd.report.page import build
 from mmpkd.report.prose import read_prose
 from mmpkd.report.viewer import Sources, viewer
+from mmpkd.results import Results
 
 with job(snakemake):
     params, study = snakemake.params, snakemake.params.study
-    tables, figures = Path(params.tables), Path(params.figures)
+    results = Results(params.results)
     scores = pd.read_parquet(snakemake.input.scores)
-    sources = Sources(params.shards, Path(params.attention), study["seeds"])
+    sources = Sources(params.shards, results, study["seeds"])
     report = build(
         study,
-        {name: tuple(tables / f"{name}.{kind}" for kind in ("csv", "md", "caption.txt")) for name in study["tables"]},
-        {name: tuple(figures / f"{name}.{kind}" for kind in ("png", "caption.txt")) for name in study["figures"]},
+        {name: tuple(Path(results.table(name)[kind]) for kind in ("csv", "md", "caption")) for name in study["tables"]},
+        {name: tuple(Path(results.figure(name)[kind]) for kind in ("png", "caption")) for name in study["figures"]},
         origin(study),
         read_flows(snakemake.input.flow, scores),
         viewer(scores, Evaluation.model_validate(study["evaluation"]), study["domains"], sources, params.withheld),

@@ -20,7 +20,7 @@ params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.outpu
 training = Training.model_validate(params.training)
 with torch_job(snakemake, training.processes, training.nodes) as device:
     arm, seed, labels = Arm.model_validate(params.arm), int(snakemake.wildcards.seed), params.labels
-    tables = read_tables(Path(inputs.cohort[0]).parent)
+    tables = read_tables(params.cohort)
     store = ImageStore([Path(shard) for shard in params.shards])
     images = labelled_images(tables, store, "train", labels)
     validation_images = labelled_images(tables, store, "validate", labels)

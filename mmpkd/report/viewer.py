@@ -4,7 +4,6 @@ import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from mmpkd.evaluation.matrices import select
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES, arm_name, order_arms
+from mmpkd.results import Results
 
 ARM, REFERENCE = "mmpkd", "baseline"  # the cases are ranked by the gain of the first over the second
 CASES_A_CELL = 8
@@ -34,7 +34,7 @@ class Sources:
     """Where pictures, ROI and maps are read from."""
 
     shards: Mapping[str, Sequence[str]]  # cohort -> folders of its image store
-    attention: Path  # holds <domain>/<arm>/seed<k>/<cohort>.npz
+    results: Results
     seeds: Sequence[int]
 
 
@@ -164,7 +164,7 @@ def _looks(
     """For each image the map (rows from the top, in multiples of a uniform map) and score of each method and arm."""
     looks = [{kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")} for _ in image_ids]
     for arm in order_arms(scores["arm"].unique()):
-        files = [sources.attention / domain / arm / f"seed{seed}" / f"{cohort}.npz" for seed in sources.seeds]
+        files = [sources.results.attention(domain, arm, seed, cohort) for seed in sources.seeds]
         exports = [read_npz(file) for file in files]
         for method in evaluation.methods:
             of_images = mean_scores(scores, domain, cohort, arm, _chosen(evaluation, method))

@@ -8,7 +8,7 @@ import pytest
 from mmpkd.dependencies import LIBRARY, library_files
 
 ORDER = (
-    ("files", "logs", "auroc", "dependencies", "redaction"),
+    ("files", "logs", "auroc", "dependencies", "redaction", "results"),
     ("config",),
     ("cohorts",),
     ("provenance",),
