@@ -50,7 +50,7 @@ rule attention_controls:
     output:
         maps=[RESULTS.attention(CONTROL, *key) for key in CONTROL_MAPS],
         validation=[RESULTS.tuning(CONTROL, *key) for key in CONTROL_TUNING],
-        features=[RESULTS.features(CONTROL, *key) for key in UNTUNED if PROBED],
+        features=[RESULTS.features(CONTROL, *key) for key in CONTROL_STUDENTS if PROBED],
     log:
         RESULTS.log("attention_controls", "all"),
     benchmark:
@@ -65,7 +65,7 @@ rule attention_controls:
     params:
         **PROBE_DRAW,
         code=code("attention_controls"),
-        students=UNTUNED,
+        students=CONTROL_STUDENTS,
         maps=CONTROL_MAPS,
         validation=CONTROL_TUNING,
         student=plain(STUDY.student),

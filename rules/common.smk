@@ -79,21 +79,22 @@ def plain_domains():
     }
 
 
+def shards_of(cohort):
+    """Numbers of a cohort's shards; none without images."""
+    return range(STUDY.cohorts[cohort].shards if STUDY.cohorts[cohort].images else 0)
+
+
 def shard_folders(cohort):
-    if not STUDY.cohorts[cohort].images:
-        return []
-    return [RESULTS.shard_folder(cohort, k) for k in range(STUDY.cohorts[cohort].shards)]
+    return [RESULTS.shard_folder(cohort, shard) for shard in shards_of(cohort)]
 
 
 def shard_files(cohort):
-    if not STUDY.cohorts[cohort].images:
-        return []
-    return [file for k in range(STUDY.cohorts[cohort].shards) for file in RESULTS.shard(cohort, k).values()]
+    return [file for shard in shards_of(cohort) for file in RESULTS.shard(cohort, shard).values()]
 
 
 def finished_shards(cohort):
-    """One file a shard, the last that is written: what reads an image store waits for these, and plans are short."""
-    return [RESULTS.shard(cohort, k)["geometry"] for k in range(len(shard_folders(cohort)))]
+    """One file per shard, the last that is written: what reads an image store waits for these, and plans are short."""
+    return [RESULTS.shard(cohort, shard)["geometry"] for shard in shards_of(cohort)]
 
 
 FOLDERS = {name: RESULTS.cohort_folder(name) for name in PICTURED}
@@ -111,7 +112,7 @@ def training_inputs(wildcards):
         following = STUDY.seeds[(STUDY.seeds.index(int(wildcards.seed)) + 1) % len(STUDY.seeds)]
         image_teacher = RESULTS.student(wildcards.domain, arm.image_teacher, following)["model"]
     return {
-        "cohort": RESULTS.cohort(cohort).values(),
+        "cohort": list(RESULTS.cohort(cohort).values()),
         "images": finished_shards(cohort),
         "backbone": RESULTS.backbone["model"],
         "targets": targets,
@@ -127,11 +128,11 @@ def evaluation_inputs(cohorts=PICTURED):
     }
 
 
-# What the files of attention maps, of which a job writes or reads many, are of: in the order of the files.
+# Keys of the attention maps that one job writes or reads, in the order of the files.
 MAPS = [(seed, cohort) for seed in STUDY.seeds for cohort in PICTURED]
-UNTUNED = [(control, seed) for control, seeds in CONTROLS.items() for seed in seeds]
-CONTROL_MAPS = [(*student, cohort) for student in UNTUNED for cohort in PICTURED]
-CONTROL_TUNING = [(*student, home) for student in UNTUNED for home in HOMES.values() if STUDY.evaluation.tunes]
+CONTROL_STUDENTS = [(control, seed) for control, seeds in CONTROLS.items() for seed in seeds]
+CONTROL_MAPS = [(*student, cohort) for student in CONTROL_STUDENTS for cohort in PICTURED]
+CONTROL_TUNING = [(*student, home) for student in CONTROL_STUDENTS for home in HOMES.values() if STUDY.evaluation.tunes]
 
 
 def probed_cohorts(domain=None):
