@@ -2,7 +2,8 @@
 
 # One job a core, eight at most.
 CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first that runs: where pyenv manages versions, a name may be there without one.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13; do $$name -c '' 2>/dev/null && echo $$name && exit; done; echo python3)
 BIN := $(CURDIR)/.venv/bin
 # Overlays of config.yaml, the later ones on top: make all STUDY="studies/paper.yaml mine.yaml"
 STUDY ?=
@@ -86,7 +87,7 @@ lint: .venv/.installed
 	$(BIN)/snakemake --lint
 
 .venv/.installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
+	@$(PYTHON) -c 'import sys; found = sys.version_info[:2]; sys.exit(None if (3, 11) <= found <= (3, 13) else "Python 3.11 to 3.13 is needed, $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.12" % found)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .

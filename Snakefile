@@ -24,8 +24,7 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        [table_files(name) for name in STUDY.tables],
-        [figure_files(name) for name in STUDY.figures],
-        result("report.html") if STUDY.report else [],
-        result("provenance.json"),
-        result("ro-crate-metadata.json"),
+        [RESULTS.table(name).values() for name in STUDY.tables],
+        [RESULTS.figure(name).values() for name in STUDY.figures],
+        RESULTS.report if STUDY.report else [],
+        RESULTS.record.values(),

@@ -17,6 +17,7 @@ from mmpkd.provenance.verify import Verdict, verify
 from mmpkd.recovery.recover import recover
 from mmpkd.recovery.runs import BusyError
 from mmpkd.rehearsal import fabricate
+from mmpkd.results import Results
 
 GOOD, BAD, WRONG_USE = 0, 1, 2
 
@@ -90,8 +91,9 @@ def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
     if study.study != name:
         raise ConfigError(f"--inputs: the configuration is that of the study {study.study}, the results are of {name}")
     cohorts = {key: study.cohorts[key] for key in study.domain_of}
+    results = Results(str(options.results))
     for key in [key for key, cohort in cohorts.items() if cohort.phantom]:
-        cohorts[key] = cohorts[key].model_copy(update={"root": options.results / "phantom" / key / "tree"})
+        cohorts[key] = cohorts[key].model_copy(update={"root": Path(results.phantom(key)["tree"])})
     return cohorts
 
 

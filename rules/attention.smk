@@ -8,38 +8,33 @@ A job takes all seeds of an arm, for importing torch and timm costs more than th
 rule attention:
     input:
         **evaluation_inputs(),
-        models=lambda w: [student_file(w.domain, w.arm, seed) for seed in STUDY.seeds],
-        code=code("attention"),
+        models=lambda w: [RESULTS.student(w.domain, w.arm, seed)["model"] for seed in STUDY.seeds],
     output:
-        maps=[
-            result(f"attention/{{domain}}/{{arm}}/seed{seed}/{cohort}.npz")
-            for seed in STUDY.seeds
-            for cohort in PICTURED
-        ],
-        validation=(
-            [result(f"attention/{{domain}}/{{arm}}/seed{seed}.validate.npz") for seed in STUDY.seeds]
-            if STUDY.evaluation.tunes
-            else []
-        ),
-        features=[result(f"attention/{{domain}}/{{arm}}/seed{seed}.features.npz") for seed in STUDY.seeds if PROBED],
+        maps=[RESULTS.attention("{domain}", "{arm}", seed, cohort) for seed, cohort in MAPS],
+        validation=[RESULTS.tuning("{domain}", "{arm}", seed) for seed in STUDY.seeds if STUDY.evaluation.tunes],
+        features=[RESULTS.features("{domain}", "{arm}", seed) for seed in STUDY.seeds if PROBED],
     log:
-        log_of("attention/{domain}-{arm}"),
+        RESULTS.log("attention", "{domain}-{arm}"),
     benchmark:
-        benchmark_of("attention/{domain}-{arm}")
+        RESULTS.benchmark("attention", "{domain}-{arm}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=per_attempt(4000 + batch_mb(STUDY.training)),
+        runtime=per_attempt(240),
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,
+        code=code("attention"),
+        seeds=STUDY.seeds,
+        maps=MAPS,
         home=lambda w: HOMES[w.domain],
         problem=lambda w: STUDY.domains[w.domain].problem,
         methods=STUDY.evaluation.methods,
         batch_size=STUDY.training.batch_size,
-        shards={name: shard_folders(name) for name in PICTURED},
+        cohorts=FOLDERS,
+        shards=SHARDS,
         device=STUDY.device,
         probed=lambda w: probed_cohorts(w.domain),
     message:
@@ -51,47 +46,34 @@ rule attention:
 rule attention_controls:
     input:
         **evaluation_inputs(),
-        backbone=result("students/backbone/model.safetensors"),
-        code=code("attention_controls"),
+        backbone=RESULTS.backbone["model"],
     output:
-        maps=[
-            result(f"attention/control/{control}/seed{seed}/{cohort}.npz")
-            for control, seeds in CONTROLS.items()
-            for seed in seeds
-            for cohort in PICTURED
-        ],
-        validation=[
-            result(f"attention/control/{control}/seed{seed}.validate/{home}.npz")
-            for control, seeds in CONTROLS.items()
-            for seed in seeds
-            for home in HOMES.values()
-            if STUDY.evaluation.tunes
-        ],
-        features=[
-            result(f"attention/control/{control}/seed{seed}.features.npz")
-            for control, seeds in CONTROLS.items()
-            for seed in seeds
-            if PROBED
-        ],
+        maps=[RESULTS.attention(CONTROL, *key) for key in CONTROL_MAPS],
+        validation=[RESULTS.tuning(CONTROL, *key) for key in CONTROL_TUNING],
+        features=[RESULTS.features(CONTROL, *key) for key in CONTROL_STUDENTS if PROBED],
     log:
-        log_of("attention_controls/all"),
+        RESULTS.log("attention_controls", "all"),
     benchmark:
-        benchmark_of("attention_controls/all")
+        RESULTS.benchmark("attention_controls", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000 + batch_mb(STUDY.training)),
+        runtime=per_attempt(120),
         gpu=STUDY.gpus,
     params:
         **PROBE_DRAW,
-        controls=CONTROLS,
+        code=code("attention_controls"),
+        students=CONTROL_STUDENTS,
+        maps=CONTROL_MAPS,
+        validation=CONTROL_TUNING,
         student=plain(STUDY.student),
         size=STUDY.imaging.size,
         methods=STUDY.evaluation.methods,
         batch_size=STUDY.training.batch_size,
-        shards={name: shard_folders(name) for name in PICTURED},
+        cohorts=FOLDERS,
+        shards=SHARDS,
         device=STUDY.device,
         probed=probed_cohorts(),
     message:

@@ -2,22 +2,21 @@
 
 
 rule phantom:
-    input:
-        code=lambda w: code("phantom", f"cohorts/phantom/{STUDY.cohorts[w.cohort].adapter}_tree"),
     output:
-        tree=directory(result("phantom/{cohort}/tree")),
-        truth=result("phantom/{cohort}/truth.parquet"),
+        tree=directory(RESULTS.phantom("{cohort}")["tree"]),
+        truth=RESULTS.phantom("{cohort}")["truth"],
     log:
-        log_of("phantom/{cohort}"),
+        RESULTS.log("phantom", "{cohort}"),
     benchmark:
-        benchmark_of("phantom/{cohort}")
+        RESULTS.benchmark("phantom", "{cohort}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(30),
     params:
+        code=lambda w: code("phantom", f"cohorts/phantom/{STUDY.cohorts[w.cohort].adapter}_tree"),
         adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
         phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
     message:
@@ -28,26 +27,22 @@ rule phantom:
 
 rule cohort:
     input:
-        tree=lambda w: result(f"phantom/{w.cohort}/tree") if STUDY.cohorts[w.cohort].phantom else [],
-        code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
+        tree=lambda w: RESULTS.phantom(w.cohort)["tree"] if STUDY.cohorts[w.cohort].phantom else [],
     output:
-        images=result("cohorts/{cohort}/images.parquet"),
-        labels=result("cohorts/{cohort}/labels.parquet"),
-        rois=result("cohorts/{cohort}/rois.parquet"),
-        privileged=result("cohorts/{cohort}/privileged.parquet"),
-        rejected=result("cohorts/{cohort}/rejected.csv"),
-        facts=result("cohorts/{cohort}/cohort.json"),
+        **RESULTS.cohort("{cohort}"),
     log:
-        log_of("cohort/{cohort}"),
+        RESULTS.log("cohort", "{cohort}"),
     benchmark:
-        benchmark_of("cohort/{cohort}")
+        RESULTS.benchmark("cohort", "{cohort}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(60),
     params:
+        code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
+        folder=lambda w: RESULTS.cohort_folder(w.cohort),
         cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
         labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
     message:

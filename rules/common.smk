@@ -7,7 +7,8 @@ from snakemake.exceptions import WorkflowError
 
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import ConfigError
-from mmpkd.dependencies import LIBRARY, library_files, make_importable
+from mmpkd.dependencies import LIBRARY, fingerprint, make_importable
+from mmpkd.results import CONTROL, Results
 
 make_importable()
 # Not Snakemake's own `config`: it merges every overlay into config.yaml key by key, so that a study of another student
@@ -17,6 +18,7 @@ try:
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
+RESULTS = Results(f"results/{STUDY.study}")
 DOMAINS = list(STUDY.domains)
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 STUDENTS = STUDY.students  # domain, arm, seed
@@ -38,24 +40,24 @@ wildcard_constraints:
     shard=r"\d+",
 
 
-def result(path):
-    """A file of this study."""
-    return f"results/{STUDY.study}/{path}"
+def per_attempt(amount):
+    """Memory (MB) or run time (minutes) of a job: a retry gets more, since a job killed for either would be again."""
+    return lambda wildcards, attempt: amount * attempt
 
 
-def log_of(path):
-    return result(f"logs/{path}.log")
+def batch_mb(training):
+    """Memory of a batch and its activations in MB: 2 kB per pixel, where ViT-S/16 needs 1.3 in single precision."""
+    return training.batch_size * STUDY.imaging.size**2 // 500
 
 
-def benchmark_of(path):
-    return result(f"benchmarks/{path}.tsv")
+def training_mb(training):
+    """Memory of a training job in MB: its processes, and the batch that they share."""
+    return 4000 * training.processes + batch_mb(training)
 
 
 def code(rule_name, *modules):
-    """The library files that a rule's script uses, and those that it loads by name: an edit of one re-runs the rule."""
-    sources = [SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules)]
-    files = {path for source in sources for path in library_files(source)} | set(sources[1:])
-    return sorted(os.path.relpath(path) for path in files)
+    """A fingerprint of the code that a rule's script uses, and of modules that it loads by name; a change re-runs it."""
+    return fingerprint(SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules))
 
 
 def plain(section, *names, without=()):
@@ -78,53 +80,42 @@ def plain_design():
     }
 
 
-def cohort_tables(cohort):
-    names = ("images.parquet", "labels.parquet", "rois.parquet", "privileged.parquet", "rejected.csv", "cohort.json")
-    return [result(f"cohorts/{cohort}/{name}") for name in names]
+def shards_of(cohort):
+    """Numbers of a cohort's shards; none without images."""
+    return range(STUDY.cohorts[cohort].shards if STUDY.cohorts[cohort].images else 0)
 
 
 def shard_folders(cohort):
-    if not STUDY.cohorts[cohort].images:
-        return []
-    return [result(f"images/{cohort}/shard{k}") for k in range(STUDY.cohorts[cohort].shards)]
+    return [RESULTS.shard_folder(cohort, shard) for shard in shards_of(cohort)]
 
 
 def shard_files(cohort):
-    names = ("pixels.npy", "geometry.parquet", "rois.npy", "rois.parquet", "rejected.csv")
-    return [f"{folder}/{name}" for folder in shard_folders(cohort) for name in names]
+    return [file for shard in shards_of(cohort) for file in RESULTS.shard(cohort, shard).values()]
 
 
 def finished_shards(cohort):
-    """One file a shard, the last that is written: what reads an image store waits for these, and plans are short."""
-    return [f"{folder}/geometry.parquet" for folder in shard_folders(cohort)]
+    """One file per shard, the last that is written: what reads an image store waits for these, and plans are short."""
+    return [RESULTS.shard(cohort, shard)["geometry"] for shard in shards_of(cohort)]
 
 
-def table_files(name):
-    return [result(f"tables/{name}.{kind}") for kind in ("csv", "md", "tex", "caption.txt")]
-
-
-def figure_files(name):
-    return [result(f"figures/{name}.{kind}") for kind in ("pdf", "png", "caption.txt")]
-
-
-def student_file(domain, arm, seed):
-    return result(f"students/{domain}/{arm}/seed{seed}/model.safetensors")
+FOLDERS = {name: RESULTS.cohort_folder(name) for name in PICTURED}
+SHARDS = {name: shard_folders(name) for name in PICTURED}
 
 
 def training_inputs(wildcards):
     """Images, labels and first weights; what the arm's teacher says, or the student that it is."""
-    cohort = STUDY.domains[wildcards.domain].training
+    cohort = HOMES[wildcards.domain]
     arm = STUDY.arms[wildcards.arm]
     targets, image_teacher = [], []
     if arm.privileged:
-        targets = result(f"teachers/{wildcards.domain}/{arm.variant or 'main'}/targets.npz")
+        targets = RESULTS.teacher(wildcards.domain, arm.variant or "main")["targets"]
     elif arm.teacher == "image":
         following = STUDY.seeds[(STUDY.seeds.index(int(wildcards.seed)) + 1) % len(STUDY.seeds)]
-        image_teacher = student_file(wildcards.domain, STUDY.image_teacher_of(wildcards.arm), following)
+        image_teacher = RESULTS.student(wildcards.domain, STUDY.image_teacher_of(wildcards.arm), following)["model"]
     return {
-        "cohort": cohort_tables(cohort),
+        "cohort": list(RESULTS.cohort(cohort).values()),
         "images": finished_shards(cohort),
-        "backbone": result("students/backbone/model.safetensors"),
+        "backbone": RESULTS.backbone["model"],
         "targets": targets,
         "image_teacher": image_teacher,
     }
@@ -133,9 +124,16 @@ def training_inputs(wildcards):
 def evaluation_inputs(cohorts=PICTURED):
     """Tables and image stores of cohorts, by default of all that have images."""
     return {
-        "cohorts": [file for name in cohorts for file in cohort_tables(name)],
+        "cohorts": [file for name in cohorts for file in RESULTS.cohort(name).values()],
         "images": [file for name in cohorts for file in finished_shards(name)],
     }
+
+
+# Keys of the attention maps that one job writes or reads, in the order of the files.
+MAPS = [(seed, cohort) for seed in STUDY.seeds for cohort in PICTURED]
+CONTROL_STUDENTS = [(control, seed) for control, seeds in CONTROLS.items() for seed in seeds]
+CONTROL_MAPS = [(*student, cohort) for student in CONTROL_STUDENTS for cohort in PICTURED]
+CONTROL_TUNING = [(*student, home) for student in CONTROL_STUDENTS for home in HOMES.values() if STUDY.evaluation.tunes]
 
 
 def probed_cohorts(domain=None):
@@ -147,15 +145,23 @@ PROBED = STUDY.evaluation.probe is not None and len(probed_cohorts()) > 1
 PROBE_DRAW = {"probe_images": STUDY.evaluation.probe.images, "seed": STUDY.evaluation.seed} if PROBED else {}
 
 
+def seeds_of(group, member):
+    """Seeds of the students of a domain's arm, or of a control."""
+    return CONTROLS[member] if group == CONTROL else STUDY.seeds
+
+
+def probed_maps(group, member):
+    """Seed and cohort of the maps whose class tokens are tested by a probe."""
+    return [(seed, cohort) for seed in seeds_of(group, member) for cohort in probed_cohorts(group)]
+
+
 def probe_inputs(wildcards):
     """What the probes of a domain's arm, or of a control, are fitted on and tested on: of all its seeds."""
-    seeds = CONTROLS[wildcards.member] if wildcards.group == "control" else STUDY.seeds
-    students = [result(f"attention/{wildcards.group}/{wildcards.member}/seed{seed}") for seed in seeds]
-    cohorts = probed_cohorts(wildcards.group)
+    group, member = wildcards.group, wildcards.member
     return {
-        "cohorts": [file for name in cohorts for file in cohort_tables(name)],
-        "features": [f"{student}.features.npz" for student in students],
-        "maps": [f"{student}/{name}.npz" for student in students for name in cohorts],
+        "cohorts": [file for name in probed_cohorts(group) for file in RESULTS.cohort(name).values()],
+        "features": [RESULTS.features(group, member, seed) for seed in seeds_of(group, member)],
+        "maps": [RESULTS.attention(group, member, seed, cohort) for seed, cohort in probed_maps(group, member)],
     }
 
 
@@ -165,34 +171,31 @@ def claimed_files():
     The study's last job reads them, so that none is missing in a finished study, not even one that is needed no more.
     """
     asked = {*STUDY.tables, *STUDY.figures, *(["report"] if STUDY.report else [])} - {"method"}
-    files = [file for name in STUDY.tables for file in table_files(name)]
-    files += [file for name in STUDY.figures for file in figure_files(name)]
+    files = [file for name in STUDY.tables for file in RESULTS.table(name).values()]
+    files += [file for name in STUDY.figures for file in RESULTS.figure(name).values()]
     if STUDY.report:
-        files.append(result("report.html"))
+        files.append(RESULTS.report)
     if asked:
-        files += [result(f"phantom/{name}/truth.parquet") for name in PHANTOMS]
-        files += [file for name in COHORTS for file in [*cohort_tables(name), *shard_files(name)]]
+        files += [RESULTS.phantom(name)["truth"] for name in PHANTOMS]
+        files += [file for name in COHORTS for file in [*RESULTS.cohort(name).values(), *shard_files(name)]]
     if asked - {"cohorts"}:
-        names = ("targets.npz", "predictions.parquet", "model.safetensors")
-        files += [result(f"privileged/{domain}/records.parquet") for domain in DOMAINS]
-        files += [result(f"teachers/{domain}/{teacher}/{name}") for domain, teacher in TEACHERS for name in names]
+        files += [RESULTS.records(domain) for domain in DOMAINS]
+        files += [file for teacher in TEACHERS for file in RESULTS.teacher(*teacher).values()]
     if asked - {"cohorts", "teachers"}:
-        weights = [result("students/backbone/model.safetensors"), *(student_file(*student) for student in STUDENTS)]
-        files += [
-            str(Path(model).with_name(name)) for model in weights for name in ("model.safetensors", "history.csv")
-        ]
+        files += RESULTS.backbone.values()
+        files += [file for student in STUDENTS for file in RESULTS.student(*student).values()]
     if asked - {"cohorts", "teachers", "training"}:
-        files += [file for domain, arm, seed in STUDENTS for file in map_files(domain, arm, seed)]
+        files += [file for student in STUDENTS for file in map_files(*student)]
         files += [*rules.attention_controls.output, *rules.scores.input.students, rules.scores.input.controls]
-        files += [*rules.scores.input.probes, result("evaluation/scores.parquet")]
+        files += [*rules.scores.input.probes, RESULTS.scores]
     return files
 
 
 def map_files(domain, arm, seed):
     """What a student's attention job writes of it: maps, and the class tokens of a probe."""
-    folder = result(f"attention/{domain}/{arm}/seed{seed}")
-    maps = [f"{folder}/{cohort}.npz" for cohort in PICTURED] + [f"{folder}.validate.npz"] * STUDY.evaluation.tunes
-    return maps + [f"{folder}.features.npz"] * PROBED
+    files = [RESULTS.attention(domain, arm, seed, cohort) for cohort in PICTURED]
+    files += [RESULTS.tuning(domain, arm, seed)] * STUDY.evaluation.tunes
+    return files + [RESULTS.features(domain, arm, seed)] * PROBED
 
 
 def workflow_files():

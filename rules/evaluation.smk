@@ -2,9 +2,7 @@
 
 ARMS = list(dict.fromkeys((domain, arm) for domain, arm, _ in STUDENTS))
 PROBES = [
-    result(f"evaluation/probe/{domain}/{arm}.parquet")
-    for domain, arm in [*ARMS, *(("control", control) for control in CONTROLS)]
-    if PROBED
+    RESULTS.probe(group, member) for group, member in [*ARMS, *((CONTROL, control) for control in CONTROLS)] if PROBED
 ]
 
 
@@ -13,25 +11,28 @@ rule evaluate:
         **evaluation_inputs(),
         maps=rules.attention.output.maps,
         validation=rules.attention.output.validation,
-        code=code("evaluate"),
     output:
-        result("evaluation/{domain}/{arm}.parquet"),
+        RESULTS.scores_of("{domain}", "{arm}"),
     log:
-        log_of("evaluate/{domain}-{arm}"),
+        RESULTS.log("evaluate", "{domain}-{arm}"),
     benchmark:
-        benchmark_of("evaluate/{domain}-{arm}")
+        RESULTS.benchmark("evaluate", "{domain}-{arm}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(120),
     params:
+        code=code("evaluate"),
+        seeds=STUDY.seeds,
+        maps=MAPS,
         home=lambda w: HOMES[w.domain],
         methods=STUDY.evaluation.methods,
         metrics=list(STUDY.evaluation.scored),
         tolerance=STUDY.evaluation.pointing_tolerance,
-        shards={name: shard_folders(name) for name in PICTURED},
+        cohorts=FOLDERS,
+        shards=SHARDS,
     message:
         "Scores of {wildcards.domain}, arm {wildcards.arm}"
     script:
@@ -43,26 +44,29 @@ rule evaluate_controls:
         **evaluation_inputs(),
         maps=rules.attention_controls.output.maps,
         validation=rules.attention_controls.output.validation,
-        code=code("evaluate_controls"),
     output:
-        result("evaluation/control.parquet"),
+        RESULTS.scores_of_controls,
     log:
-        log_of("evaluate_controls/all"),
+        RESULTS.log("evaluate_controls", "all"),
     benchmark:
-        benchmark_of("evaluate_controls/all")
+        RESULTS.benchmark("evaluate_controls", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
     params:
+        code=code("evaluate_controls"),
+        maps=CONTROL_MAPS,
+        validation=CONTROL_TUNING,
         homes={name: HOMES[STUDY.domain_of[name]] for name in PICTURED},
         methods=STUDY.evaluation.methods,
         metrics=list(STUDY.evaluation.scored),
         tolerance=STUDY.evaluation.pointing_tolerance,
         centre_sigma=STUDY.evaluation.centre_sigma,
-        shards={name: shard_folders(name) for name in PICTURED},
+        cohorts=FOLDERS,
+        shards=SHARDS,
     message:
         "Scores of the controls"
     script:
@@ -72,20 +76,23 @@ rule evaluate_controls:
 rule probe:
     input:
         unpack(probe_inputs),
-        code=code("probe"),
     output:
-        result("evaluation/probe/{group}/{member}.parquet"),
+        RESULTS.probe("{group}", "{member}"),
     log:
-        log_of("probe/{group}-{member}"),
+        RESULTS.log("probe", "{group}-{member}"),
     benchmark:
-        benchmark_of("probe/{group}-{member}")
+        RESULTS.benchmark("probe", "{group}-{member}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(60),
     params:
+        code=code("probe"),
+        seeds=lambda w: seeds_of(w.group, w.member),
+        maps=lambda w: probed_maps(w.group, w.member),
+        cohorts=lambda w: {name: RESULTS.cohort_folder(name) for name in probed_cohorts(w.group)},
         labels=lambda w: {name: STUDY.domains[STUDY.domain_of[name]].labels for name in probed_cohorts(w.group)},
         penalty=STUDY.evaluation.probe.penalty if PROBED else None,
     message:
@@ -96,22 +103,23 @@ rule probe:
 
 rule scores:
     input:
-        students=[result(f"evaluation/{domain}/{arm}.parquet") for domain, arm in ARMS],
-        controls=result("evaluation/control.parquet"),
+        students=[RESULTS.scores_of(domain, arm) for domain, arm in ARMS],
+        controls=RESULTS.scores_of_controls,
         probes=PROBES,
-        code=code("scores"),
     output:
-        result("evaluation/scores.parquet"),
+        RESULTS.scores,
     log:
-        log_of("scores/all"),
+        RESULTS.log("scores", "all"),
     benchmark:
-        benchmark_of("scores/all")
+        RESULTS.benchmark("scores", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(30),
+    params:
+        code=code("scores"),
     message:
         "One long table of all scores"
     script:

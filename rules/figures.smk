@@ -1,24 +1,29 @@
 """The figures: each as PDF and PNG with its caption."""
 
+EXAMPLES = [  # maps among which attention_examples chooses: domain, arm, seed, cohort
+    (domain, arm, seed, cohort)
+    for domain, arm, seed in STUDENTS
+    if arm in (STUDY.design.primary, STUDY.design.reference)
+    for cohort in (STUDY.domains[domain].training, *STUDY.domains[domain].cohorts)
+    if cohort in PICTURED
+]
+
 
 rule figure_method:
-    input:
-        code=code("figure_method"),
     output:
-        pdf=result("figures/method.pdf"),
-        png=result("figures/method.png"),
-        caption=result("figures/method.caption.txt"),
+        **RESULTS.figure("method"),
     log:
-        log_of("figure_method/all"),
+        RESULTS.log("figure_method", "all"),
     benchmark:
-        benchmark_of("figure_method/all")
+        RESULTS.benchmark("figure_method", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_method"),
         study=plain(STUDY, "domains", "arms", "design", "imaging"),
     message:
         "Figure: method"
@@ -28,26 +33,24 @@ rule figure_method:
 
 rule figure_cohorts:
     input:
-        cohorts=[file for name in COHORTS for file in cohort_tables(name)],
+        cohorts=[file for name in COHORTS for file in RESULTS.cohort(name).values()],
         images=[file for name in PICTURED for file in shard_files(name)],
-        code=code("figure_cohorts"),
     output:
-        pdf=result("figures/cohorts.pdf"),
-        png=result("figures/cohorts.png"),
-        caption=result("figures/cohorts.caption.txt"),
+        **RESULTS.figure("cohorts"),
     log:
-        log_of("figure_cohorts/all"),
+        RESULTS.log("figure_cohorts", "all"),
     benchmark:
-        benchmark_of("figure_cohorts/all")
+        RESULTS.benchmark("figure_cohorts", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_cohorts"),
         phantoms=PHANTOMS,
-        folders={name: result(f"cohorts/{name}") for name in COHORTS},
+        folders={name: RESULTS.cohort_folder(name) for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
     message:
         "Figure: cohorts"
@@ -58,27 +61,25 @@ rule figure_cohorts:
 rule figure_training:
     input:
         **evaluation_inputs([name for name in HOMES.values() if name in PICTURED]),
-        histories=[result(f"students/{domain}/{arm}/seed{seed}/history.csv") for domain, arm, seed in STUDENTS],
-        code=code("figure_training"),
+        histories=[RESULTS.student(*student)["history"] for student in STUDENTS],
     output:
-        pdf=result("figures/training.pdf"),
-        png=result("figures/training.png"),
-        caption=result("figures/training.caption.txt"),
+        **RESULTS.figure("training"),
     log:
-        log_of("figure_training/all"),
+        RESULTS.log("figure_training", "all"),
     benchmark:
-        benchmark_of("figure_training/all")
+        RESULTS.benchmark("figure_training", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_training"),
         phantoms=PHANTOMS,
         design=plain_design(),
         students=STUDENTS,
-        cohorts={d: (result(f"cohorts/{home}"), shard_folders(home)) for d, home in HOMES.items() if home in PICTURED},
+        cohorts={d: (RESULTS.cohort_folder(home), shard_folders(home)) for d, home in HOMES.items() if home in PICTURED},
     message:
         "Figure: training"
     script:
@@ -87,23 +88,21 @@ rule figure_training:
 
 rule figure_classification:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("figure_classification"),
+        scores=RESULTS.scores,
     output:
-        pdf=result("figures/classification.pdf"),
-        png=result("figures/classification.png"),
-        caption=result("figures/classification.caption.txt"),
+        **RESULTS.figure("classification"),
     log:
-        log_of("figure_classification/all"),
+        RESULTS.log("figure_classification", "all"),
     benchmark:
-        benchmark_of("figure_classification/all")
+        RESULTS.benchmark("figure_classification", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_classification"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
@@ -116,35 +115,28 @@ rule figure_classification:
 rule figure_attention_examples:
     input:
         **evaluation_inputs(),
-        scores=result("evaluation/scores.parquet"),
-        maps=[
-            result(f"attention/{d}/{a}/seed{k}/{c}.npz")
-            for d, a, k in STUDENTS
-            if a in (STUDY.design.primary, STUDY.design.reference)
-            for c in (STUDY.domains[d].training, *STUDY.domains[d].cohorts)
-            if c in PICTURED
-        ],
-        code=code("figure_attention_examples"),
+        scores=RESULTS.scores,
+        maps=[RESULTS.attention(*key) for key in EXAMPLES],
     output:
-        pdf=result("figures/attention_examples.pdf"),
-        png=result("figures/attention_examples.png"),
-        caption=result("figures/attention_examples.caption.txt"),
+        **RESULTS.figure("attention_examples"),
     log:
-        log_of("figure_attention_examples/all"),
+        RESULTS.log("figure_attention_examples", "all"),
     benchmark:
-        benchmark_of("figure_attention_examples/all")
+        RESULTS.benchmark("figure_attention_examples", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_attention_examples"),
         phantoms=PHANTOMS,
+        maps=EXAMPLES,
         withheld=WITHHELD,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
-        shards={name: shard_folders(name) for name in PICTURED},
+        shards=SHARDS,
     message:
         "Figure: examples of attention maps"
     script:
@@ -153,23 +145,21 @@ rule figure_attention_examples:
 
 rule figure_localization:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("figure_localization"),
+        scores=RESULTS.scores,
     output:
-        pdf=result("figures/localization.pdf"),
-        png=result("figures/localization.png"),
-        caption=result("figures/localization.caption.txt"),
+        **RESULTS.figure("localization"),
     log:
-        log_of("figure_localization/all"),
+        RESULTS.log("figure_localization", "all"),
     benchmark:
-        benchmark_of("figure_localization/all")
+        RESULTS.benchmark("figure_localization", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_localization"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
@@ -181,23 +171,21 @@ rule figure_localization:
 
 rule figure_cross_domain:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("figure_cross_domain"),
+        scores=RESULTS.scores,
     output:
-        pdf=result("figures/cross_domain.pdf"),
-        png=result("figures/cross_domain.png"),
-        caption=result("figures/cross_domain.caption.txt"),
+        **RESULTS.figure("cross_domain"),
     log:
-        log_of("figure_cross_domain/all"),
+        RESULTS.log("figure_cross_domain", "all"),
     benchmark:
-        benchmark_of("figure_cross_domain/all")
+        RESULTS.benchmark("figure_cross_domain", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_cross_domain"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
@@ -209,23 +197,21 @@ rule figure_cross_domain:
 
 rule figure_claims:
     input:
-        table=result("tables/claims.csv"),
-        code=code("figure_claims"),
+        table=RESULTS.table("claims")["csv"],
     output:
-        pdf=result("figures/claims.pdf"),
-        png=result("figures/claims.png"),
-        caption=result("figures/claims.caption.txt"),
+        **RESULTS.figure("claims"),
     log:
-        log_of("figure_claims/all"),
+        RESULTS.log("figure_claims", "all"),
     benchmark:
-        benchmark_of("figure_claims/all")
+        RESULTS.benchmark("figure_claims", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("figure_claims"),
         phantoms=PHANTOMS,
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),

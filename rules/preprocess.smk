@@ -3,25 +3,23 @@
 
 rule preprocess:
     input:
-        cohort=lambda w: cohort_tables(w.cohort),
-        code=code("preprocess"),
+        unpack(lambda w: RESULTS.cohort(w.cohort)),
     output:
-        pixels=result("images/{cohort}/shard{shard}/pixels.npy"),
-        geometry=result("images/{cohort}/shard{shard}/geometry.parquet"),
-        rois=result("images/{cohort}/shard{shard}/rois.npy"),
-        roi_table=result("images/{cohort}/shard{shard}/rois.parquet"),
-        rejected=result("images/{cohort}/shard{shard}/rejected.csv"),
+        **RESULTS.shard("{cohort}", "{shard}"),
     log:
-        log_of("preprocess/{cohort}-{shard}"),
+        RESULTS.log("preprocess", "{cohort}-{shard}"),
     benchmark:
-        benchmark_of("preprocess/{cohort}-{shard}")
+        RESULTS.benchmark("preprocess", "{cohort}-{shard}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(240),
     params:
+        code=code("preprocess"),
+        cohort=lambda w: RESULTS.cohort_folder(w.cohort),
+        folder=lambda w: RESULTS.shard_folder(w.cohort, w.shard),
         imaging=plain(STUDY.imaging),
         breast=lambda w: breast_of(w.cohort),
         shards=lambda w: STUDY.cohorts[w.cohort].shards,

@@ -3,21 +3,22 @@
 
 rule privileged:
     input:
-        cohort=lambda w: cohort_tables(STUDY.domains[w.domain].training),
-        code=code("privileged"),
+        unpack(lambda w: RESULTS.cohort(HOMES[w.domain])),
     output:
-        records=result("privileged/{domain}/records.parquet"),
+        records=RESULTS.records("{domain}"),
     log:
-        log_of("privileged/{domain}"),
+        RESULTS.log("privileged", "{domain}"),
     benchmark:
-        benchmark_of("privileged/{domain}")
+        RESULTS.benchmark("privileged", "{domain}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=60,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(60),
     params:
+        code=code("privileged"),
+        cohort=lambda w: RESULTS.cohort_folder(HOMES[w.domain]),
         kind=lambda w: STUDY.domains[w.domain].teacher.kind,
         labels=lambda w: STUDY.domains[w.domain].labels,
     message:

@@ -4,40 +4,34 @@
 rule report:
     input:
         **evaluation_inputs(),
-        tables=[file for name in STUDY.tables for file in table_files(name)],
-        figures=[file for name in STUDY.figures for file in figure_files(name)],
-        flow=result("tables/cohorts.csv"),
-        scores=result("evaluation/scores.parquet"),
-        maps=[
-            result(f"attention/{domain}/{arm}/seed{seed}/{cohort}.npz")
-            for domain, arm, seed in STUDENTS
-            for cohort in PICTURED
-        ],
+        tables=[file for name in STUDY.tables for file in RESULTS.table(name).values()],
+        figures=[file for name in STUDY.figures for file in RESULTS.figure(name).values()],
+        flow=RESULTS.table("cohorts")["csv"],
+        scores=RESULTS.scores,
+        maps=[RESULTS.attention(*student, cohort) for student in STUDENTS for cohort in PICTURED],
         assumptions=os.path.relpath(f"{workflow.basedir}/docs/assumptions.md"),
         template=[
             os.path.relpath(f"{workflow.basedir}/mmpkd/report/{name}")
             for name in ("template.html", "style.css", "viewer.js")
         ],
-        code=code("report"),
     output:
-        report=result("report.html"),
+        report=RESULTS.report,
     log:
-        log_of("report/all"),
+        RESULTS.log("report", "all"),
     benchmark:
-        benchmark_of("report/all")
+        RESULTS.benchmark("report", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("report"),
         study=plain(STUDY),
         withheld=WITHHELD,
-        shards={name: shard_folders(name) for name in PICTURED},
-        tables=lambda w, output: str(Path(output.report).parent / "tables"),
-        figures=lambda w, output: str(Path(output.report).parent / "figures"),
-        attention=lambda w, output: str(Path(output.report).parent / "attention"),
+        shards=SHARDS,
+        results=RESULTS.root,
     message:
         "Report"
     script:
@@ -47,27 +41,27 @@ rule report:
 rule provenance:
     input:
         files=claimed_files(),
-        trees=[result(f"phantom/{name}/tree") for name in PHANTOMS],
+        trees=[RESULTS.phantom(name)["tree"] for name in PHANTOMS],
         workflow=[os.path.relpath(f"{workflow.basedir}/{path}") for path in workflow_files()],
-        code=code("provenance", *{f"cohorts/adapters/{STUDY.cohorts[name].adapter}" for name in COHORTS}),
     output:
-        record=result("provenance.json"),
-        crate=result("ro-crate-metadata.json"),
-        workflow=[result(f"workflow/{path}") for path in workflow_files()],
+        **RESULTS.record,
+        workflow=[RESULTS.workflow(path) for path in workflow_files()],
     log:
-        log_of("provenance/all"),
+        RESULTS.log("provenance", "all"),
     benchmark:
-        benchmark_of("provenance/all")
+        RESULTS.benchmark("provenance", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=per_attempt(2000),
+        runtime=per_attempt(120),
     params:
+        code=code("provenance", *{f"cohorts/adapters/{STUDY.cohorts[name].adapter}" for name in COHORTS}),
         study=plain(STUDY),
         cohorts={name: plain(STUDY.cohorts[name]) for name in COHORTS},
-        trees={name: result(f"phantom/{name}/tree") for name in PHANTOMS},
+        trees={name: RESULTS.phantom(name)["tree"] for name in PHANTOMS},
+        results=RESULTS.root,
     message:
         "Provenance"
     script:

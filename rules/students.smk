@@ -2,23 +2,21 @@
 
 
 rule backbone:
-    input:
-        code=code("backbone"),
     output:
-        model=result("students/backbone/model.safetensors"),
-        history=result("students/backbone/history.csv"),
+        **RESULTS.backbone,
     log:
-        log_of("backbone/shared"),
+        RESULTS.log("backbone", "shared"),
     benchmark:
-        benchmark_of("backbone/shared")
+        RESULTS.benchmark("backbone", "shared")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=per_attempt(4000 + batch_mb(STUDY.training)),
+        runtime=per_attempt(120),
         gpu=STUDY.gpus,
     params:
+        code=code("backbone"),
         student=plain(STUDY.student),
         training=plain(STUDY.training, without=["epochs", "learning_rate"]),
         size=STUDY.imaging.size,
@@ -32,22 +30,21 @@ rule backbone:
 rule train_student:
     input:
         unpack(training_inputs),
-        code=code("train_student"),
     output:
-        model=result("students/{domain}/{arm}/seed{seed}/model.safetensors"),
-        history=result("students/{domain}/{arm}/seed{seed}/history.csv"),
+        **RESULTS.student("{domain}", "{arm}", "{seed}"),
     log:
-        log_of("train_student/{domain}-{arm}-{seed}"),
+        RESULTS.log("train_student", "{domain}-{arm}-{seed}"),
     benchmark:
-        benchmark_of("train_student/{domain}-{arm}-{seed}")
+        RESULTS.benchmark("train_student", "{domain}-{arm}-{seed}")
     conda:
         "../envs/mmpkd.yaml"
     threads: lambda w: STUDY.training_of(w.domain).processes
     resources:
-        mem_mb=lambda w: 4000 * STUDY.training_of(w.domain).processes,
-        runtime=720,
+        mem_mb=lambda w, attempt: training_mb(STUDY.training_of(w.domain)) * attempt,
+        runtime=per_attempt(720),
         gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain).processes) if STUDY.gpus else 0,
     params:
+        code=code("train_student"),
         arm=lambda w: plain(STUDY.arms[w.arm], without=["title"]),
         student=plain(STUDY.student),
         training=lambda w: plain(STUDY.training_of(w.domain)),
@@ -55,7 +52,8 @@ rule train_student:
         labels=lambda w: STUDY.domains[w.domain].labels,
         size=STUDY.imaging.size,
         device=STUDY.device,
-        shards=lambda w: shard_folders(STUDY.domains[w.domain].training),
+        cohort=lambda w: RESULTS.cohort_folder(HOMES[w.domain]),
+        shards=lambda w: shard_folders(HOMES[w.domain]),
     message:
         "Student of {wildcards.domain}, arm {wildcards.arm}, seed {wildcards.seed}"
     script:

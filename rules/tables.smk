@@ -3,26 +3,23 @@
 
 rule table_cohorts:
     input:
-        cohorts=[file for name in COHORTS for file in cohort_tables(name)],
+        cohorts=[file for name in COHORTS for file in RESULTS.cohort(name).values()],
         images=[file for name in PICTURED for file in shard_files(name)],
-        code=code("table_cohorts"),
     output:
-        csv=result("tables/cohorts.csv"),
-        md=result("tables/cohorts.md"),
-        tex=result("tables/cohorts.tex"),
-        caption=result("tables/cohorts.caption.txt"),
+        **RESULTS.table("cohorts"),
     log:
-        log_of("table_cohorts/all"),
+        RESULTS.log("table_cohorts", "all"),
     benchmark:
-        benchmark_of("table_cohorts/all")
+        RESULTS.benchmark("table_cohorts", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
-        folders={name: result(f"cohorts/{name}") for name in COHORTS},
+        code=code("table_cohorts"),
+        folders={name: RESULTS.cohort_folder(name) for name in COHORTS},
         shards={name: shard_folders(name) for name in COHORTS},
         labels={name: STUDY.domains[STUDY.domain_of[name]].labels for name in COHORTS},
     message:
@@ -33,24 +30,21 @@ rule table_cohorts:
 
 rule table_teachers:
     input:
-        predictions=[result(f"teachers/{domain}/{teacher}/predictions.parquet") for domain, teacher in TEACHERS],
-        code=code("table_teachers"),
+        predictions=[RESULTS.teacher(*teacher)["predictions"] for teacher in TEACHERS],
     output:
-        csv=result("tables/teachers.csv"),
-        md=result("tables/teachers.md"),
-        tex=result("tables/teachers.tex"),
-        caption=result("tables/teachers.caption.txt"),
+        **RESULTS.table("teachers"),
     log:
-        log_of("table_teachers/all"),
+        RESULTS.log("table_teachers", "all"),
     benchmark:
-        benchmark_of("table_teachers/all")
+        RESULTS.benchmark("table_teachers", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_teachers"),
         teachers=TEACHERS,
         evaluation=plain(STUDY.evaluation, "confidence", "resamples", "seed"),
     message:
@@ -61,24 +55,21 @@ rule table_teachers:
 
 rule table_classification:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("table_classification"),
+        scores=RESULTS.scores,
     output:
-        csv=result("tables/classification.csv"),
-        md=result("tables/classification.md"),
-        tex=result("tables/classification.tex"),
-        caption=result("tables/classification.caption.txt"),
+        **RESULTS.table("classification"),
     log:
-        log_of("table_classification/all"),
+        RESULTS.log("table_classification", "all"),
     benchmark:
-        benchmark_of("table_classification/all")
+        RESULTS.benchmark("table_classification", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_classification"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
     message:
@@ -89,24 +80,21 @@ rule table_classification:
 
 rule table_probe:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("table_probe"),
+        scores=RESULTS.scores,
     output:
-        csv=result("tables/probe.csv"),
-        md=result("tables/probe.md"),
-        tex=result("tables/probe.tex"),
-        caption=result("tables/probe.caption.txt"),
+        **RESULTS.table("probe"),
     log:
-        log_of("table_probe/all"),
+        RESULTS.log("table_probe", "all"),
     benchmark:
-        benchmark_of("table_probe/all")
+        RESULTS.benchmark("table_probe", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_probe"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
     message:
@@ -117,24 +105,21 @@ rule table_probe:
 
 rule table_localization:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("table_localization"),
+        scores=RESULTS.scores,
     output:
-        csv=result("tables/localization.csv"),
-        md=result("tables/localization.md"),
-        tex=result("tables/localization.tex"),
-        caption=result("tables/localization.caption.txt"),
+        **RESULTS.table("localization"),
     log:
-        log_of("table_localization/all"),
+        RESULTS.log("table_localization", "all"),
     benchmark:
-        benchmark_of("table_localization/all")
+        RESULTS.benchmark("table_localization", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_localization"),
         evaluation=plain(STUDY.evaluation, "metric", "metrics", "methods", "confidence"),
         design=plain_design(),
     message:
@@ -145,24 +130,21 @@ rule table_localization:
 
 rule table_cross_domain:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("table_cross_domain"),
+        scores=RESULTS.scores,
     output:
-        csv=result("tables/cross_domain.csv"),
-        md=result("tables/cross_domain.md"),
-        tex=result("tables/cross_domain.tex"),
-        caption=result("tables/cross_domain.caption.txt"),
+        **RESULTS.table("cross_domain"),
     log:
-        log_of("table_cross_domain/all"),
+        RESULTS.log("table_cross_domain", "all"),
     benchmark:
-        benchmark_of("table_cross_domain/all")
+        RESULTS.benchmark("table_cross_domain", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_cross_domain"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
     message:
@@ -173,24 +155,21 @@ rule table_cross_domain:
 
 rule table_strata:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("table_strata"),
+        scores=RESULTS.scores,
     output:
-        csv=result("tables/strata.csv"),
-        md=result("tables/strata.md"),
-        tex=result("tables/strata.tex"),
-        caption=result("tables/strata.caption.txt"),
+        **RESULTS.table("strata"),
     log:
-        log_of("table_strata/all"),
+        RESULTS.log("table_strata", "all"),
     benchmark:
-        benchmark_of("table_strata/all")
+        RESULTS.benchmark("table_strata", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_strata"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence"),
         design=plain_design(),
     message:
@@ -201,24 +180,21 @@ rule table_strata:
 
 rule table_claims:
     input:
-        scores=result("evaluation/scores.parquet"),
-        code=code("table_claims"),
+        scores=RESULTS.scores,
     output:
-        csv=result("tables/claims.csv"),
-        md=result("tables/claims.md"),
-        tex=result("tables/claims.tex"),
-        caption=result("tables/claims.caption.txt"),
+        **RESULTS.table("claims"),
     log:
-        log_of("table_claims/all"),
+        RESULTS.log("table_claims", "all"),
     benchmark:
-        benchmark_of("table_claims/all")
+        RESULTS.benchmark("table_claims", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
+        code=code("table_claims"),
         evaluation=plain(STUDY.evaluation, "metric", "methods", "confidence", "resamples", "seed"),
         design=plain_design(),
         claims={name: plain(claim) for name, claim in STUDY.claims.items()},
@@ -230,29 +206,25 @@ rule table_claims:
 
 rule table_runtime:
     input:
-        scores=result("evaluation/scores.parquet"),
+        scores=RESULTS.scores,
         # what is made of the scores; an edit of one of these makes no new table
-        others=[ancient(file) for name in STUDY.tables if name != "runtime" for file in table_files(name)],
-        figures=[ancient(file) for name in STUDY.figures for file in figure_files(name)],
-        code=code("table_runtime"),
+        others=[ancient(file) for name in STUDY.tables if name != "runtime" for file in RESULTS.table(name).values()],
+        figures=[ancient(file) for name in STUDY.figures for file in RESULTS.figure(name).values()],
     output:
-        csv=result("tables/runtime.csv"),
-        md=result("tables/runtime.md"),
-        tex=result("tables/runtime.tex"),
-        caption=result("tables/runtime.caption.txt"),
+        **RESULTS.table("runtime"),
     log:
-        log_of("table_runtime/all"),
+        RESULTS.log("table_runtime", "all"),
     benchmark:
-        benchmark_of("table_runtime/all")
+        RESULTS.benchmark("table_runtime", "all")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=per_attempt(4000),
+        runtime=per_attempt(30),
     params:
-        benchmarks=result("benchmarks"),
-        logs=result("logs"),
+        **RESULTS.folders_of_jobs,
+        code=code("table_runtime"),
     message:
         "Table: run time"
     script:

@@ -3,28 +3,26 @@
 
 rule teacher:
     input:
-        records=result("privileged/{domain}/records.parquet"),
-        code=code("teacher"),
+        records=RESULTS.records("{domain}"),
     output:
-        targets=result("teachers/{domain}/{teacher}/targets.npz"),
-        predictions=result("teachers/{domain}/{teacher}/predictions.parquet"),
-        model=result("teachers/{domain}/{teacher}/model.safetensors"),
+        **RESULTS.teacher("{domain}", "{teacher}"),
     log:
-        log_of("teacher/{domain}-{teacher}"),
+        RESULTS.log("teacher", "{domain}-{teacher}"),
     benchmark:
-        benchmark_of("teacher/{domain}-{teacher}")
+        RESULTS.benchmark("teacher", "{domain}-{teacher}")
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=480,
+        mem_mb=per_attempt(8000),
+        runtime=per_attempt(480),
         gpu=STUDY.gpus,
     params:
+        code=code("teacher"),
         teacher=lambda w: plain(STUDY.teachers[w.domain, w.teacher]),
         labels=lambda w: STUDY.domains[w.domain].labels,
         device=STUDY.device,
-        cache=result("cache/encodings"),
+        cache=RESULTS.encodings,
     message:
         "Teacher {wildcards.teacher} of {wildcards.domain}"
     script:

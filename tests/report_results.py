@@ -10,6 +10,7 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.files import write_npz, write_parquet
 from mmpkd.report.viewer import Sources, Viewer, viewer
+from mmpkd.results import Results
 from tests.synthetic import DESIGN, DOMAIN_OF, METHODS, synthetic_scores
 
 ASSUMPTIONS = (Path(__file__).parents[1] / "docs" / "assumptions.md").read_text()
@@ -26,19 +27,18 @@ def make_scores() -> pd.DataFrame:
 
 def write_results(folder: Path, scores: pd.DataFrame) -> Sources:
     """Stores and maps of every scored image: the ROI is a rectangle, the maps are random and differ by arm."""
-    rng = np.random.default_rng(1)
+    rng, results = np.random.default_rng(1), Results(str(folder))
     for cohort in DOMAIN_OF:
         scored = scores[(scores["cohort"] == cohort) & (scores["label"] == "any")]
         names = np.array(list(scored["image_id"].unique()))
-        _write_shard(folder / "images" / cohort / "shard0", names, rng)
+        _write_shard(Path(results.shard_folder(cohort, 0)), names, rng)
         for domain in DOMAINS:
             for arm in ("baseline", "mmpkd", "shuffled"):
                 for seed in SEEDS:
                     maps = {method: rng.random((len(names), GRID, GRID)).astype(np.float16) for method in METHODS}
-                    file = folder / "attention" / domain / arm / f"seed{seed}" / f"{cohort}.npz"
-                    write_npz({"image_id": names, **maps}, file)
-    shards = {cohort: [str(folder / "images" / cohort / "shard0")] for cohort in DOMAIN_OF}
-    return Sources(shards, folder / "attention", SEEDS)
+                    write_npz({"image_id": names, **maps}, results.attention(domain, arm, seed, cohort))
+    shards = {cohort: [results.shard_folder(cohort, 0)] for cohort in DOMAIN_OF}
+    return Sources(shards, results, SEEDS)
 
 
 def make_viewer(scores: pd.DataFrame, sources: Sources, **options) -> Viewer:

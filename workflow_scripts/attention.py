@@ -7,32 +7,24 @@ from mmpkd.attention.features import export_features, probe_images
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
-from mmpkd.logs import log_to
 from mmpkd.models.student import load
-from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.data import labelled_images
-from mmpkd.training.device import resolve_device, use_threads
+from mmpkd.training.device import torch_job
 
-log_to(snakemake.log[0])
-use_threads(snakemake.threads)
-device, params = resolve_device(snakemake.params.device), snakemake.params
-students = {Path(file).parent.name: load(file) for file in snakemake.input.models}
-tables = {
-    folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
-}
-stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
-images = {cohort: labelled_images(tables[cohort], stores[cohort], "test", []) for cohort in stores}
-for file in map(Path, snakemake.output.maps):
-    student = students[file.parent.name]
-    write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device, params.problem), file)
-if snakemake.output.validation:
-    validation = labelled_images(tables[params.home], stores[params.home], "validate", [])
-for file in map(Path, snakemake.output.validation):
-    student = students[file.name.removesuffix(".validate.npz")]
-    write_npz(export_maps(student, validation, params.methods, params.batch_size, device, params.problem), file)
-if snakemake.output.features:
-    learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
-for file in map(Path, snakemake.output.features):
-    student = students[file.name.removesuffix(".features.npz")]
-    write_npz(export_features(student, learnt, params.batch_size, device), file)
-write_receipt(snakemake.output, snakemake.log[0])
+with torch_job(snakemake) as device:
+    params, outputs = snakemake.params, snakemake.output
+    exported = {"methods": params.methods, "batch_size": params.batch_size, "device": device, "problem": params.problem}
+    students = dict(zip(params.seeds, map(load, snakemake.input.models), strict=True))
+    tables = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
+    stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
+    images = {cohort: labelled_images(tables[cohort], stores[cohort], "test", []) for cohort in stores}
+    for (seed, cohort), file in zip(params.maps, outputs.maps, strict=True):
+        write_npz(export_maps(students[seed], images[cohort], **exported), file)
+    if outputs.validation:
+        validation = labelled_images(tables[params.home], stores[params.home], "validate", [])
+        for seed, file in zip(params.seeds, outputs.validation, strict=True):
+            write_npz(export_maps(students[seed], validation, **exported), file)
+    if outputs.features:
+        learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
+        for seed, file in zip(params.seeds, outputs.features, strict=True):
+            write_npz(export_features(students[seed], learnt, params.batch_size, device), file)

@@ -8,34 +8,27 @@ from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.students import Student
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
-from mmpkd.logs import log_to
 from mmpkd.models.student import create_control
-from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.data import labelled_images
-from mmpkd.training.device import resolve_device, use_threads
+from mmpkd.training.device import torch_job
 
-log_to(snakemake.log[0])
-use_threads(snakemake.threads)
-device, params = resolve_device(snakemake.params.device), snakemake.params
-config = Student.model_validate(params.student)
-tables = {
-    folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
-}
-students = {
-    (control, f"seed{seed}"): create_control(config, params.size, control, seed, snakemake.input.backbone)
-    for control, seeds in params.controls.items()
-    for seed in seeds
-}
-stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
-for split, files in (("test", snakemake.output.maps), ("validate", snakemake.output.validation)):
-    files = [Path(file) for file in files]
-    images = {cohort: labelled_images(tables[cohort], stores[cohort], split, []) for cohort in {f.stem for f in files}}
-    for file in files:
-        student = students[file.parents[1].name, file.parent.name.split(".")[0]]
-        write_npz(export_maps(student, images[file.stem], params.methods, params.batch_size, device), file)
-if snakemake.output.features:
-    learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
-for file in map(Path, snakemake.output.features):
-    student = students[file.parent.name, file.name.split(".")[0]]
-    write_npz(export_features(student, learnt, params.batch_size, device), file)
-write_receipt(snakemake.output, snakemake.log[0])
+with torch_job(snakemake) as device:
+    params, outputs = snakemake.params, snakemake.output
+    config = Student.model_validate(params.student)
+    students = {
+        (control, seed): create_control(config, params.size, control, seed, snakemake.input.backbone)
+        for control, seed in params.students
+    }
+    tables = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
+    stores = {cohort: ImageStore([Path(folder) for folder in folders]) for cohort, folders in params.shards.items()}
+    wanted = [("test", params.maps, outputs.maps), ("validate", params.validation, outputs.validation)]
+    for split, keys, files in wanted:
+        cohorts = {cohort for _, _, cohort in keys}
+        images = {cohort: labelled_images(tables[cohort], stores[cohort], split, []) for cohort in cohorts}
+        for (control, seed, cohort), file in zip(keys, files, strict=True):
+            student = students[control, seed]
+            write_npz(export_maps(student, images[cohort], params.methods, params.batch_size, device), file)
+    if outputs.features:
+        learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
+        for key, file in zip(params.students, outputs.features, strict=True):
+            write_npz(export_features(students[tuple(key)], learnt, params.batch_size, device), file)

@@ -5,15 +5,13 @@ from pathlib import Path
 
 from mmpkd.cohorts.rejections import refuse_too_many
 from mmpkd.config.cohorts import Cohort
-from mmpkd.logs import log_to
-from mmpkd.recovery.receipts import write_receipt
+from mmpkd.job import job
 
-log_to(snakemake.log[0])
-cohort = Cohort.model_validate(snakemake.params.cohort)
-if cohort.phantom:
-    cohort = cohort.model_copy(update={"root": Path(snakemake.input.tree)})
-adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
-tables = adapter.read(cohort, snakemake.params.labels)
-refuse_too_many(tables.rejected["reason"], tables.kept, cohort.rejected_limit)
-tables.write(Path(snakemake.output.images).parent)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    cohort = Cohort.model_validate(snakemake.params.cohort)
+    if cohort.phantom:
+        cohort = cohort.model_copy(update={"root": Path(snakemake.input.tree)})
+    adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
+    tables = adapter.read(cohort, snakemake.params.labels)
+    refuse_too_many(tables.rejected["reason"], tables.kept, cohort.rejected_limit)
+    tables.write(Path(snakemake.params.folder))

@@ -7,27 +7,24 @@ from mmpkd.cohorts.tables import read_tables
 from mmpkd.evaluation.scores import Scoring, concatenate, student_scores, tuned_thresholds
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
-from mmpkd.logs import log_to
-from mmpkd.recovery.receipts import write_receipt
+from mmpkd.job import job
 
-log_to(snakemake.log[0])
-wildcards, params = snakemake.wildcards, snakemake.params
-cohorts = {
-    folder.name: read_tables(folder) for folder in sorted({Path(file).parent for file in snakemake.input.cohorts})
-}
-rois = {cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()}
-scoring = Scoring(params.metrics, params.tolerance)
-thresholds = {
-    Path(file).name.removesuffix(".validate.npz"): tuned_thresholds(read_npz(file), rois[params.home], params.methods)
-    for file in snakemake.input.validation
-}
-maps = defaultdict(dict)
-for file in map(Path, snakemake.input.maps):
-    maps[file.parent.name][file.stem] = file
-scores = []
-for name, files in maps.items():
-    attention = {cohort: read_npz(file) for cohort, file in files.items()}
-    student = (wildcards.domain, wildcards.arm, int(name.removeprefix("seed")))
-    scores.append(student_scores(*student, attention, rois, cohorts, params.methods, scoring, thresholds.get(name)))
-write_parquet(concatenate(scores), snakemake.output[0])
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    inputs, params = snakemake.input, snakemake.params
+    domain, arm = snakemake.wildcards.domain, snakemake.wildcards.arm
+    cohorts = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
+    rois = {cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()}
+    scoring = Scoring(params.metrics, params.tolerance)
+    thresholds = {}
+    if inputs.validation:
+        for seed, file in zip(params.seeds, inputs.validation, strict=True):
+            thresholds[seed] = tuned_thresholds(read_npz(file), rois[params.home], params.methods)
+    maps = defaultdict(dict)
+    for (seed, cohort), file in zip(params.maps, inputs.maps, strict=True):
+        maps[seed][cohort] = file
+    scores = []
+    for seed, files in maps.items():
+        attention = {cohort: read_npz(file) for cohort, file in files.items()}
+        student = (domain, arm, seed)
+        scores.append(student_scores(*student, attention, rois, cohorts, params.methods, scoring, thresholds.get(seed)))
+    write_parquet(concatenate(scores), snakemake.output[0])

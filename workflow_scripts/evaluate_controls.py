@@ -8,25 +8,25 @@ from mmpkd.evaluation.controls import control_scores
 from mmpkd.evaluation.scores import Scoring
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
-from mmpkd.logs import log_to
-from mmpkd.recovery.receipts import write_receipt
+from mmpkd.job import job
 
-log_to(snakemake.log[0])
-maps, validation = (defaultdict(lambda: defaultdict(dict)) for _ in range(2))
-for arrays, files in ((maps, snakemake.input.maps), (validation, snakemake.input.validation)):
-    for file in map(Path, files):
-        control, seed = file.parents[1].name, int(file.parent.name.split(".")[0].removeprefix("seed"))
-        arrays[control][seed][file.stem] = read_npz(file)
-folders = sorted({Path(file).parent for file in snakemake.input.cohorts})
-scores = control_scores(
-    attention=maps,
-    rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in snakemake.params.shards.items()},
-    cohorts={folder.name: read_tables(folder) for folder in folders},
-    methods=snakemake.params.methods,
-    centre_sigma=snakemake.params.centre_sigma,
-    scoring=Scoring(snakemake.params.metrics, snakemake.params.tolerance),
-    homes=snakemake.params.homes,
-    validation=validation,
-)
-write_parquet(scores, snakemake.output[0])
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    inputs, params = snakemake.input, snakemake.params
+    maps, validation = (defaultdict(lambda: defaultdict(dict)) for _ in range(2))
+    for arrays, keys, files in (
+        (maps, params.maps, inputs.maps),
+        (validation, params.validation, inputs.validation),
+    ):
+        for (control, seed, cohort), file in zip(keys, files, strict=True):
+            arrays[control][seed][cohort] = read_npz(file)
+    scores = control_scores(
+        attention=maps,
+        rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()},
+        cohorts={cohort: read_tables(folder) for cohort, folder in params.cohorts.items()},
+        methods=params.methods,
+        centre_sigma=params.centre_sigma,
+        scoring=Scoring(params.metrics, params.tolerance),
+        homes=params.homes,
+        validation=validation,
+    )
+    write_parquet(scores, snakemake.output[0])

@@ -4,14 +4,12 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Design
-from mmpkd.logs import log_to
+from mmpkd.job import job
 from mmpkd.plotting.claims import draw
 from mmpkd.plotting.style import save
-from mmpkd.recovery.receipts import write_receipt
 
-log_to(snakemake.log[0])
-evaluation = Evaluation.model_validate(snakemake.params.evaluation)
-design = Design.of(snakemake.params.design)
-claims = pd.read_csv(snakemake.input.table)
-save(*draw(claims, evaluation, design), *snakemake.output, phantoms=snakemake.params.phantoms)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    evaluation = Evaluation.model_validate(snakemake.params.evaluation)
+    design = Design.of(snakemake.params.design)
+    claims = pd.read_csv(snakemake.input.table)
+    save(*draw(claims, evaluation, design), *snakemake.output, phantoms=snakemake.params.phantoms)

@@ -3,17 +3,15 @@
 import pandas as pd
 
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.logs import log_to
+from mmpkd.job import job
 from mmpkd.plotting.cohorts import draw
 from mmpkd.plotting.style import save
-from mmpkd.recovery.receipts import write_receipt
 
-log_to(snakemake.log[0])
-cohorts = {name: read_tables(folder) for name, folder in snakemake.params.folders.items()}
-rois = {
-    name: pd.concat([pd.read_parquet(f"{folder}/rois.parquet") for folder in folders])
-    for name, folders in snakemake.params.shards.items()
-    if folders
-}
-save(*draw(cohorts, rois), *snakemake.output, phantoms=snakemake.params.phantoms)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    cohorts = {name: read_tables(folder) for name, folder in snakemake.params.folders.items()}
+    rois = {
+        name: pd.concat([pd.read_parquet(f"{folder}/rois.parquet") for folder in folders])
+        for name, folders in snakemake.params.shards.items()
+        if folders
+    }
+    save(*draw(cohorts, rois), *snakemake.output, phantoms=snakemake.params.phantoms)

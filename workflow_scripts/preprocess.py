@@ -5,18 +5,16 @@ from pathlib import Path
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.imaging.shards import write_shard
-from mmpkd.logs import log_to
-from mmpkd.recovery.receipts import write_receipt
+from mmpkd.job import job
 
-log_to(snakemake.log[0])
-breast = snakemake.params.breast
-write_shard(
-    tables=read_tables(Path(snakemake.input.cohort[0]).parent),
-    imaging=Imaging.model_validate(snakemake.params.imaging),
-    shard=int(snakemake.wildcards.shard),
-    shards=snakemake.params.shards,
-    folder=Path(snakemake.output.pixels).parent,
-    breast=None if breast is None else Breast.model_validate(breast),
-    rejected_limit=snakemake.params.rejected_limit,
-)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    breast = snakemake.params.breast
+    write_shard(
+        tables=read_tables(snakemake.params.cohort),
+        imaging=Imaging.model_validate(snakemake.params.imaging),
+        shard=int(snakemake.wildcards.shard),
+        shards=snakemake.params.shards,
+        folder=Path(snakemake.params.folder),
+        breast=None if breast is None else Breast.model_validate(breast),
+        rejected_limit=snakemake.params.rejected_limit,
+    )

@@ -1,14 +1,10 @@
 """Turns raw reports or case descriptions into one row a privileged record."""
 
-from pathlib import Path
-
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.files import write_parquet
-from mmpkd.logs import log_to
+from mmpkd.job import job
 from mmpkd.privileged.records import build
-from mmpkd.recovery.receipts import write_receipt
 
-log_to(snakemake.log[0])
-tables = read_tables(Path(snakemake.input.cohort[0]).parent)
-write_parquet(build(tables, snakemake.params.kind, snakemake.params.labels), snakemake.output.records)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    tables = read_tables(snakemake.params.cohort)
+    write_parquet(build(tables, snakemake.params.kind, snakemake.params.labels), snakemake.output.records)

@@ -1,22 +1,24 @@
 """Reads the labels of other domains from the class tokens of an arm's students, or of a control's."""
 
-from pathlib import Path
+from collections import defaultdict
 
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.evaluation.probe import probe_scores
 from mmpkd.evaluation.scores import concatenate
 from mmpkd.files import read_npz, write_parquet
-from mmpkd.logs import log_to
-from mmpkd.recovery.receipts import write_receipt
+from mmpkd.job import job
 
-log_to(snakemake.log[0])
-labels, penalty = snakemake.params.labels, snakemake.params.penalty
-cohorts = {folder.name: read_tables(folder) for folder in {Path(file).parent for file in snakemake.input.cohorts}}
-scores = []
-for file in map(Path, snakemake.input.features):
-    name = file.name.removesuffix(".features.npz")
-    tested = {cohort: read_npz(file.with_name(name) / f"{cohort}.npz") for cohort in labels}
-    names = {"domain": file.parents[1].name, "arm": file.parent.name, "seed": int(name.removeprefix("seed"))}
-    scores.append(probe_scores(read_npz(file), tested, cohorts, labels, penalty, **names))
-write_parquet(concatenate(scores), snakemake.output[0])
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    inputs, params = snakemake.input, snakemake.params
+    group, member = snakemake.wildcards.group, snakemake.wildcards.member
+    cohorts = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
+    tested = defaultdict(dict)
+    for (seed, cohort), file in zip(params.maps, inputs.maps, strict=True):
+        tested[seed][cohort] = read_npz(file)
+    scores = [
+        probe_scores(
+            read_npz(file), tested[seed], cohorts, params.labels, params.penalty, domain=group, arm=member, seed=seed
+        )
+        for seed, file in zip(params.seeds, inputs.features, strict=True)
+    ]
+    write_parquet(concatenate(scores), snakemake.output[0])

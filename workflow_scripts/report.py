@@ -7,27 +7,26 @@ import pandas as pd
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Design
 from mmpkd.files import write_text
-from mmpkd.logs import log_to
+from mmpkd.job import job
 from mmpkd.provenance.origin import origin
-from mmpkd.recovery.receipts import write_receipt
 from mmpkd.report.flow import read_flows
 from mmpkd.report.markdown import prose_html
 from mmpkd.report.page import build
 from mmpkd.report.viewer import Sources, viewer
+from mmpkd.results import Results
 
-log_to(snakemake.log[0])
-params, study = snakemake.params, snakemake.params.study
-tables, figures = Path(params.tables), Path(params.figures)
-scores = pd.read_parquet(snakemake.input.scores)
-sources = Sources(params.shards, Path(params.attention), study["seeds"])
-report = build(
-    study,
-    {name: tuple(tables / f"{name}.{kind}" for kind in ("csv", "md", "caption.txt")) for name in study["tables"]},
-    {name: tuple(figures / f"{name}.{kind}" for kind in ("png", "caption.txt")) for name in study["figures"]},
-    origin(study),
-    read_flows(snakemake.input.flow, scores),
-    viewer(scores, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
-    prose_html(Path(snakemake.input.assumptions).read_text(encoding="utf-8"), "Assumptions"),
-)
-write_text(report, snakemake.output.report)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    params, study = snakemake.params, snakemake.params.study
+    results = Results(params.results)
+    scores = pd.read_parquet(snakemake.input.scores)
+    sources = Sources(params.shards, results, study["seeds"])
+    report = build(
+        study,
+        {name: tuple(Path(results.table(name)[kind]) for kind in ("csv", "md", "caption")) for name in study["tables"]},
+        {name: tuple(Path(results.figure(name)[kind]) for kind in ("png", "caption")) for name in study["figures"]},
+        origin(study),
+        read_flows(snakemake.input.flow, scores),
+        viewer(scores, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
+        prose_html(Path(snakemake.input.assumptions).read_text(encoding="utf-8"), "Assumptions"),
+    )
+    write_text(report, snakemake.output.report)

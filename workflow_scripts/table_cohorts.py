@@ -3,17 +3,15 @@
 import pandas as pd
 
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.logs import log_to
-from mmpkd.recovery.receipts import write_receipt
+from mmpkd.job import job
 from mmpkd.tables.cohorts import table
 from mmpkd.tables.write import write
 
-log_to(snakemake.log[0])
-cohorts = {name: read_tables(folder) for name, folder in snakemake.params.folders.items()}
-set_aside = {
-    name: pd.concat([pd.read_csv(f"{folder}/rejected.csv", dtype=str) for folder in folders])
-    for name, folders in snakemake.params.shards.items()
-    if folders
-}
-write(*table(cohorts, set_aside, snakemake.params.labels), *snakemake.output)
-write_receipt(snakemake.output, snakemake.log[0])
+with job(snakemake):
+    cohorts = {name: read_tables(folder) for name, folder in snakemake.params.folders.items()}
+    set_aside = {
+        name: pd.concat([pd.read_csv(f"{folder}/rejected.csv", dtype=str) for folder in folders])
+        for name, folders in snakemake.params.shards.items()
+        if folders
+    }
+    write(*table(cohorts, set_aside, snakemake.params.labels), *snakemake.output)

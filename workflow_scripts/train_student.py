@@ -8,43 +8,35 @@ from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.students import Arm, Student, Training
 from mmpkd.files import read_npz, write_csv
 from mmpkd.imaging.store import ImageStore
-from mmpkd.logs import log_to
 from mmpkd.models.student import create, load, load_backbone, save
-from mmpkd.recovery.receipts import write_receipt
 from mmpkd.training.checkpoint import Checkpoint, identity_of
 from mmpkd.training.data import labelled_images
-from mmpkd.training.device import resolve_device, use_threads
-from mmpkd.training.engine import spread
+from mmpkd.training.device import torch_job
 from mmpkd.training.events import Events
 from mmpkd.training.loop import train
 from mmpkd.training.targets import taught, taught_by_image
 
-log_to(snakemake.log[0])
 params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
-seed, labels = int(snakemake.wildcards.seed), params.labels
-arm, training = Arm.model_validate(params.arm), Training.model_validate(params.training)
-spread(training)
-device = resolve_device(params.device, training.processes // training.nodes)
-use_threads(max(snakemake.threads // training.processes, 1))
+training = Training.model_validate(params.training)
+with torch_job(snakemake, training.processes, training.nodes) as device:
+    arm, seed, labels = Arm.model_validate(params.arm), int(snakemake.wildcards.seed), params.labels
+    tables = read_tables(params.cohort)
+    store = ImageStore([Path(shard) for shard in params.shards])
+    images = labelled_images(tables, store, "train", labels)
+    validation_images = labelled_images(tables, store, "validate", labels)
+    if arm.teacher == "image":
+        images = taught_by_image(images, load(inputs.image_teacher), training.batch_size, device)
+    elif arm.teacher != "none":
+        images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
 
-tables = read_tables(Path(inputs.cohort[0]).parent)
-store = ImageStore([Path(shard) for shard in params.shards])
-images = labelled_images(tables, store, "train", labels)
-validation_images = labelled_images(tables, store, "validate", labels)
-if arm.teacher == "image":
-    images = taught_by_image(images, load(inputs.image_teacher), training.batch_size, device)
-elif arm.teacher != "none":
-    images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
-
-student = create(Student.model_validate(params.student), params.size, labels, seed)
-load_backbone(student, inputs.backbone)
-settings = [params.arm, params.training, params.student, params.problem, params.size, labels, seed]
-identity = identity_of([*settings, *map(Path, inputs)])
-checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
-events = Events(folder / "events" if training.tensorboard else None)
-trained = train(student, images, validation_images, arm, training, seed, device, params.problem, checkpoint, events)
-if trained.leads:
-    save(trained.student, snakemake.output.model)
-    write_csv(trained.history, snakemake.output.history)
-    checkpoint.remove()
-write_receipt(snakemake.output, snakemake.log[0])
+    student = create(Student.model_validate(params.student), params.size, labels, seed)
+    load_backbone(student, inputs.backbone)
+    settings = [params.code, params.arm, params.training, params.student, params.problem, params.size, labels, seed]
+    identity = identity_of([*settings, *map(Path, inputs)])
+    checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
+    events = Events(folder / "events" if training.tensorboard else None)
+    trained = train(student, images, validation_images, arm, training, seed, device, params.problem, checkpoint, events)
+    if trained.leads:
+        save(trained.student, snakemake.output.model)
+        write_csv(trained.history, snakemake.output.history)
+        checkpoint.remove()

@@ -4,7 +4,6 @@ import base64
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from mmpkd.evaluation.matrices import select
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES
+from mmpkd.results import Results
 
 CASES_A_CELL = 8
 CASES = 96  # in all: what keeps the page small where there are many cells
@@ -34,7 +34,7 @@ class Sources:
     """Where pictures, ROI and maps are read from."""
 
     shards: Mapping[str, Sequence[str]]  # cohort -> folders of its image store
-    attention: Path  # holds <domain>/<arm>/seed<k>/<cohort>.npz
+    results: Results
     seeds: Sequence[int]
 
 
@@ -164,8 +164,7 @@ def _looks(
     """For each image the map (rows from the top, in multiples of a uniform map) and score of each method and arm."""
     looks = [{kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")} for _ in image_ids]
     for arm in arms:
-        folder = sources.attention / cell.domain / arm
-        files = [folder / f"seed{seed}" / f"{cell.cohort}.npz" for seed in sources.seeds]
+        files = [sources.results.attention(cell.domain, arm, seed, cell.cohort) for seed in sources.seeds]
         exports = [read_npz(file) for file in files]
         for method in evaluation.methods:
             of_images = mean_scores(scores, cell, arm, _chosen(evaluation, method))

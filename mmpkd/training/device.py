@@ -3,14 +3,41 @@
 import fcntl
 import logging
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+
+from mmpkd.job import job
 
 log = logging.getLogger("mmpkd.device")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 _claims = []  # a claim lasts as long as its open file, so that it ends with the process, however that ends
+
+
+@contextmanager
+def torch_job(snakemake: Any, processes: int = 1, nodes: int = 1) -> Iterator[torch.device]:
+    """A `mmpkd.job.job` that computes with torch: sets its threads, and yields its device.
+
+    Args:
+        snakemake: the object that Snakemake puts into a script; its parameter `device` is that of the configuration.
+        processes: processes, over all nodes, that compute together; they share the job's threads.
+        nodes: machines that they are spread over, see `spread`.
+
+    Raises:
+        ValueError: see `resolve_device`.
+        RuntimeError, SystemExit: see `spread`.
+    """
+    with job(snakemake):
+        spread(processes, nodes)
+        use_threads(max(snakemake.threads // processes, 1))
+        yield resolve_device(snakemake.params.device, processes // nodes)
 
 
 def resolve_device(device: str, count: int = 1) -> torch.device:
@@ -63,3 +90,26 @@ def use_threads(threads: int) -> None:
     """Computes on `threads` threads, with algorithms whose result does not change from run to run."""
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def spread(processes: int, nodes: int) -> None:
+    """Where a job computes on several nodes: srun starts this very script on all of them, and this process ends.
+
+    To be called before any work. Does nothing on one node, and in the processes that a launcher has started.
+
+    Raises:
+        RuntimeError: there is no srun here.
+        SystemExit: with srun's exit status, when all processes have ended.
+    """
+    if nodes == 1 or launched(processes):
+        return
+    if shutil.which("srun") is None:
+        raise RuntimeError(f"training.nodes: {nodes} needs a job of Slurm, and there is no srun here; set 1")
+    srun = ["srun", f"--nodes={nodes}", f"--ntasks={processes}", f"--ntasks-per-node={processes // nodes}"]
+    raise SystemExit(subprocess.call([*srun, sys.executable, *sys.argv]))
+
+
+def launched(processes: int) -> bool:
+    """Whether a launcher has started all processes. A job of Slurm alone is no launcher: it runs its script once."""
+    tasks = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1))
+    return processes > 1 and (tasks == processes or "TORCHELASTIC_RUN_ID" in os.environ)

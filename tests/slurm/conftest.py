@@ -20,7 +20,7 @@ OPTIONS = (
 )
 MINUTES = 20  # after which a run is taken to hang
 # Weights need about 0.6 GB: the first attempt is killed, the second fits.
-TOO_SMALL = ("  backbone:\n    mem_mb: 4000 * attempt", "  backbone:\n    mem_mb: 400 * attempt")
+TOO_SMALL = ("per_attempt(4000 + batch_mb(STUDY.training))", "per_attempt(400)")  # in the rule backbone
 
 
 @dataclass
@@ -58,9 +58,9 @@ def local(cluster, tmp_path_factory) -> Path:
 def run(cluster, local, tmp_path_factory) -> Run:
     """One run through the profile, in which a job is cancelled, the node fails and a job runs out of memory."""
     workflow = copy_repository(tmp_path_factory.mktemp("remote") / "checkout")
-    profile = workflow.folder / "profiles/slurm/config.yaml"
-    assert TOO_SMALL[0] in profile.read_text()
-    profile.write_text(profile.read_text().replace(*TOO_SMALL))
+    rules = workflow.folder / "rules/students.smk"
+    assert rules.read_text().count(TOO_SMALL[0]) == 1
+    rules.write_text(rules.read_text().replace(*TOO_SMALL))
     log = workflow.folder / "snakemake.log"
     with log.open("w") as stream:
         process = _submit(workflow, cluster, stream)

@@ -1,4 +1,4 @@
-"""The profiles name every rule, and say no other than the rules themselves."""
+"""Rules state what their jobs need; a profile has what a site changes."""
 
 import re
 from pathlib import Path
@@ -13,24 +13,37 @@ RULES = {
     for path in sorted((ROOT / "rules").glob("*.smk"))
     for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
 }
+GPU_RULES = {name for name, body in RULES.items() if re.search(r"^ +gpu=", body, re.MULTILINE)}
 
 
-def test_every_rule_has_its_line_in_the_slurm_profile():
+def test_the_slurm_profile_names_rules_that_there_are():
     assert len(RULES) > 20
-    assert set(SLURM["set-resources"]) == set(RULES)
     assert set(SLURM["groups"]) <= set(RULES)
     assert set(SLURM["group-components"]) <= set(SLURM["groups"].values())
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_the_first_attempt_has_what_the_rule_says_and_a_retry_more(rule):
+def test_a_rule_states_its_memory_and_its_run_time_and_a_retry_has_more(rule):
     for name in ("mem_mb", "runtime"):
-        [number] = re.findall(rf"^ +{name}=(?:lambda w: )?(\d+)", RULES[rule], re.MULTILINE)
-        assert re.fullmatch(rf"{number} \* (threads \* )?attempt", SLURM["set-resources"][rule][name])
+        [value] = re.findall(rf"^ +{name}=(.*),$", RULES[rule], re.MULTILINE)
+        assert re.match(r"per_attempt\(|lambda w, attempt: .* \* attempt$", value), value
+
+
+def test_a_profile_leaves_memory_and_run_time_to_the_rules():
+    for path in sorted((ROOT / "profiles").glob("*/config.yaml")):
+        profile = yaml.safe_load(path.read_text())
+        stated = [profile.get("default-resources", {}), *profile.get("set-resources", {}).values()]
+        assert not [resources for resources in stated if {"mem_mb", "runtime"} & set(resources)], path
+
+
+def test_the_gpu_rules_in_the_comments_of_the_slurm_profile_are_all_of_them():
+    commented = (
+        (ROOT / "profiles/slurm/config.yaml").read_text().partition("# set-resources:\n")[2].partition("\n\n")[0]
+    )
+    assert set(re.findall(r"^#   (\w+):", commented, re.MULTILINE)) == GPU_RULES
 
 
 def test_no_gpu_job_is_in_a_group():
     """A group would hold the GPU while its other jobs compute, and add up what several of them ask for."""
-    gpu_rules = {name for name, body in RULES.items() if re.search(r"^ +gpu=", body, re.MULTILINE)}
-    assert {"teacher", "train_student", "attention"} <= gpu_rules
-    assert not gpu_rules & set(SLURM["groups"])
+    assert {"teacher", "train_student", "attention"} <= GPU_RULES
+    assert not GPU_RULES & set(SLURM["groups"])

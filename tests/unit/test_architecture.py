@@ -8,17 +8,18 @@ import pytest
 from mmpkd.dependencies import LIBRARY, library_files
 
 ORDER = (
-    ("files", "logs", "auroc", "dependencies", "redaction", "design"),
+    ("files", "logs", "auroc", "dependencies", "redaction", "results", "design"),
     ("config",),
     ("cohorts",),
+    ("provenance",),
+    ("recovery",),
+    ("job",),
     ("imaging", "privileged"),
     ("models",),
     ("training",),
     ("attention",),
     ("evaluation",),
     ("tables", "plotting"),
-    ("provenance",),
-    ("recovery",),
     ("report", "check", "rehearsal"),
     ("cli",),
     ("__main__",),

@@ -13,7 +13,7 @@ import torch
 from mmpkd.config.students import Arm, Training
 from mmpkd.models.student import create, load, save
 from mmpkd.training.data import with_teacher
-from mmpkd.training.engine import spread
+from mmpkd.training.device import spread
 from mmpkd.training.loop import train
 from tests.training import CPU, SMALL, squares
 
@@ -31,7 +31,7 @@ def fit(folder: Path, processes: int, nodes: int = 1) -> None:
     course = Training(
         epochs=2, batch_size=32, learning_rate=3e-3, shift=1, flip=0.5, ema=0.0, processes=processes, nodes=nodes
     )
-    spread(course)
+    spread(processes, nodes)
     arm = Arm(teacher="privileged", losses=EVERY)
     trained = train(create(SMALL, 32, ["square"], 0), data, squares(64, 2), arm, course, 0, CPU)
     if trained.leads:
@@ -82,7 +82,7 @@ def both(request, alone, tmp_path_factory):
 def test_several_nodes_need_a_launcher(monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RuntimeError, match="training.nodes: 2 needs a job of Slurm"):
-        spread(Training(processes=2, nodes=2))
+        spread(processes=2, nodes=2)
 
 
 def test_the_histories_agree(both):

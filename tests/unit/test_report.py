@@ -320,7 +320,7 @@ def test_the_maps_are_means_in_multiples_of_uniform(shown, results):
     case = shown.data["cases"][0]
     seen = np.asarray(Image.open(BytesIO(base64.b64decode(case["image"]))))
     (row,) = np.flatnonzero((pixels == seen).all(axis=(1, 2)))
-    files = [sources.attention / "cxr" / "mmpkd" / f"seed{seed}" / "mimic_cxr.npz" for seed in sources.seeds]
+    files = [sources.results.attention("cxr", "mmpkd", seed, "mimic_cxr") for seed in sources.seeds]
     maps = [np.load(file)["last_layer"][row].astype(float) for file in files]
     expected = np.mean([one / one.mean() for one in maps], axis=0)
     np.testing.assert_allclose(case["maps"]["last_layer"]["mmpkd"], expected, atol=0.0051)

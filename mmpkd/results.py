@@ -1,0 +1,157 @@
+"""Where the files of a study lie: its results tree. No other module builds these paths, and none takes them apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+CONTROL = "control"  # in place of a training domain: students that were never fine-tuned
+
+
+@dataclass(frozen=True)
+class Results:
+    """The tree below one folder; all paths are strings.
+
+    An argument may be a wildcard of Snakemake, such as `{cohort}`: the path is then the pattern of a rule. Files that
+    one job writes are a dictionary from the name of a rule's output to its path.
+
+    root: the folder, as `results/demo`.
+    """
+
+    root: str
+
+    def log(self, rule: str, job: str) -> str:
+        """Log of a job; it has the same place below `logs` as its receipt below `receipts`."""
+        return f"{self.root}/logs/{rule}/{job}.log"
+
+    def benchmark(self, rule: str, job: str) -> str:
+        """Seconds and memory of a job, as Snakemake writes them."""
+        return f"{self.root}/benchmarks/{rule}/{job}.tsv"
+
+    @property
+    def folders_of_jobs(self) -> dict[str, str]:
+        """Folders of all benchmarks and of all logs."""
+        return {"benchmarks": f"{self.root}/benchmarks", "logs": f"{self.root}/logs"}
+
+    def phantom(self, cohort: str) -> dict[str, str]:
+        """A fabricated download, and what was drawn in it."""
+        folder = f"{self.root}/phantom/{cohort}"
+        return {"tree": f"{folder}/tree", "truth": f"{folder}/truth.parquet"}
+
+    def cohort_folder(self, cohort: str) -> str:
+        """Folder of a cohort's tables."""
+        return f"{self.root}/cohorts/{cohort}"
+
+    def cohort(self, cohort: str) -> dict[str, str]:
+        """The four tables of a cohort, the records left out, and its facts."""
+        folder = self.cohort_folder(cohort)
+        tables = {name: f"{folder}/{name}.parquet" for name in ("images", "labels", "rois", "privileged")}
+        return {**tables, "rejected": f"{folder}/rejected.csv", "facts": f"{folder}/cohort.json"}
+
+    def shard_folder(self, cohort: str, shard: int | str) -> str:
+        """Folder of one shard of a cohort's image store."""
+        return f"{self.root}/images/{cohort}/shard{shard}"
+
+    def shard(self, cohort: str, shard: int | str) -> dict[str, str]:
+        """Images, geometry and ROI of one shard; `geometry` is written last."""
+        folder = self.shard_folder(cohort, shard)
+        return {
+            "pixels": f"{folder}/pixels.npy",
+            "geometry": f"{folder}/geometry.parquet",
+            "rois": f"{folder}/rois.npy",
+            "roi_table": f"{folder}/rois.parquet",
+            "rejected": f"{folder}/rejected.csv",
+        }
+
+    def records(self, domain: str) -> str:
+        """Privileged records of a domain."""
+        return f"{self.root}/privileged/{domain}/records.parquet"
+
+    def teacher(self, domain: str, teacher: str) -> dict[str, str]:
+        """What a teacher says of the training records, how well it predicts, and its weights."""
+        folder = f"{self.root}/teachers/{domain}/{teacher}"
+        return {
+            "targets": f"{folder}/targets.npz",
+            "predictions": f"{folder}/predictions.parquet",
+            "model": f"{folder}/model.safetensors",
+        }
+
+    @property
+    def encodings(self) -> str:
+        """Folder of encoded texts; a cache."""
+        return f"{self.root}/cache/encodings"
+
+    @property
+    def backbone(self) -> dict[str, str]:
+        """The students' first weights, and how they were trained."""
+        return _weights(f"{self.root}/students/backbone")
+
+    def student(self, domain: str, arm: str, seed: int | str) -> dict[str, str]:
+        """Weights and history of a student."""
+        return _weights(f"{self.root}/students/{domain}/{arm}/seed{seed}")
+
+    def attention(self, group: str, member: str, seed: int | str, cohort: str) -> str:
+        """Maps of a cohort's test images.
+
+        Args:
+            group: training domain, or `CONTROL`.
+            member: arm, or the kind of control.
+            seed: the student's.
+            cohort: the images'.
+        """
+        return f"{self.root}/attention/{group}/{member}/seed{seed}/{cohort}.npz"
+
+    def tuning(self, group: str, member: str, seed: int | str, cohort: str | None = None) -> str:
+        """Maps of validation images, on which thresholds are tuned: of the training cohort, or of a named one."""
+        place = f"{self.root}/attention/{group}/{member}/seed{seed}.validate"
+        return f"{place}.npz" if cohort is None else f"{place}/{cohort}.npz"
+
+    def features(self, group: str, member: str, seed: int | str) -> str:
+        """Class tokens that a linear probe is fitted on."""
+        return f"{self.root}/attention/{group}/{member}/seed{seed}.features.npz"
+
+    def scores_of(self, domain: str, arm: str) -> str:
+        """Scores of an arm's students."""
+        return f"{self.root}/evaluation/{domain}/{arm}.parquet"
+
+    @property
+    def scores_of_controls(self) -> str:
+        """Scores of all controls."""
+        return f"{self.root}/evaluation/{CONTROL}.parquet"
+
+    def probe(self, group: str, member: str) -> str:
+        """Scores of the linear probes of an arm's students, or of a control's."""
+        return f"{self.root}/evaluation/probe/{group}/{member}.parquet"
+
+    @property
+    def scores(self) -> str:
+        """All scores in one long table."""
+        return f"{self.root}/evaluation/scores.parquet"
+
+    def table(self, name: str) -> dict[str, str]:
+        """One table in each of its forms."""
+        return _forms(f"{self.root}/tables/{name}", ("csv", "md", "tex"))
+
+    def figure(self, name: str) -> dict[str, str]:
+        """One figure in each of its forms."""
+        return _forms(f"{self.root}/figures/{name}", ("pdf", "png"))
+
+    @property
+    def report(self) -> str:
+        """The report."""
+        return f"{self.root}/report.html"
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What a finished run came from and what it made, twice."""
+        return {"record": f"{self.root}/provenance.json", "crate": f"{self.root}/ro-crate-metadata.json"}
+
+    def workflow(self, path: str) -> str:
+        """Copy of a file of the workflow."""
+        return f"{self.root}/workflow/{path}"
+
+
+def _weights(folder: str) -> dict[str, str]:
+    return {"model": f"{folder}/model.safetensors", "history": f"{folder}/history.csv"}
+
+
+def _forms(path: str, kinds: Sequence[str]) -> dict[str, str]:
+    return {**{kind: f"{path}.{kind}" for kind in kinds}, "caption": f"{path}.caption.txt"}
