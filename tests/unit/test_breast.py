@@ -10,6 +10,7 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.imaging import Breast
 from mmpkd.config.study import ConfigError, load
 from mmpkd.imaging.breast import find, fit
+from mmpkd.imaging.display import GreyValues, to_display
 
 ALL = Breast(crop=True, chest_wall="left", remove_labels=True)
 
@@ -51,6 +52,37 @@ def test_the_breast_is_found_and_nothing_else(side, muscle, noise):
     near = full[: breast.shape[0], : breast.shape[1]]
     scaled = breast[np.ix_(np.arange(near.shape[0]) * 1200 // 1280, np.arange(near.shape[1]) * 900 // 960)]
     assert near[scaled].mean() > 0.999 and near[~scaled].mean() < 0.12
+
+
+@pytest.mark.parametrize("window", ["minmax", "percentile"])
+@pytest.mark.parametrize("largest", [4095, 16383, 65535])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_breast_is_found_behind_a_linear_window(window, largest, inverted):
+    """An image of more than one block is averaged on the window's line, where rounding makes black less than 0."""
+    image, breast = mammogram()
+    image[-300:, 450:] = 0.0  # a mask of one value, as detectors put around the breast
+    words = np.rint(117 + (1 - image if inverted else image) * (largest - 117)).astype(np.uint16)
+    display = to_display(GreyValues(words, np.arange(1 << 16, dtype=np.float32), inverted), window)
+    assert display.line is not None
+    found = find(display)
+    assert found.chest_wall == "left"
+    inside = np.array(found.crop(margin=0)) * (1, 1, -1, -1) <= box_of(breast) * (1, 1, -1, -1)
+    assert inside.all() and found.crop(margin=0)[2] < 640
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.02])
+def test_the_frame_of_a_scanned_film_is_no_breast(side, share):
+    image, breast = mammogram(side=side)
+    width = round(share * max(image.shape))
+    frame = np.ones(image.shape, dtype=bool)
+    frame[width:-width, width:-width] = False
+    image[frame] = 1.0
+    whole, found = fit(image, 96, True, Breast(remove_labels=True))
+    assert found.chest_wall == side
+    outwards = (np.array(found.crop(margin=0)) - box_of(breast)) * (-1, -1, 1, 1)
+    assert (outwards <= 8 * max(image.shape) / 256).all()
+    assert found.in_store(whole)[whole.mask_to_store(breast & ~frame)].mean() > 0.99
 
 
 def test_the_margin_is_a_share_of_the_longer_side_and_ends_at_the_image():
