@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mmpkd.cohorts.tables import read_tables
+from mmpkd.imaging.store import noted
 from mmpkd.logs import log_to
 from mmpkd.recovery.receipts import write_receipt
 from mmpkd.tables.cohorts import table
@@ -15,5 +16,6 @@ set_aside = {
     for name, folders in snakemake.params.shards.items()
     if folders
 }
-write(*table(cohorts, set_aside, snakemake.params.labels), *snakemake.output)
+notes = {name: noted(folders) for name, folders in snakemake.params.shards.items() if folders}
+write(*table(cohorts, set_aside, snakemake.params.labels, notes), *snakemake.output)
 write_receipt(snakemake.output, snakemake.log[0])
