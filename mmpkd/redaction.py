@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LONGEST = 240  # characters
+ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+(?=>)")  # in the name that Python gives to an object
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 DICOM_UID = re.compile(r"\d+(?:\.\d+){3,}")
 NUMBER = re.compile(r"\d{3,}")
@@ -25,6 +26,11 @@ def redact(text: str, known: Iterable[str | Path] = ()) -> str:
     alternatives = "|".join(map(re.escape, paths))
     parts = re.split(f"['\"]?({alternatives})(?:['\"](?=$|\\W))?", text)
     return _shorten("".join(part if index % 2 else _hide(part) for index, part in enumerate(parts)))
+
+
+def repeatable(text: str) -> str:
+    """`text` in one line that is the same in every run: without the memory addresses of decoders' messages."""
+    return ADDRESS.sub("", " ".join(text.split()))
 
 
 def _hide(text: str) -> str:

@@ -72,6 +72,31 @@ def write(path, pixels, *settings, **named):
     return path
 
 
+def transcode(source, target, name):
+    """Writes the DICOM file `source` in another transfer syntax, by GDCM's name of it; returns the path."""
+    gdcm = pytest.importorskip("gdcm")
+    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
+    reader.SetFileName(str(source))
+    assert reader.Read()
+    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer.SetFileName(str(target))
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    assert writer.Write()
+    return target
+
+
+def picture(bits=12, rows=60, columns=48, noise=0.002):
+    """A smooth picture over the range of `bits`, with a little noise: words of 8 or 16 bits."""
+    y, x = np.mgrid[:rows, :columns] / max(rows, columns)
+    values = 0.5 + 0.3 * np.sin(5 * x + 2) * np.cos(7 * y) + 0.35 * (x + y - 0.9)
+    values = (values - values.min()) / np.ptp(values)
+    values += np.random.default_rng(0).normal(0, noise, values.shape)
+    return np.rint(np.clip(values, 0, 1) * ((1 << bits) - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
+
+
 def ramp(bits=12, dtype=np.uint16):
     """The values 0, 1/8, ..., 1 of a range of `bits`, in an array of 3 x 3."""
     return np.rint(np.linspace(0, (1 << bits) - 1, 9)).astype(dtype).reshape(3, 3)

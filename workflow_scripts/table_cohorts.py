@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mmpkd.cohorts.tables import read_tables
+from mmpkd.imaging.store import noted
 from mmpkd.job import job
 from mmpkd.tables.cohorts import table
 from mmpkd.tables.write import write
@@ -14,4 +15,5 @@ with job(snakemake):
         for name, folders in snakemake.params.shards.items()
         if folders
     }
-    write(*table(cohorts, set_aside, snakemake.params.labels), *snakemake.output)
+    notes = {name: noted(folders) for name, folders in snakemake.params.shards.items() if folders}
+    write(*table(cohorts, set_aside, snakemake.params.labels, notes), *snakemake.output)

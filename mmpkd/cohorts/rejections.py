@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from mmpkd.cohorts.tables import REJECTED_COLUMNS, empty
-from mmpkd.redaction import redact
+from mmpkd.redaction import redact, repeatable
 
 # Reasons that find no fault: a view that is not studied, and what belongs to a record that was left out itself.
 NO_FAULT = re.compile(r"^view |left out$|^ROI: its image cannot be read$")
@@ -24,9 +24,9 @@ class Rejections:
         self._parts: list[pd.DataFrame] = []
 
     def add(self, records: Iterable[str], reasons: str | Iterable[str]) -> None:
-        """Sets `records` aside, all for one reason or each for its own."""
+        """Sets `records` aside, all for one reason or each for its own; reasons are made the same in every run."""
         part = pd.DataFrame({"record": pd.Series(list(records), dtype="str")})
-        part["reason"] = reasons if isinstance(reasons, str) else list(reasons)
+        part["reason"] = repeatable(reasons) if isinstance(reasons, str) else [repeatable(reason) for reason in reasons]
         self._parts.append(part)
 
     def split_off(self, table: pd.DataFrame, wrong: pd.Series, record: str, reason: str | pd.Series) -> pd.DataFrame:

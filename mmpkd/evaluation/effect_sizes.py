@@ -12,6 +12,8 @@ import pandas as pd
 
 from mmpkd.evaluation.matrices import ScoreMatrix
 
+ROUNDING = 1e-12  # a spread below this share of the largest gain is none
+
 
 def standardised_gain(cells: Sequence[tuple[float, ScoreMatrix]]) -> float:
     """Cohen's d_z: the mean of the patients' gains over their standard deviation, averaged over cells by weight.
@@ -39,7 +41,7 @@ def patient_gains(matrix: ScoreMatrix) -> np.ndarray:
 
 def _standardised(gains: np.ndarray) -> float:
     spread = float(np.std(gains, ddof=1)) if len(gains) > 1 else 0.0
-    return float(np.mean(gains)) / spread if spread > 0 else nan
+    return float(np.mean(gains)) / spread if spread > ROUNDING * np.abs(gains).max(initial=0.0) else nan
 
 
 def _average(cells: Sequence[tuple[float, ScoreMatrix]], measure) -> float:

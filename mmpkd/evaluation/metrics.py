@@ -135,7 +135,9 @@ def contrast_to_noise(pairs: Pairs) -> np.ndarray:
     Boecking et al., ECCV 2022, take the absolute difference; here it keeps its sign, or a map that avoids the ROI would
     score as one that finds it. Undefined where both regions are constant.
     """
-    values, inside, area = pairs.maps.values[pairs.row].astype(np.float64), pairs.inside, pairs.area
+    # Less the highest value, so that rounding is relative to the map's range: a constant map is 0 everywhere.
+    highest, lowest = (pairs.maps.ordered[:, [end]].astype(np.float64) for end in (0, -1))
+    values, inside, area = (pairs.maps.values - highest)[pairs.row], pairs.inside, pairs.area
     outside = pairs.pixels - area
     sum_in = (values * inside).sum(axis=1)
     mean_in, mean_out = sum_in / area, (values.sum(axis=1) - sum_in) / outside
@@ -143,7 +145,7 @@ def contrast_to_noise(pairs: Pairs) -> np.ndarray:
     values *= values
     squares_in = (values * inside).sum(axis=1)
     variance = squares_in / area + (values.sum(axis=1) - squares_in) / outside
-    extent = (pairs.maps.ordered[:, 0].astype(np.float64) - pairs.maps.ordered[:, -1])[pairs.row]
+    extent = (highest - lowest)[pairs.row, 0]
     return (mean_in - mean_out) / np.where(variance > (SPREAD * extent) ** 2, np.sqrt(variance), np.nan)
 
 

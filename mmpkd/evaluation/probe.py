@@ -14,6 +14,8 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.evaluation.scores import PROBE, Attention, classification_rows, concatenate
 from mmpkd.models.logistic import MultiLabelLogistic
 
+ROUNDING = 1e-12  # a feature whose standard deviation is below this share of its mean is constant
+
 
 def probe_scores(
     features: Mapping[str, np.ndarray],
@@ -60,6 +62,6 @@ def probe_logits(fitted: np.ndarray, targets: np.ndarray, tested: np.ndarray, pe
     """
     fitted, tested = fitted.astype(np.float64), tested.astype(np.float64)
     mean, deviation = fitted.mean(axis=0), fitted.std(axis=0)
-    deviation[deviation == 0] = 1
+    deviation[deviation <= ROUNDING * np.abs(mean)] = 1
     fitted, tested = (fitted - mean) / deviation, (tested - mean) / deviation
     return MultiLabelLogistic.fit(fitted, targets, penalty).predict_logits(tested)

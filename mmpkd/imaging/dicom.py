@@ -15,7 +15,7 @@ from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi, get_decoder
+from pydicom.pixels import apply_color_lut, get_decoder
 from pydicom.uid import (
     JPEG2000,
     UID,
@@ -28,7 +28,7 @@ from pydicom.uid import (
 )
 
 from mmpkd.files import StorageError, blame_storage
-from mmpkd.imaging.codestream import first_frame, stated_size
+from mmpkd.imaging.codestream import CutError, first_frame, only_frame, refuse_cut, stated_size
 from mmpkd.imaging.display import (
     WINDOWS,
     Display,
@@ -40,6 +40,9 @@ from mmpkd.imaging.display import (
     sigmoid_window,
     to_display,
 )
+from mmpkd.imaging.lookup import LookupTable
+from mmpkd.imaging.position import Position
+from mmpkd.imaging.stored import Reading, read, sides_are_exchanged
 
 __all__ = ["UnreadableImage", "read_display", "read_header", "read_image", "read_mask"]
 
@@ -57,6 +60,9 @@ FASTEST = {JPEG2000Lossless: "pylibjpeg", JPEG2000: "pylibjpeg"}  # the decoder 
 UNSAFE = ("gdcm", "pyjpegls")
 OWN_PRECISION = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes}
 WORDS = (np.dtype("uint8"), np.dtype("<u2"), np.dtype(">u2"))
+ITEM = b"\xfe\xff\x00\xe0"  # the tag that encapsulated pixels begin with
+PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+PLANES_NOTE = "the samples lie in the other order than PlanarConfiguration says; shown as they lie"
 # Modalities that are certainly no radiographs. Others are let through: CR, DX and MG, and what scanners of film and
 # converters write (SC, OT, RG, HC, ...).
 NO_RADIOGRAPHS = ("BI", "CT", "ECG", "ES", "GM", "IVOCT", "IVUS", "MR", "NM", "OCT", "OP", "OPT", "PT", "SEG", "SM")
@@ -133,7 +139,9 @@ def _displayed(path: Path, window: str, view: View, radiograph: bool) -> Display
             grey = _grey_values(dataset, syntax, window, view)
             if radiograph and (modality := str(dataset.get("Modality") or "")) in NO_RADIOGRAPHS:
                 raise UnreadableImage(f"no radiograph: its Modality is {modality}")
-            return to_display(grey, window)  # which looks values up in the file's VOI LUT
+            display = to_display(grey, window)  # which looks values up in the file's VOI LUT
+            display.position = Position.of(dataset)
+            return display
     return to_display(grey, window)
 
 
@@ -164,8 +172,13 @@ class _File(io.BufferedReader):
         super().__init__(io.FileIO(path))
         self._size = os.fstat(self.fileno()).st_size
 
+    @property
+    def name(self) -> str:
+        """What messages call it; pydicom adds it to some, which a path is not made for."""
+        return "the file"
+
     def __repr__(self) -> str:
-        return "the file"  # as messages name it
+        return self.name
 
     def read(self, size: int | None = -1) -> bytes:
         return super().read(size if size is None else min(size, self._size))
@@ -181,13 +194,22 @@ def _without_name(reason: str, path: Path) -> str:
 def _read_dataset(path: Path, stop_before_pixels: bool = False) -> Dataset:
     with _File(path) as file:
         try:
-            return dcmread(file, stop_before_pixels=stop_before_pixels)
+            dataset = dcmread(file, stop_before_pixels=stop_before_pixels)
         except InvalidDicomError:
             file.seek(0)
             dataset = dcmread(file, stop_before_pixels=stop_before_pixels, force=True)
-        if not all(keyword in dataset for keyword in HEADER):
-            raise UnreadableImage("not a DICOM file: neither a preamble nor the header of an image") from None
+            if not all(keyword in dataset for keyword in HEADER):
+                raise UnreadableImage("not a DICOM file: neither a preamble nor the header of an image") from None
+        if not stop_before_pixels and not _has_pixels(dataset):
+            file.seek(0)  # pydicom returns nothing, or what is before, where an element has no end
+            data = file.read()
+            if any(tag in data for tag in PIXEL_TAGS):
+                raise UnreadableImage("the file ends within its pixels")
         return dataset
+
+
+def _has_pixels(dataset: Dataset) -> bool:
+    return any(dataset.get(keyword) is not None for keyword in PIXELS)
 
 
 def _transfer_syntax(dataset: Dataset) -> UID:
@@ -211,54 +233,64 @@ def _rows_and_columns(dataset: Dataset) -> tuple[int, int]:
 def _grey_values(dataset: Dataset, syntax: UID, window: str, view: View) -> GreyValues:
     rows, columns = _rows_and_columns(dataset)
     _refuse_huge(rows, columns)
-    if not any(dataset.get(keyword) is not None for keyword in PIXELS):
+    if not _has_pixels(dataset):
         raise UnreadableImage("no pixels")
     frames = int(dataset.get("NumberOfFrames") or 1)
     if frames != 1:
         raise UnreadableImage(f"{frames} frames where one is wanted")
+    _refuse_other_encoding(dataset, syntax)
     _refuse_surplus(dataset, syntax, rows, columns)
-    _refuse_other_size(dataset, syntax, rows, columns)
+    _refuse_other_frame(dataset, syntax, rows, columns)
     stored, photometric = _decoded(dataset, syntax)
     if photometric == "PALETTE COLOR":
-        stored = apply_color_lut(stored, dataset)
+        stored = _through_palette(stored, dataset)
     if stored.ndim == 3:
-        return GreyValues(stored[..., :3].astype(np.float32) @ LUMA)
-    pixels, numbers = _words(stored, dataset, syntax)
+        stored, notes = _by_planes(stored, dataset, syntax)
+        return GreyValues(stored[..., :3].astype(np.float32) @ LUMA, notes=notes)
+    pixels, numbers, dtype, notes = _words(stored, dataset, syntax)
     if window == "mimic_jpg":  # its makers saw the stored numbers and MONOCHROME1, and nothing else
-        return _grey(pixels, numbers.astype(np.float32), photometric == "MONOCHROME1")
+        return _grey(pixels, numbers.astype(np.float32), photometric == "MONOCHROME1", notes=notes)
     values = _after_modality_lut(numbers, dataset)
-    values[_padding(numbers, stored.dtype, dataset)] = np.nan
+    values[_padding(numbers, dtype, dataset)] = np.nan
     # DX asks MONOCHROME1 to come with INVERSE: together they invert once.
     inverted = photometric == "MONOCHROME1" or dataset.get("PresentationLUTShape") == "INVERSE"
-    own, note = _own_window(dataset, view) if window == "dicom" else (None, "")
-    return _grey(pixels, values, inverted, own, note)
+    own, note = _own_window(dataset, view, values) if window == "dicom" else (None, "")
+    return _grey(pixels, values, inverted, own, note, notes)
+
+
+def _refuse_other_encoding(dataset: Dataset, syntax: UID) -> None:
+    """Refuses compressed pixels under a transfer syntax of uncompressed ones: they would be shown as noise."""
+    if not syntax.is_encapsulated and dataset.get("PixelData", b"")[:4] == ITEM:
+        raise UnreadableImage("compressed pixels where the transfer syntax says that they are not")
 
 
 def _refuse_surplus(dataset: Dataset, syntax: UID, rows: int, columns: int) -> None:
     """Refuses native grey pixels that are more than Rows x Columns: a part of the image, or a sheared one, would show.
 
-    Less than a row too much, or zeros, are padding.
+    Less than a row and less than a column too much, or zeros, are padding.
     """
     bits = int(dataset.get("BitsAllocated") or 0)
     if syntax.is_encapsulated or dataset.get("SamplesPerPixel", 1) != 1 or bits % 8 or "PixelData" not in dataset:
         return
-    row = columns * bits // 8
+    row, column = columns * bits // 8, rows * bits // 8
     surplus = dataset.PixelData[rows * row :]
-    if len(surplus) >= row > 0 and any(surplus):
+    if len(surplus) >= min(row, column) > 0 and any(surplus):
         raise UnreadableImage(f"more pixels than the {rows} x {columns} that its Rows and Columns say")
 
 
-def _refuse_other_size(dataset: Dataset, syntax: UID, rows: int, columns: int) -> None:
-    """Refuses a compressed frame of another size before a decoder takes memory and minutes for a broken one."""
-    if syntax.is_encapsulated and "PixelData" in dataset:
-        size = stated_size(first_frame(dataset.PixelData))
-        if size not in (None, (rows, columns)):
-            raise UnreadableImage(f"a frame of {size[0]} x {size[1]} where Rows and Columns say {rows} x {columns}")
+def _refuse_other_frame(dataset: Dataset, syntax: UID, rows: int, columns: int) -> None:
+    """Refuses a compressed frame of another size, before a decoder takes memory and time for it, or one that is cut."""
+    if not syntax.is_encapsulated or "PixelData" not in dataset:
+        return
+    size = stated_size(first_frame(dataset.PixelData))
+    if size not in (None, (rows, columns)):
+        raise UnreadableImage(f"a frame of {size[0]} x {size[1]} where Rows and Columns say {rows} x {columns}")
+    _refuse_cut(only_frame(dataset.PixelData))
 
 
-def _grey(pixels: np.ndarray | None, values: np.ndarray, *polarity_and_window: Any) -> GreyValues:
+def _grey(pixels: np.ndarray | None, values: np.ndarray, *rest: Any, **named: Any) -> GreyValues:
     """Grey values: `values` one a pixel, or one a word of `pixels`."""
-    return GreyValues(*((values, None) if pixels is None else (pixels, values)), *polarity_and_window)
+    return GreyValues(*((values, None) if pixels is None else (pixels, values)), *rest, **named)
 
 
 def _decoded(dataset: Dataset, syntax: UID) -> tuple[np.ndarray, str]:
@@ -287,25 +319,68 @@ def _decoded(dataset: Dataset, syntax: UID) -> tuple[np.ndarray, str]:
     raise UnreadableImage(" ".join("; ".join(reasons).split()) or "no decoder is installed for it")
 
 
-def _words(stored: np.ndarray, dataset: Dataset, syntax: UID) -> tuple[np.ndarray | None, np.ndarray]:
+def _words(
+    stored: np.ndarray, dataset: Dataset, syntax: UID
+) -> tuple[np.ndarray | None, np.ndarray, np.dtype, tuple[str, ...]]:
     """Pixels of 8 or 16 bits as unsigned words, and the number that each word stands for; others as None and numbers.
 
-    Bits above BitsStored are no part of the number: old files keep overlays there. Codecs that state a precision of
-    their own leave no such bits.
+    Also the type of the numbers as they are stored, and notes of what the header says wrongly. Codecs that state a
+    precision of their own leave no bits above it.
     """
     kind, bits = stored.dtype.kind, 8 * stored.dtype.itemsize
     if kind not in "iu" or bits > 16:
-        return None, stored
-    used = bits if syntax in OWN_PRECISION else min(int(dataset.get("BitsStored") or bits), bits)
-    numbers = np.arange(1 << bits) & ((1 << used) - 1)
-    if kind == "i":
-        numbers -= (numbers >> (used - 1)) << used
-    return stored.view(stored.dtype.str.replace("i", "u")), numbers
+        return None, stored, stored.dtype, ()
+    if not syntax.is_encapsulated and sides_are_exchanged(stored):
+        raise UnreadableImage("Rows and Columns are exchanged, as the pixels lie")
+    own_precision = syntax in OWN_PRECISION
+    stated = Reading.stated(
+        bits,
+        None if own_precision else int(dataset.get("BitsStored") or bits),
+        None if own_precision or dataset.get("HighBit") is None else int(dataset.HighBit),
+        kind == "i",
+    )
+    words = stored.view(stored.dtype.str.replace("i", "u"))
+    words, reading, notes = read(words, stated, check_bytes=not syntax.is_encapsulated)
+    return words, reading.numbers(bits), np.dtype(f"{'i' if reading.signed else 'u'}{stored.dtype.itemsize}"), notes
+
+
+def _by_planes(stored: np.ndarray, dataset: Dataset, syntax: UID) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Colour pixels, rows x columns x 3; by the other PlanarConfiguration if only that makes them the grey they are."""
+    if syntax.is_encapsulated or dataset.get("PhotometricInterpretation") != "RGB" or _is_grey(stored):
+        return stored, ()
+    rows, columns, samples = stored.shape
+    if int(dataset.get("PlanarConfiguration") or 0):
+        other = stored.transpose(2, 0, 1).reshape(rows, columns, samples)
+    else:
+        other = stored.reshape(samples, rows, columns).transpose(1, 2, 0)
+    return (other, (PLANES_NOTE,)) if _is_grey(other) else (stored, ())
+
+
+def _is_grey(stored: np.ndarray) -> bool:
+    return bool((stored == stored[..., :1]).all())
+
+
+def _lookup(descriptor: Any, data: Any, numbers: np.ndarray, dataset: Dataset) -> LookupTable:
+    """A table for `numbers`, of which those that are no number do not count."""
+    _, little = dataset.original_encoding
+    return LookupTable.parse(
+        list(descriptor or ()), data, (np.nanmin(numbers), np.nanmax(numbers)), little is not False
+    )
+
+
+def _through_palette(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Rows x columns x 3 of a palette's entries."""
+    colours = ("Red", "Green", "Blue")
+    if "RedPaletteColorLookupTableData" not in dataset:
+        return apply_color_lut(stored, dataset)  # segments, or a palette by its name
+    names = [f"{colour}PaletteColorLookupTable" for colour in colours]
+    tables = (_lookup(dataset.get(f"{name}Descriptor"), dataset.get(f"{name}Data"), stored, dataset) for name in names)
+    return np.stack([table(stored) for table in tables], axis=-1)
 
 
 def _after_modality_lut(numbers: np.ndarray, dataset: Dataset) -> np.ndarray:
-    if dataset.get("ModalityLUTSequence"):
-        return apply_modality_lut(numbers, dataset).astype(np.float32)
+    if luts := dataset.get("ModalityLUTSequence"):
+        return _lookup(luts[0].get("LUTDescriptor"), luts[0].get("LUTData"), numbers, dataset)(numbers)
     values = numbers.astype(np.float32)
     slope, intercept = _first(dataset, "RescaleSlope"), _first(dataset, "RescaleIntercept")
     if slope:
@@ -334,13 +409,17 @@ def _as_stored(number: float, dtype: np.dtype) -> float:
     return number - (1 << bits) if dtype.kind == "i" and number >> (bits - 1) else number
 
 
-def _own_window(dataset: Dataset, view: View) -> tuple[Shading | None, str]:
+def _own_window(dataset: Dataset, view: View, values: np.ndarray) -> tuple[Shading | None, str]:
     """The wanted one of the file's views, its VOI LUTs first and then its windows, and why it is another if it is.
 
-    A view is wanted by its number or by its explanation. A file without it is shown by its first.
+    A view is wanted by its number or by its explanation. A file without it is shown by its first. `values` are those
+    that it is looked up for.
     """
     luts = dataset.get("VOILUTSequence") or []
-    views = [partial(_voi_lut, dataset=dataset, index=index) for index in range(len(luts))]
+    views: list[Shading | None] = [
+        partial(_voi_lut, table=_lookup(item.get("LUTDescriptor"), item.get("LUTData"), values, dataset))
+        for item in luts
+    ]
     names = [str(item.get("LUTExplanation") or "") for item in luts]
     centres, widths, explanations = (
         _all(dataset, keyword) for keyword in ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation")
@@ -369,13 +448,9 @@ def _window(dataset: Dataset, centre: Any, width: Any) -> Shading | None:
     return partial(WINDOW_FUNCTIONS[name], centre=centre, width=width)
 
 
-def _voi_lut(values: np.ndarray, dataset: Dataset, index: int) -> np.ndarray:
+def _voi_lut(values: np.ndarray, table: LookupTable) -> np.ndarray:
     """Looks values up with the table's largest entry as 1: some files state more bits an entry than they use."""
-    entries, first, _ = dataset.VOILUTSequence[index].LUTDescriptor
-    entries = entries or 1 << 16  # 0 stands for 65536, which the field cannot hold
-    table = apply_voi(np.arange(first, first + entries), dataset, index=index).astype(np.float32)
-    inputs = np.rint(values).astype(np.int64) - first
-    return table[np.clip(inputs, 0, entries - 1)] / max(table.max(), np.float32(1))
+    return table(values) / max(table.entries.max(), np.float32(1))
 
 
 def _folded(name: str) -> str:
@@ -409,6 +484,8 @@ def _picture(path: Path) -> GreyValues:
         _refuse_huge(picture.height, picture.width)
         if getattr(picture, "n_frames", 1) != 1:
             raise UnreadableImage(f"{picture.n_frames} frames where one is wanted")
+        file.seek(0)
+        _refuse_cut(file.read())
         deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
         # Pillow turns white-is-zero round for 8 bits and fewer, not for more.
         tags = getattr(picture, "tag_v2", {})
@@ -418,6 +495,13 @@ def _picture(path: Path) -> GreyValues:
             table = np.arange(1 << 8 * stored.itemsize, dtype=np.float32) if stored.dtype in WORDS else None
             return GreyValues(stored if table is not None else stored.astype(np.float32), table, inverted)
         return GreyValues(np.asarray(picture.convert("RGB"), dtype=np.float32) @ LUMA)
+
+
+def _refuse_cut(frame: bytes) -> None:
+    try:
+        refuse_cut(frame)
+    except CutError as error:
+        raise UnreadableImage(str(error)) from None
 
 
 def _refuse_huge(rows: int, columns: int) -> None:

@@ -13,10 +13,15 @@ from typing import Any
 
 import numpy as np
 
+from mmpkd.imaging.position import Position
+
 WINDOWS = ("dicom", "minmax", "percentile", "mimic_jpg")
 PERCENTILES = (0.5, 99.5)
 SAMPLE = 250_000  # pixels that suffice for percentiles: counting all 15 million of a mammogram would take 30 ms, not 2
 ON_LINE = 2e-4  # how far from a line grey values (0 to 1) may be to be taken for it: a twentieth of a level of 255
+DRAWING = 16  # grey values of a drawing or a mask
+BETWEEN = 0.01  # share of pixels between black and white below which a window hides the image
+CLIPPED_NOTE = "the file's window shows nearly all pixels black or white"
 BLOCK = 1 << 18  # pixels that are counted at a time: bincount makes 8 bytes of each, and these should stay in the cache
 
 Shading = Callable[[np.ndarray], np.ndarray]
@@ -44,6 +49,7 @@ class GreyValues:
     inverted: whether the smallest value is shown white.
     window: the file's own window, which takes values to 0..1 before any inversion; None where it has none.
     note: why `window` is not the one that was asked for; empty where it is.
+    notes: where the header is not believed because the pixels show something else.
     """
 
     pixels: np.ndarray
@@ -51,6 +57,7 @@ class GreyValues:
     inverted: bool = False
     window: Shading | None = None
     note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Display:
@@ -59,13 +66,18 @@ class Display:
     Attributes:
         shape: (rows, columns).
         note: why this is not what the window "dicom" and the wanted view ask for; empty where it is.
+        notes: what else a reader of the image should know: where its header is not believed, or hides most of it.
+        position: view and side that the header states.
     """
 
     shape: tuple[int, int]
     note: str
+    notes: tuple[str, ...]
+    position: Position
 
-    def __init__(self, grey: GreyValues, shading: Shading, note: str) -> None:
-        self.shape, self.note = grey.pixels.shape, note
+    def __init__(self, grey: GreyValues, shading: Shading, note: str, notes: tuple[str, ...] = ()) -> None:
+        self.shape, self.note, self.notes = grey.pixels.shape, note, (*grey.notes, *notes)
+        self.position = Position()
         self._pixels, self._shading = grey.pixels, shading
         self._table = None if grey.levels is None else shading(grey.levels)
 
@@ -147,7 +159,8 @@ def to_display(grey: GreyValues, window: str) -> Display:
     note = ""
     if window == "dicom":
         if grey.window is not None and _tells_apart(grey, grey.window, sample):
-            return Display(grey, _shading(grey.window, grey.inverted), grey.note)
+            notes = (CLIPPED_NOTE,) if _clips_nearly_all(grey.window, *sample) else ()
+            return Display(grey, _shading(grey.window, grey.inverted), grey.note, notes)
         note = "the file's window leaves one grey value" if grey.window else grey.note or "the file has no window"
     span = None if window == "minmax" else _percentiles(*sample)
     low, high = span or _extremes(grey)
@@ -277,6 +290,13 @@ def _tells_apart(grey: GreyValues, window: Shading, sample: tuple[np.ndarray, np
     if not len(shown) or shown.min() == shown.max():
         shown = window(_sample(grey, most=grey.pixels.size)[0])
     return bool(shown.min() < shown.max())
+
+
+def _clips_nearly_all(window: Shading, values: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether the window shows nearly all pixels of an image that is no drawing black or white."""
+    shown = window(values)
+    between = counts[(shown > 0) & (shown < 1)].sum()
+    return len(values) > DRAWING and between < BETWEEN * counts.sum()
 
 
 def _refuse_constant(grey: GreyValues) -> None:

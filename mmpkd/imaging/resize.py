@@ -55,12 +55,14 @@ def area_average(image: Image, y_span: Span, x_span: Span, shape: tuple[int, int
     """Averages the part of `image` (rows x columns) within the spans over a grid of `shape`: float32 of `shape`.
 
     An image of more than one block that has a `line` (see `mmpkd.imaging.display.Line`) is averaged on it, which is
-    the same but for rounding; with one block it would not be faster.
+    the same but for rounding; with one block it would not be faster. Its grey values are within 0 and 1, and so are
+    their means.
     """
     rows, columns = image.shape
     line = getattr(image, "line", None) if rows * columns > BLOCK else None
     if line is not None:
-        return (line.slope * area_average(line, y_span, x_span, shape) + line.offset).astype(np.float32)
+        shown = line.slope * area_average(line, y_span, x_span, shape) + line.offset
+        return np.clip(shown, 0, 1).astype(np.float32)  # rounding may put a mean of black pixels at -1e-11
     left, right = max(floor(x_span[0]), 0), min(ceil(x_span[1]), columns)
     across_x = area_weights(right - left, (x_span[0] - left, x_span[1] - left), shape[1])
     across_y = np.empty((shape[0], right - left), dtype=np.float32)

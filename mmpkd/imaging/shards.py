@@ -24,12 +24,12 @@ from mmpkd.imaging.dicom import read_display, read_mask
 from mmpkd.imaging.display import Display, UnreadableImage
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.npy import NpyStream
-from mmpkd.imaging.store import StoreError
+from mmpkd.imaging.store import NO_BREAST, NOTE_END, StoreError
 from mmpkd.logs import progress
 from mmpkd.redaction import redact
 
 SAME_ASPECT = 0.01  # relative difference up to which two sizes are taken for two samplings of one picture
-GEOMETRY_COLUMNS = {"image_id": "str"} | {
+GEOMETRY_COLUMNS = {"image_id": "str", "notes": "str"} | {
     name: {int: "int32", float: "float64", bool: "bool"}[kind] for name, kind in Geometry.__annotations__.items()
 }
 STREAMED = ("pixels.npy", "rois.npy")
@@ -55,7 +55,9 @@ def write_shard(
     Images keep the order of the table. An image that cannot be read is set aside, and its ROI with it; so is an ROI
     that cannot be read, lies outside its image, or was drawn on a picture of another shape. An ROI drawn on another
     sampling of its image (a mask of other size, a box where the table's rows and columns are not the file's) is
-    scaled. `breast` says what is done to mammograms beside windowing and resizing.
+    scaled. `breast` says what is done to mammograms beside windowing and resizing. Column `notes` of the geometry holds
+    what a reader of an image should know: no breast in it, another window, a header that is not believed or that
+    states another view or side than the table.
 
     Raises:
         StoreError: the cohort was read without images, or none of the shard's images can be read.
@@ -126,22 +128,26 @@ class _ShardWriter:
             self.rejections.add([image.image_id], str(error))
             self.rejections.add([roi.roi_id for roi in rois], "ROI: its image cannot be read")
             return
-        geometry, square = self._square(display)
+        geometry, square, notes = self._square(display)
+        notes += display.position.differs_from(image.view, image.laterality)
+        self.notes.update(notes)
         self._pixels.append(square)
-        self.geometries.append((image.image_id, *geometry.to_row().values()))
+        self.geometries.append((image.image_id, NOTE_END.join(notes), *geometry.to_row().values()))
         for roi in rois:
             self._add_roi(roi, geometry, image)
 
-    def _square(self, display: Display) -> tuple[Geometry, np.ndarray]:
+    def _square(self, display: Display) -> tuple[Geometry, np.ndarray, list[str]]:
+        """The geometry, the square and notes of how it was made."""
         geometry, found = fit(display, self._imaging.size, self._imaging.keep_aspect, self._breast)
         square = geometry.image_to_store(display)
         if found is not None and self._breast.remove_labels:
             square[~found.in_store(geometry)] = 0
+        notes = list(display.notes)
         if found is None and self._breast is not None and self._breast.active:
-            self.notes["no breast was found, the whole image is stored"] += 1
+            notes.append(NO_BREAST)
         if display.note:
-            self.notes[f"window {self._imaging.window}: {display.note}"] += 1
-        return geometry, square
+            notes.append(f"window {self._imaging.window}: {display.note}")
+        return geometry, square, notes
 
     def _add_roi(self, roi: Any, geometry: Geometry, image: Any) -> None:
         try:

@@ -11,6 +11,9 @@ import pandas as pd
 
 from mmpkd.cohorts.membership import is_among
 
+NO_BREAST = "no breast was found, the whole image is stored"
+NOTE_END = "\n"  # between the notes of an image
+
 
 class StoreError(ValueError):
     """A shard cannot be made or read; the message says why and what to do."""
@@ -66,6 +69,14 @@ def stored(images: pd.DataFrame, folders: Sequence[str | Path]) -> pd.DataFrame:
     """The rows of a cohort's table of images whose pixels are in the store."""
     held = pd.concat([pd.read_parquet(Path(folder) / "geometry.parquet", columns=["image_id"]) for folder in folders])
     return images[is_among(images["image_id"], held["image_id"].to_numpy(str))]
+
+
+def noted(folders: Sequence[str | Path]) -> pd.DataFrame:
+    """What was noted of the stored images: image_id, note; one row a note, none for most images."""
+    parts = [_open(folder, "geometry.parquet", "pixels.npy")[0][["image_id", "notes"]] for folder in folders]
+    table = pd.concat(parts, ignore_index=True)
+    table = table[table["notes"] != ""]
+    return table.assign(note=table["notes"].str.split(NOTE_END)).explode("note")[["image_id", "note"]]
 
 
 def roi_masks(folders: Sequence[str | Path]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -1,20 +1,26 @@
 """What the study is made of: images, patients, ROI and labels of each cohort, and what was set aside."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from mmpkd.cohorts.tables import SPLITS, CohortTables
+from mmpkd.imaging.store import NO_BREAST
 from mmpkd.redaction import redact
 
 COLUMNS = ["cohort", "quantity", "item", *SPLITS, "total"]
+FEW = 0.02  # share of a cohort's images that may be without a breast before its reader is warned
+
+log = logging.getLogger(__name__)
 
 
 def table(
     cohorts: Mapping[str, CohortTables],
     stores: Mapping[str, pd.DataFrame] | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
+    noted: Mapping[str, pd.DataFrame] | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """One row a cohort, quantity and item.
 
@@ -22,6 +28,7 @@ def table(
         cohorts: the four tables of each cohort.
         stores: for each cohort the records that preprocessing set aside (record, reason); none for tables alone.
         labels: for each cohort the labels of its domain, so that those that it does not know are named.
+        noted: for each cohort what was noted when its images were stored (image_id, note).
 
     Returns:
         cohort, quantity, item (a label, reason or decision), train, validate, test, total: counts, <NA> where a
@@ -30,7 +37,8 @@ def table(
     rows = []
     for name, tables in cohorts.items():
         stored, wanted = (stores or {}).get(name), (labels or {}).get(name, [])
-        for quantity, item, counts in [*_sizes(tables), *_labels(tables, wanted), *_set_aside(tables, stored)]:
+        notes = _notes(tables, (noted or {}).get(name))
+        for quantity, item, counts in [*_sizes(tables), *_labels(tables, wanted), *_set_aside(tables, stored), *notes]:
             rows.append({"cohort": name, "quantity": quantity, "item": item, **counts})
     result = pd.DataFrame(rows, columns=COLUMNS).astype({column: "Int64" for column in (*SPLITS, "total")})
     caption = (
@@ -39,9 +47,10 @@ def table(
         "unknown in every image is a label of the study that the data set does not have, on which the cohort is not "
         "evaluated. "
         "Rejected: records set aside, with the reason, when the data set was read or when its images were stored "
-        "(numbers in a reason are written #). Decision: what the adapter resolved and how often."
+        "(numbers in a reason are written #). Decision: what the adapter resolved and how often. Noted: images that "
+        "were stored, but differ from what their header, their table or the configuration says."
     )
-    return result, caption
+    return result, caption + "".join(f" {warning}" for warning in _warnings(result))
 
 
 def _sizes(tables: CohortTables):
@@ -77,6 +86,27 @@ def _set_aside(tables: CohortTables, stored: pd.DataFrame | None):
                 yield quantity, reason, {"total": count}
     for decision, count in sorted(tables.notes.items()):
         yield "decision", decision.replace("_", " "), {"total": count}
+
+
+def _notes(tables: CohortTables, noted: pd.DataFrame | None):
+    if noted is not None:
+        for note, of_note in noted.merge(tables.images[["image_id", "split"]], on="image_id").groupby("note"):
+            yield "noted when stored", note, _by_split(of_note["split"])
+
+
+def _warnings(result: pd.DataFrame) -> list[str]:
+    """A sentence, in the log too, for each cohort in which more than a few images show no breast."""
+    totals = result.set_index(["cohort", "quantity", "item"])["total"]
+    without = totals[totals.index.get_level_values("item") == NO_BREAST]
+    warnings = [
+        f"Warning: in {count} of {totals[cohort, 'images', '']} images of {cohort} no breast was found; they are not "
+        "cropped, turned or freed of labels. Look at some of them before you use the results."
+        for (cohort, _, _), count in without.items()
+        if count > FEW * totals[cohort, "images", ""]
+    ]
+    for warning in warnings:
+        log.warning(warning)
+    return warnings
 
 
 def _by_split(splits: pd.Series) -> dict[str, int]:

@@ -167,7 +167,7 @@ FILES = [
         with_elements(PhotometricInterpretation="GREY"),
         "Photometric Interpretation",
     ),
-    set_aside("lookup table without data", lut([4096, 0, 16]), "unpack requires a buffer"),
+    set_aside("lookup table without data", lut([4096, 0, 16]), "a lookup table of 1 entries", "says 4096"),
     set_aside("codec that does not exist", encoded(UNKNOWN_SYNTAX, b"\0" * 100), "transfer syntax"),
     set_aside("JPEG 2000 that is none", encoded(JPEG2000Lossless, b"\xff\x4f\xff\x51" + b"\0" * 200), "JPEG 2000"),
     set_aside("JPEG that is none", encoded(JPEGBaseline8Bit, HTML), "JPEG Baseline"),

@@ -17,7 +17,7 @@ from pydicom.uid import (
 )
 
 from mmpkd.imaging.dicom import UNSAFE, UnreadableImage, read_header, read_image
-from tests.dicom_files import find, ramp, write
+from tests.dicom_files import find, ramp, transcode, write
 
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, ExplicitVRBigEndian])
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_says_why_and_names_no_file_or_patient(tmp_path, mak
 def test_a_failed_decoding_names_the_transfer_syntax_and_every_decoder(tmp_path):
     path = find("RG3_J2KR.dcm")
     dataset = pydicom.dcmread(path)
-    dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\x4f\xff\x51" + b"\0" * 200])
+    dataset.PixelData = pydicom.encaps.encapsulate([b"\0" * 200])  # without markers, of which the end could be missed
     dataset.save_as(tmp_path / "a.dcm")
     with pytest.raises(UnreadableImage) as caught:
         read_image(tmp_path / "a.dcm", "dicom")
@@ -226,20 +226,10 @@ GDCM_SYNTAXES = [  # its name of the syntax, bits, and the largest difference in
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize(("name", "bits", "tolerance"), GDCM_SYNTAXES)
 def test_compressed_files_are_read_as_their_originals(tmp_path, name, bits, tolerance, photometric):
-    gdcm = pytest.importorskip("gdcm")
     y, x = np.mgrid[:96, :80]
     values = ((x + y) / 174 * ((1 << bits) - 1)).astype(np.uint8 if bits == 8 else np.uint16)
-    path, compressed = write(tmp_path / "a.dcm", values, photometric, bits), tmp_path / "b.dcm"
-    reader, change, writer = gdcm.ImageReader(), gdcm.ImageChangeTransferSyntax(), gdcm.ImageWriter()
-    reader.SetFileName(str(path))
-    assert reader.Read()
-    change.SetTransferSyntax(gdcm.TransferSyntax(getattr(gdcm.TransferSyntax, name)))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer.SetFileName(str(compressed))
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    assert writer.Write()
+    path = write(tmp_path / "a.dcm", values, photometric, bits)
+    compressed = transcode(path, tmp_path / "b.dcm", name)
     assert pydicom.dcmread(compressed).file_meta.TransferSyntaxUID != ExplicitVRLittleEndian
     difference = np.abs(read_image(compressed, "minmax") - read_image(path, "minmax"))
     assert difference.max() <= tolerance / ((1 << bits) - 1) + 1e-6

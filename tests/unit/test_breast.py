@@ -10,6 +10,7 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.imaging import Breast
 from mmpkd.config.study import ConfigError, load
 from mmpkd.imaging.breast import find, fit
+from mmpkd.imaging.display import GreyValues, to_display
 from tests.inverse import points_to_image
 
 ALL = Breast(crop=True, chest_wall="left", remove_labels=True)
@@ -52,6 +53,37 @@ def test_the_breast_is_found_and_nothing_else(side, muscle, noise):
     near = full[: breast.shape[0], : breast.shape[1]]
     scaled = breast[np.ix_(np.arange(near.shape[0]) * 1200 // 1280, np.arange(near.shape[1]) * 900 // 960)]
     assert near[scaled].mean() > 0.999 and near[~scaled].mean() < 0.12
+
+
+@pytest.mark.parametrize("window", ["minmax", "percentile"])
+@pytest.mark.parametrize("largest", [4095, 16383, 65535])
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_breast_is_found_behind_a_linear_window(window, largest, inverted):
+    """An image of more than one block is averaged on the window's line, where rounding makes black less than 0."""
+    image, breast = mammogram()
+    image[-300:, 450:] = 0.0  # a mask of one value, as detectors put around the breast
+    words = np.rint(117 + (1 - image if inverted else image) * (largest - 117)).astype(np.uint16)
+    display = to_display(GreyValues(words, np.arange(1 << 16, dtype=np.float32), inverted), window)
+    assert display.line is not None
+    found = find(display)
+    assert found.chest_wall == "left"
+    inside = np.array(found.crop(margin=0)) * (1, 1, -1, -1) <= box_of(breast) * (1, 1, -1, -1)
+    assert inside.all() and found.crop(margin=0)[2] < 640
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("share", [0.003, 0.01, 0.02])
+def test_the_frame_of_a_scanned_film_is_no_breast(side, share):
+    image, breast = mammogram(side=side)
+    width = round(share * max(image.shape))
+    frame = np.ones(image.shape, dtype=bool)
+    frame[width:-width, width:-width] = False
+    image[frame] = 1.0
+    whole, found = fit(image, 96, True, Breast(remove_labels=True))
+    assert found.chest_wall == side
+    outwards = (np.array(found.crop(margin=0)) - box_of(breast)) * (-1, -1, 1, 1)
+    assert (outwards <= 8 * max(image.shape) / 256).all()
+    assert found.in_store(whole)[whole.mask_to_store(breast & ~frame)].mean() > 0.99
 
 
 def test_the_margin_is_a_share_of_the_longer_side_and_ends_at_the_image():
@@ -132,16 +164,16 @@ def test_points_of_the_breast_go_through_crop_flip_pad_and_scale_and_back(
 
 
 def test_the_configuration_of_a_domain():
-    study = load({})
-    assert all(domain.breast is None for domain in study.domains.values())
+    assert all(domain.breast is None for domain in DEMO.domains.values())
+    demo = DEMO.model_dump(mode="json")
     domains = {name: domain.model_dump() for name, domain in DEMO.domains.items()}
     domains["mammography"]["breast"] = {"crop": True, "chest_wall": "left"}
-    breast = load({"domains": domains}).domains["mammography"].breast
+    breast = load({**demo, "domains": domains}).domains["mammography"].breast
     assert breast == Breast(crop=True, chest_wall="left") and breast.active
     domains["mammography"]["breast"] = {"chest_wall": "up"}
     with pytest.raises(ConfigError, match="chest_wall"):
-        load({"domains": domains})
+        load({**demo, "domains": domains})
     with pytest.raises(ConfigError, match="counted from 0"):
-        load({"imaging": {"view": -1}})
+        load({**demo, "imaging": {"view": -1}})
     with pytest.raises(ValidationError):
         Breast(margin=0.6)

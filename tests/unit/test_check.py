@@ -32,7 +32,7 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.layers import merge, parse_entries
 from mmpkd.config.reading import read_config
 from mmpkd.config.study import ConfigError, Study, load
-from mmpkd.redaction import redact
+from mmpkd.redaction import redact, repeatable
 
 ROOT = Path(__file__).parents[2]
 SPLITS = ("train", "validate", "test", "all")
@@ -118,6 +118,9 @@ def test_paths_of_the_configuration_stay():
     )
     assert redact(f"[Errno 13] Permission denied: '{root}'", [root]).endswith(root)
     assert "10000032" not in redact(f"{root}/files/p10/p10000032: denied", [root])
+    assert repeatable("cannot identify <_io.BytesIO object at 0x7F12ab>\n at 0x10") == (
+        "cannot identify <_io.BytesIO object> at 0x10"
+    )
     assert redact("x" * 1000) == "x" * 237 + "..."
 
 

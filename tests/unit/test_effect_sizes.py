@@ -44,6 +44,7 @@ def test_a_difference_of_gains_has_none():
 def test_without_spread_there_is_no_standardised_gain():
     assert isnan(standardised_gain([(1.0, cell([[1, 1]], ["a", "b"]))]))
     assert isnan(standardised_gain([(1.0, cell([[1, 2]], ["a", "a"]))]))
+    assert isnan(standardised_gain([(1.0, cell([[0.1, 0.1, 0.1]], ["a", "b", "c"]))]))  # whose mean is not 0.1
     assert share_improved([(1.0, cell([[1, 1]], ["a", "b"]))]) == 1
 
 

@@ -85,6 +85,15 @@ def test_contrast_to_noise_is_the_difference_of_means_over_the_joint_spread(seed
     assert one(-values, mask)["contrast_to_noise"] == pytest.approx(-expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@settings(max_examples=60, deadline=None)
+@given(seed=SEEDS, level=st.floats(-60_000, 60_000), other=st.floats(-60_000, 60_000))
+def test_contrast_to_noise_of_constant_regions_is_undefined(dtype, seed, level, other):
+    _, mask = random_case(seed)
+    assert np.isnan(one(np.full(mask.shape, level, dtype), mask)["contrast_to_noise"])
+    assert np.isnan(one(np.where(mask, level, other).astype(dtype), mask)["contrast_to_noise"])
+
+
 @settings(max_examples=60, deadline=None)
 @given(seed=SEEDS)
 def test_relevance_accuracies_follow_the_paper(seed):

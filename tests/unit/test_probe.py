@@ -113,6 +113,9 @@ def test_features_are_standardised_and_a_constant_one_does_no_harm():
     scaled = probe_logits(1000 * x, targets, 1000 * x, 1.0)
     np.testing.assert_allclose(scaled, logits, atol=1e-4)
     np.testing.assert_allclose(logits[:, 0], -logits[::-1, 0], atol=1e-4)
+    rounded = np.array([[0.0, 0.1], [1.0, 0.1], [2.0, 0.1]])  # the mean of three times 0.1 is not 0.1
+    without = probe_logits(rounded[:, :1], targets[1:], rounded[:, :1], 1.0)
+    np.testing.assert_allclose(probe_logits(rounded, targets[1:], rounded, 1.0), without, atol=1e-9)
 
 
 def test_features_do_not_depend_on_the_batch(examined):

@@ -8,6 +8,7 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.demo import DEMO
 from mmpkd.evaluation.rounding import decimals
 from mmpkd.evaluation.statistics import paired_gain
+from mmpkd.imaging.store import NO_BREAST
 from mmpkd.tables import claims, classification, cohorts, cross_domain, localization
 from mmpkd.tables.latex import escape, latex
 from mmpkd.tables.write import markdown, rounded, write
@@ -239,6 +240,21 @@ def test_cohorts_counts_splits_labels_and_what_was_set_aside(tables):
     assert rows.loc[("rejected when stored", "no pixels"), "total"] == 1
     assert rows.loc[("decision", "patients moved"), "total"] == 2
     assert "rejected when stored" not in cohorts.table({"x": tables})[0]["quantity"].tolist()
+
+
+def test_cohorts_counts_what_was_noted_and_warns_of_images_without_a_breast(tables, caplog):
+    images = tables.images["image_id"].tolist()
+    notes = [(images[0], NO_BREAST), (images[0], "another side"), (images[3], NO_BREAST), ("unknown", NO_BREAST)]
+    noted = {"x": pd.DataFrame(notes, columns=["image_id", "note"])}
+    table, caption = cohorts.table({"x": tables}, noted=noted)
+    rows = table[table["quantity"] == "noted when stored"].set_index("item")
+    splits = tables.images["split"].iloc[[0, 3]].tolist()
+    expected = [splits.count(split) for split in ("train", "validate", "test")]
+    assert rows.loc[NO_BREAST, ["train", "validate", "test", "total"]].tolist() == [*expected, 2]
+    assert rows.loc["another side", "total"] == 1
+    assert "Warning: in 2 of 4 images of x no breast was found" in caption and "2 of 4" in caplog.text
+    many = {"x": pd.DataFrame({"image_id": images, "note": "another side"})}
+    assert "Warning" not in cohorts.table({"x": tables}, noted=many)[1]
 
 
 def test_cohorts_names_labels_that_a_data_set_does_not_know(tables):
