@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import ConfigError
 from mmpkd.dependencies import LIBRARY, library_files, make_importable
+from mmpkd.presence import sign_in
 
 make_importable()
 # Not Snakemake's own `config`: it merges every overlay into config.yaml key by key, so that a study of another student
@@ -16,6 +17,10 @@ try:
     STUDY = load_study(workflow.overwrite_configfiles, workflow.config_settings.config)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
+
+# `mmpkd recover` changes nothing while a process that signed in lives.
+for place in [Path(".snakemake"), *filter(Path.is_dir, [Path("results", STUDY.study)])]:
+    sign_in(place, "run" if workflow.is_main_process else "job")
 
 DOMAINS = list(STUDY.domains)
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}

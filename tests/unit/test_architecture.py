@@ -8,6 +8,7 @@ import pytest
 from mmpkd.dependencies import LIBRARY, library_files
 
 ORDER = (
+    ("presence",),
     ("files", "logs", "auroc", "dependencies", "redaction"),
     ("config",),
     ("cohorts",),
