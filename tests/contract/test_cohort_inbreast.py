@@ -114,7 +114,6 @@ def test_images_and_patients(release):
     assert tables.notes == {
         "rows_without_file_name": 2,
         "images_without_birads": 1,
-        "further_copies_of_images": 0,
         "images_whose_name_states_another_side_or_view": 0,
         "contours_of_other_findings": 1,
         "images_without_contours_though_birads_is_not_1": 2,

@@ -174,9 +174,7 @@ def test_a_lock_is_left_where_it_cannot_be_told_whether_its_run_is_alive(results
         ("fuse.sshfs", "rw", False),
     ],
 )
-def test_locks_of_another_machine_are_trusted_where_they_are_shared(
-    results, tmp_path, monkeypatch, kind, options, shared
-):
+def test_locks_of_another_machine_count_where_shared(results, tmp_path, monkeypatch, kind, options, shared):
     partition = type("Partition", (), {"mountpoint": "/", "fstype": kind, "opts": options})
     monkeypatch.setattr("mmpkd.presence.psutil.disk_partitions", lambda all: [partition])
     locks = lock(tmp_path, **UNKNOWN["another machine"])
