@@ -3,7 +3,14 @@
 # One job a core, eight at most.
 CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-BIN := $(CURDIR)/.venv/bin
+# The environment. Snakemake cannot start jobs with an interpreter whose path has a blank: then it must lie elsewhere.
+VENV ?= .venv
+ifneq ($(words $(VENV)),1)
+$(error VENV=$(VENV): one path without blanks is wanted)
+endif
+BIN := $(VENV)/bin
+# UTF-8 for files and their names, whatever the terminal's locale is.
+export PYTHONUTF8 ?= 1
 # Overlays of config.yaml, the later ones on top: make all STUDY="studies/paper.yaml mine.yaml"
 STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
@@ -12,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
-all: .venv/.installed
+all: $(VENV)/.installed
 	$(BIN)/python -m mmpkd recover $(STUDY)
 	$(BIN)/python -m snakemake --cores $(CORES) all $(if $(STUDY),--configfile $(STUDY))
 
@@ -48,7 +55,7 @@ data/rehearsal_open_i/.fabricated: .venv/.installed
 	touch $@
 
 # In three parts side by side: the tests of Slurm mostly wait for it, and those of the workflow for its jobs.
-test: .venv/.installed
+test: $(VENV)/.installed
 	$(MAKE) --jobs 3 --keep-going --output-sync=target test_slurm test_workflow test_library
 
 test_slurm:
@@ -61,33 +68,45 @@ test_library:
 	$(BIN)/python -m pytest --ignore=tests/slurm --ignore=tests/workflow --ignore=tests/faults --ignore=tests/safety
 
 # What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
-faults: .venv/.installed
+faults: $(VENV)/.installed
 	$(BIN)/python -m tests.faults
 
-fuzz: .venv/.installed
+fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz --cases 1000000
 
-repeatability: .venv/.installed
+repeatability: $(VENV)/.installed
 	$(BIN)/python -m tests.repeatability
 
-mutants: .venv/.installed
+mutants: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --target .mutmut mutmut==3.8.1
 	PYTHONPATH=.mutmut $(BIN)/python -m tests.mutants mutants.csv
 
 # Known vulnerabilities of the pinned packages; needs a network that reaches the package index.
-audit: .venv/.installed
+audit: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --target .audit pip-audit==2.10.1
 	PYTHONPATH=.audit $(BIN)/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip
 
-lint: .venv/.installed
+lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-.venv/.installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed: make PYTHON=/path/to/python3.11")'
-	$(PYTHON) -m venv .venv
+# Before anything is installed: can this interpreter, and one in this place, run the study?
+define USABLE
+import os, re, sys
+place = os.path.abspath(sys.argv[1])
+if sys.version_info[:2] != (3, 11):
+    sys.exit("Python 3.11 is needed: make PYTHON=/path/to/python3.11")
+if not re.fullmatch(r"[\w@%+=:,./-]+", place):
+    sys.exit(f"{place}: Snakemake cannot start jobs with an interpreter whose path has a blank or another character of "
+             "the shell. Clone the project into a folder without, or put the environment elsewhere: make VENV=/path all")
+endef
+export USABLE
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	$(PYTHON) -c "$$USABLE" $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@

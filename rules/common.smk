@@ -5,6 +5,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from mmpkd.config.folders import absent
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import ConfigError
 from mmpkd.dependencies import LIBRARY, library_files, make_importable
@@ -211,7 +212,7 @@ def missing_roots():
         cohort = STUDY.cohorts[name]
         for key, folder in {"root": cohort.root, **{f"folders.{k}": v for k, v in cohort.folders.items()}}.items():
             if folder is not None and not folder.is_dir():
-                yield f"cohorts.{name}.{key}: there is no folder {folder}; download the data set there or correct the path"
+                yield f"cohorts.{name}.{key}: {absent(folder)}"
 
 
 if missing := list(missing_roots()):

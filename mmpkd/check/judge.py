@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
+from mmpkd.config.folders import absent
 from mmpkd.config.study import Study
 
 UNTRAINED_TABLES = {"cohorts", "teachers"}  # what is made without a student
@@ -42,7 +43,7 @@ def _cohort_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
         where = f"cohorts.{name}"
         for key, folder in study.cohorts[name].folders.items():
             if not folder.is_dir():
-                yield Problem("error", f"{where}.folders.{key}", f"there is no folder {folder}")
+                yield Problem("error", f"{where}.folders.{key}", absent(folder))
         if cohort.licence_restricts and not cohort.restricted:
             message = "its licence forbids passing it on: set restricted to true, so that no report shows its pictures"
             yield Problem("warning", where, message)
