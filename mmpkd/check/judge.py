@@ -97,6 +97,10 @@ def _header_problems(where: str, cohort: CohortFacts) -> Iterator[Problem]:
         yield Problem("error", where, f"none of the {headers.read:,} files that were opened can be read")
     elif unreadable:
         yield Problem("warning", where, f"{unreadable:,} of {headers.read:,} files that were opened cannot be read")
+    if undecoded := sum(headers.undecoded.values()):
+        level = "error" if undecoded == headers.decoded else "warning"
+        message = f"the pixels of {undecoded} of {headers.decoded} files that were looked at cannot be read"
+        yield Problem(level, where, f"{message}: {', '.join(headers.undecoded)}")
     if undecodable:
         names = ", ".join(headers.undecodable)
         level = "error" if undecodable == headers.read else "warning"

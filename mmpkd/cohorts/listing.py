@@ -251,14 +251,11 @@ class _Walk:
         """Notes a linked file; returns a linked folder."""
         if os.path.isdir(entry.path):
             return [_Folder(path, folder.way, linked=True)]
-        if not entry.name.lower().endswith(self._suffixes):
-            return []
-        if not is_below(self._inside, os.path.realpath(entry.path)):
-            self.listing.outside.append(path)
-        elif os.path.isfile(entry.path):
-            self.listing.paths.append(path)
-        else:
+        if not os.path.exists(entry.path):
             self.listing.broken += 1  # or endless
+        elif entry.name.lower().endswith(self._suffixes):
+            inside = is_below(self._inside, os.path.realpath(entry.path))
+            (self.listing.paths if inside else self.listing.outside).append(path)
         return []
 
 

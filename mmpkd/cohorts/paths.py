@@ -132,7 +132,7 @@ def existing(path: Path) -> Path:
         return path
     try:
         alike = [name for name in os.listdir(path.parent) if name.lower() == path.name.lower()]
-    except OSError:
+    except (OSError, ValueError):
         return path
     return path.with_name(alike[0]) if len(alike) == 1 else path
 

@@ -47,4 +47,6 @@ def _is_forbidden(folder: Path) -> bool:
         os.stat(folder)
     except OSError as error:
         return error.errno == errno.EACCES
+    except ValueError:  # letters that the locale does not have
+        return False
     return False

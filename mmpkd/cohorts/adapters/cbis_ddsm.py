@@ -137,10 +137,10 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
     if cohort.images:
         listed, files = _files(root, declared_folders(cohort))
         rejections.count(listed.notes, root)
-        if len(lesions) and not any(name in files for name in lesions["mammogram"]):
+        if (len(lesions) or listed.remark) and not any(name in files for name in lesions["mammogram"]):
             raise MissingFilesError(
                 f"{root}: holds no folder of the {lesions['mammogram'].nunique()} mammograms of the tables; "
-                f"{listed.remark or f'set folders.images. {SOURCE}'}"
+                f"{listed.remark or f'set folders.images. {SOURCE}'}; {rejections.told}"
             )
         images = _with_files(_images(lesions), lesions, root, files, rejections, survey)
         orphans = ~lesions["image_id"].isin(images["image_id"])
