@@ -3,7 +3,7 @@
 import pytest
 
 from mmpkd.cli import main
-from mmpkd.config.layers import load_study
+from mmpkd.config.layers import load_study, parse_entries
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, stops
 
 
@@ -156,4 +156,4 @@ COMMAND_LINE = [
 
 @over(COMMAND_LINE)
 def test_command_line(case):
-    hold(case, lambda: Outcome(load_study([], case.breaks)))
+    hold(case, lambda: Outcome(load_study([], parse_entries(case.breaks))))
