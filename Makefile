@@ -4,7 +4,14 @@
 CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 # The first that runs: where pyenv manages versions, a name may be there without one.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13; do $$name -c '' 2>/dev/null && echo $$name && exit; done; echo python3)
-BIN := $(CURDIR)/.venv/bin
+# The environment. Snakemake cannot start jobs with an interpreter whose path has a blank: then it must lie elsewhere.
+VENV ?= .venv
+ifneq ($(words $(VENV)),1)
+$(error VENV=$(VENV): one path without blanks is wanted)
+endif
+BIN := $(VENV)/bin
+# UTF-8 for files and their names, whatever the terminal's locale is.
+export PYTHONUTF8 ?= 1
 # Overlays of config.yaml, the later ones on top: make all STUDY="studies/paper.yaml mine.yaml"
 STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
@@ -13,7 +20,7 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
-all: .venv/.installed
+all: $(VENV)/.installed
 	$(BIN)/python -m mmpkd recover $(STUDY)
 	$(BIN)/python -m snakemake --cores $(CORES) all $(if $(STUDY),--configfile $(STUDY))
 
@@ -37,19 +44,19 @@ rehearsal_open_i: data/rehearsal_open_i/.fabricated
 	$(BIN)/mmpkd check studies/$@.yaml
 	$(MAKE) all STUDY=studies/$@.yaml
 
-data/rehearsal/.fabricated: .venv/.installed
+data/rehearsal/.fabricated: $(VENV)/.installed
 	rm -rf data/rehearsal
 	$(BIN)/mmpkd fabricate data/rehearsal studies/rehearsal.yaml
 	$(BIN)/mmpkd convert data/rehearsal/downloads/Bio_ClinicalBERT data/rehearsal/models/Bio_ClinicalBERT
 	touch $@
 
-data/rehearsal_open_i/.fabricated: .venv/.installed
+data/rehearsal_open_i/.fabricated: $(VENV)/.installed
 	rm -rf data/rehearsal_open_i
 	$(BIN)/mmpkd fabricate data/rehearsal_open_i studies/rehearsal_open_i.yaml
 	touch $@
 
 # In three parts side by side: the tests of Slurm mostly wait for it, and those of the workflow for its jobs.
-test: .venv/.installed
+test: $(VENV)/.installed
 	$(MAKE) --jobs 3 --keep-going --output-sync=target test_slurm test_workflow test_library
 
 test_slurm:
@@ -62,33 +69,46 @@ test_library:
 	$(BIN)/python -m pytest --ignore=tests/slurm --ignore=tests/workflow --ignore=tests/faults --ignore=tests/safety
 
 # What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
-faults: .venv/.installed
+faults: $(VENV)/.installed
 	$(BIN)/python -m tests.faults
 
-fuzz: .venv/.installed
+fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz --cases 1000000
 
-repeatability: .venv/.installed
+repeatability: $(VENV)/.installed
 	$(BIN)/python -m tests.repeatability
 
-mutants: .venv/.installed
+mutants: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --target .mutmut mutmut==3.8.1
 	PYTHONPATH=.mutmut $(BIN)/python -m tests.mutants mutants.csv
 
 # Known vulnerabilities of the pinned packages; needs a network that reaches the package index.
-audit: .venv/.installed
+audit: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --target .audit pip-audit==2.10.1
 	PYTHONPATH=.audit $(BIN)/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip
 
-lint: .venv/.installed
+lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-.venv/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; found = sys.version_info[:2]; sys.exit(None if (3, 11) <= found <= (3, 13) else "Python 3.11 to 3.13 is needed, $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.12" % found)'
-	$(PYTHON) -m venv .venv
+# Before anything is installed: can this interpreter, and one in this place, run the study?
+define USABLE
+import os, re, sys
+place = os.path.abspath(sys.argv[1])
+if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    found = "%d.%d" % sys.version_info[:2]
+    sys.exit(f"Python 3.11 to 3.13 is needed, {sys.executable} is {found}: make PYTHON=/path/to/python3.12")
+if not re.fullmatch(r"[\w@%+=:,./-]+", place):
+    sys.exit(f"{place}: Snakemake cannot start jobs with an interpreter whose path has a blank or another character of "
+             "the shell. Clone the project into a folder without, or put the environment elsewhere: make VENV=/path all")
+endef
+export USABLE
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c "$$USABLE" $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@

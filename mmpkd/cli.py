@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from mmpkd.check.study import check
@@ -28,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong command,
     configuration or record.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is told its number
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)

@@ -11,20 +11,27 @@ from typing import TypeVar
 import psutil
 from tqdm import tqdm
 
+from mmpkd.presence import sign_in
+
 Item = TypeVar("Item")
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_NOTES = 1.0
+FOLDER = "logs"  # of a study's results
 SET_UP = "set-up took {:.2f} s"  # the first line of a log: interpreter and imports, before the stage's own work
 
 
 def log_to(path: str | Path) -> None:
     """Sends the log, warnings and an uncaught exception's traceback of this process to the file `path`.
 
-    A script calls it first, after its imports: the log begins with the time that the process took until then.
+    The job signs in to the study's results: a log is `<results>/logs/<job>.log`. A script calls this first, after its
+    imports: the log begins with the time that the process took until then.
     """
     if rank := int(os.environ.get("LOCAL_RANK", 0)):  # a further process of a job that trains with several
         path = f"{path}.rank{rank}"
     Path(path).parent.mkdir(parents=True, exist_ok=True)
+    for folder in Path(path).parents:
+        if folder.name == FOLDER:
+            sign_in(folder.parent, "job")
     logging.basicConfig(
         filename=str(path),
         filemode="w",

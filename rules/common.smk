@@ -5,9 +5,11 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from mmpkd.config.folders import absent
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import ConfigError
 from mmpkd.dependencies import LIBRARY, fingerprint, make_importable
+from mmpkd.presence import sign_in
 from mmpkd.results import CONTROL, Results
 
 make_importable()
@@ -19,6 +21,10 @@ except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
 RESULTS = Results(f"results/{STUDY.study}")
+# `mmpkd recover` changes nothing while a process that signed in lives.
+for place in [Path(".snakemake"), *filter(Path.is_dir, [Path(RESULTS.root)])]:
+    sign_in(place, "run" if workflow.is_main_process else "job")
+
 DOMAINS = list(STUDY.domains)
 HOMES = {name: domain.training for name, domain in STUDY.domains.items()}
 STUDENTS = STUDY.students  # domain, arm, seed
@@ -210,7 +216,7 @@ def missing_roots():
         cohort = STUDY.cohorts[name]
         for key, folder in {"root": cohort.root, **{f"folders.{k}": v for k, v in cohort.folders.items()}}.items():
             if folder is not None and not folder.is_dir():
-                yield f"cohorts.{name}.{key}: there is no folder {folder}; download the data set there or correct the path"
+                yield f"cohorts.{name}.{key}: {absent(folder)}"
 
 
 if missing := list(missing_roots()):

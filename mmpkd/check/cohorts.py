@@ -14,6 +14,7 @@ from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.rejections import TooManyRejectedError, refuse_too_many
 from mmpkd.cohorts.tables import SPLITS, CohortTables
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.config.folders import absent
 from mmpkd.redaction import redact
 
 MOST_REASONS = 12  # reasons for a rejection that are told one by one
@@ -89,7 +90,7 @@ def _look_for(facts: CohortFacts, needs: list[Need]) -> None:
     facts.needs = [NeedFacts(str(need.path), need.what, need.source, need.required, need.found) for need in needs]
     missing = [need.path.removeprefix(f"{facts.root}/") for need in facts.needs if need.required and not need.found]
     if facts.root is not None and not Path(facts.root).is_dir():
-        facts.error = f"there is no folder {facts.root}"
+        facts.error = absent(Path(facts.root))
     elif missing:
         facts.error = f"missing: {', '.join(dict.fromkeys(missing))}"
 

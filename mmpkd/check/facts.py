@@ -35,7 +35,7 @@ class NeedFacts:
 
 @dataclass(frozen=True)
 class HeaderFacts:
-    """Headers that were read: `read` of `files` (images and masks). rows, columns: smallest, median and largest."""
+    """Headers, and a few pixels: `read` of `files` (images and masks). rows, columns: smallest, median and largest."""
 
     read: int
     files: int
@@ -44,6 +44,8 @@ class HeaderFacts:
     undecodable: dict[str, int]  # those of the transfer syntaxes that no installed decoder reads
     rows: list[int]
     columns: list[int]
+    decoded: int = 0  # files whose pixels were read, a few of those above
+    undecoded: dict[str, int] = field(default_factory=dict)  # those of them that cannot be, by reason
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Headers of a cohort's files: a seeded sample, or all of them."""
+"""Headers of a cohort's files, a seeded sample or all of them, and the pixels of a few."""
 
 import os
 from collections import Counter
@@ -14,11 +14,12 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from mmpkd.check.facts import HeaderFacts
-from mmpkd.imaging.dicom import PICTURES, UnreadableImage, read_header
+from mmpkd.imaging.dicom import PICTURES, UnreadableImage, read_header, read_image
 from mmpkd.logs import progress
 from mmpkd.redaction import redact
 
 SAMPLE = 200  # files a cohort
+PIXELS = 8  # of these files, whose pixels are read too: a header says nothing of what follows it
 CHUNK = 256  # files that a process takes at a time
 NO_SYNTAX = "not stated"
 
@@ -26,7 +27,10 @@ Header = tuple[int, int, str]  # rows, columns, transfer syntax ("" for a pictur
 
 
 def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: int = 0) -> HeaderFacts:
-    """Reads the headers of `SAMPLE` of the files, drawn with `seed`, or of all of them in one process a core."""
+    """Reads the headers of `SAMPLE` of the files, drawn with `seed`, or of all of them in one process a core.
+
+    The pixels of some of the files are read, too.
+    """
     paths = paths.drop_duplicates()
     chosen = paths if everything else paths.sample(n=min(SAMPLE, len(paths)), random_state=seed)
     read = partial(_try_header, root)
@@ -35,6 +39,8 @@ def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: i
             results = list(progress(pool.map(read, chosen, chunksize=CHUNK), "headers", len(chosen), "files"))
     else:
         results = [read(path) for path in chosen]
+    readable = [path for path, result in zip(chosen, results, strict=True) if isinstance(result, tuple)]
+    pixels = [_try_pixels(root, path) for path in readable[:: max(len(readable) // PIXELS, 1)][:PIXELS]]
     headers = [result for result in results if isinstance(result, tuple)]
     syntaxes = Counter(syntax for _, _, syntax in headers if syntax)
     return HeaderFacts(
@@ -45,6 +51,8 @@ def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: i
         undecodable={_name(syntax): count for syntax, count in syntaxes.most_common() if not can_decode(syntax)},
         rows=_range([rows for rows, _, _ in headers]),
         columns=_range([columns for _, columns, _ in headers]),
+        decoded=len(pixels),
+        undecoded=dict(Counter(redact(fault) for fault in pixels if fault)),
     )
 
 
@@ -70,6 +78,15 @@ def _try_header(root: Path, path: str) -> Header | str:
         return rows, columns, str(read_file_meta_info(root / path).get("TransferSyntaxUID") or NO_SYNTAX)
     except (InvalidDicomError, OSError):
         return rows, columns, NO_SYNTAX  # a file without preamble, which has no such element
+
+
+def _try_pixels(root: Path, path: str) -> str:
+    """Why the pixels cannot be read; "" if they can."""
+    try:
+        read_image(root / path, "minmax")
+    except UnreadableImage as error:
+        return str(error)
+    return ""
 
 
 def _name(syntax: str) -> str:

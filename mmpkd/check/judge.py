@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
+from mmpkd.config.folders import absent
 from mmpkd.config.study import Study
 from mmpkd.design import split_cell
 
@@ -43,7 +44,7 @@ def _cohort_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
         where = f"cohorts.{name}"
         for key, folder in study.cohorts[name].folders.items():
             if not folder.is_dir():
-                yield Problem("error", f"{where}.folders.{key}", f"there is no folder {folder}")
+                yield Problem("error", f"{where}.folders.{key}", absent(folder))
         if cohort.licence_restricts and not cohort.restricted:
             message = "its licence forbids passing it on: set restricted to true, so that no report shows its pictures"
             yield Problem("warning", where, message)
@@ -97,6 +98,10 @@ def _header_problems(where: str, cohort: CohortFacts) -> Iterator[Problem]:
         yield Problem("error", where, f"none of the {headers.read:,} files that were opened can be read")
     elif unreadable:
         yield Problem("warning", where, f"{unreadable:,} of {headers.read:,} files that were opened cannot be read")
+    if undecoded := sum(headers.undecoded.values()):
+        level = "error" if undecoded == headers.decoded else "warning"
+        message = f"the pixels of {undecoded} of {headers.decoded} files that were looked at cannot be read"
+        yield Problem(level, where, f"{message}: {', '.join(headers.undecoded)}")
     if undecodable:
         names = ", ".join(headers.undecodable)
         level = "error" if undecodable == headers.read else "warning"

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from itertools import takewhile
 from pathlib import Path
 
 from pydicom.uid import (
@@ -66,13 +67,16 @@ def look_at_disk(
 
 
 def _gpus() -> int:
-    if os.environ.get("CUDA_VISIBLE_DEVICES") == "" or shutil.which("nvidia-smi") is None:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = None if visible is None else [*takewhile(lambda name: name not in ("", "-1"), visible.split(","))]
+    if chosen == [] or shutil.which("nvidia-smi") is None:
         return 0
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return 0
-    return sum(line.startswith("GPU ") for line in listed.splitlines())
+    count = sum(line.startswith("GPU ") for line in listed.splitlines())
+    return count if chosen is None else min(count, len(chosen))
 
 
 def _map_bytes(study: Study, cohorts: dict[str, CohortFacts], grid: int) -> int:

@@ -8,6 +8,7 @@ from mmpkd.check.facts import CohortFacts, StudentFacts, StudyFacts, WeightFacts
 from mmpkd.check.judge import fits_teachers, judge, trains_students
 from mmpkd.check.machine import look_at_disk, look_at_machine
 from mmpkd.check.student import describe_student
+from mmpkd.check.surroundings import look_around
 from mmpkd.check.weights import find_encoder, find_first_weights
 from mmpkd.config.layers import Layers
 from mmpkd.config.study import MAIN, Study
@@ -50,7 +51,7 @@ def check(
         left_open=left_open(layers, fits_teachers(study), trains_students(study)),
         open_source="the demo's values (config.yaml)" if layers.stands_on_the_demo else "the defaults of mmpkd/config",
     )
-    facts.problems = judge(study, facts)
+    facts.problems = sorted([*judge(study, facts), *look_around(results)], key=lambda problem: problem.level != "error")
     return facts
 
 

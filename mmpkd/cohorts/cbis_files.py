@@ -10,11 +10,12 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
+from mmpkd.cohorts.listing import Listing, distinct
 from mmpkd.files import blame_storage
 
 # The folder of a mammogram; with a number at its end, that of a lesion.
 FOLDER = r"(?:^|/)((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?)/"
-EXPORTED = r"(?:^|/)(jpeg/[^/]+/[^/]+\.jpe?g)$"  # a file of the JPEG export, from its `jpeg` folder on
+EXPORTED = r"(?:^|/)(jpeg/[^/]+/[^/]+\.(?i:jpe?g))$"  # a file of the JPEG export, from its `jpeg` folder on
 PICTURES = (".jpg", ".jpeg")
 FORMATS = ("JPEG", "PNG")  # that a file so named may hold; Pillow has decoders of many more
 BETWEEN = 0.01  # share of a mask's pixels that JPEG compression leaves between black and white, at most
@@ -45,7 +46,7 @@ def files_by_folder(listing: Iterable[str]) -> dict[str, list[str]]:
     return {str(name): sorted(files) for name, files in paths.groupby(folder)}
 
 
-def exported_files(contents: pd.DataFrame, listing: Iterable[str]) -> dict[str, list[str]]:
+def exported_files(contents: pd.DataFrame, listing: Listing) -> dict[str, list[str]]:
     """What `files_by_folder` returns, for the JPEG export, which has folders of series alone.
 
     Args:
@@ -53,8 +54,8 @@ def exported_files(contents: pd.DataFrame, listing: Iterable[str]) -> dict[str, 
             download, `image_path` the picture, below whatever folder the export was made in.
         listing: the pictures on the disk, `jpeg/<series UID>/<name>.jpg`; others that `contents` names are left out.
     """
-    paths = contents["image_path"].str.extract(EXPORTED, expand=False)
-    there = paths.isin(set(listing))
+    paths = listing.locate(contents["image_path"].str.extract(EXPORTED, expand=False).fillna(""))
+    there = paths != ""
     return {str(name): sorted(set(files)) for name, files in paths[there].groupby(contents.loc[there, "patientid"])}
 
 
@@ -101,6 +102,7 @@ def choose_mask(root: Path, files: list[str], mammogram: Header | None) -> str:
         raise NotFoundError("lesion has no image files")
     if mammogram is None:
         return files[0]
+    files = distinct(root, files)
     headers = {file: header for file in files if (header := try_header(root / file)) is not None}
     if not headers:
         raise NotFoundError("none of the lesion's files is a readable image")

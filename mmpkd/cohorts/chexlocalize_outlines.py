@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
-from mmpkd.cohorts.paths import TableFileError, snake_case
+from mmpkd.cohorts.paths import TableFileError, existing, read_json, snake_case
 from mmpkd.cohorts.rle import RunLengths
 
 NAMES = {snake_case(label): label for label in CHEXPERT_LABELS} | {"airspace_opacity": "Lung Opacity"}
@@ -35,7 +35,7 @@ def read_outlines(folder: Path, name: str, source: str) -> pd.DataFrame:
         FileNotFoundError: if there is neither file; the message tells `source`, where they are to be had.
         TableFileError: if a file cannot be read.
     """
-    files = [folder / f"gt_{kind}_{name}.json" for kind in ("annotations", "segmentations")]
+    files = [existing(folder / f"gt_{kind}_{name}.json") for kind in ("annotations", "segmentations")]
     if not any(path.is_file() for path in files):
         raise FileNotFoundError(f"{folder}: neither {' nor '.join(path.name for path in files)}; {source}")
     contours, masks = (_load(path, source) for path in files)
@@ -56,7 +56,7 @@ def _load(path: Path, source: str) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except (OSError, ValueError) as error:
         raise TableFileError(f"{path}: not a readable JSON file ({error}); download it again: {source}") from error
     if not isinstance(content, dict) or not all(isinstance(findings, dict) for findings in content.values()):

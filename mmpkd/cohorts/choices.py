@@ -6,6 +6,8 @@ from typing import Any
 
 from mmpkd.config.cohorts import Cohort
 
+LINKED = "linked"  # begins the names of folders that no adapter reads, but that links may lead into
+
 
 class ChoiceError(ValueError):
     """An option or folder of a cohort is unknown or of the wrong kind; the message names those that are known."""
@@ -27,13 +29,19 @@ def read_options(cohort: Cohort, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_folders(cohort: Cohort, known: tuple[str, ...]) -> dict[str, Path]:
-    """The folders of `cohort.folders`, after a check of their names.
+    """The folders of `cohort.folders` that the adapter reads, after a check of their names.
 
     Raises:
         ChoiceError: for a folder that the adapter does not know.
     """
-    _refuse_unknown(cohort, "folders", cohort.folders, known)
-    return dict(cohort.folders)
+    folders = {name: folder for name, folder in cohort.folders.items() if not name.startswith(LINKED)}
+    _refuse_unknown(cohort, "folders", folders, (*known, LINKED))
+    return folders
+
+
+def declared_folders(cohort: Cohort) -> tuple[Path, ...]:
+    """The folders that links may lead into: the root and all that `cohort.folders` names."""
+    return (cohort.root, *cohort.folders.values())
 
 
 def among(name: str, values: list[str], known: tuple[str, ...]) -> list[str]:

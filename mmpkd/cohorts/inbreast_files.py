@@ -6,7 +6,9 @@ original image; a calcification too small for a contour is one point. Names are 
 """
 
 import plistlib
+import re
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
@@ -15,6 +17,7 @@ import pandas as pd
 
 from mmpkd.cohorts.paths import TableFileError, snake_case
 from mmpkd.files import blame_storage
+from mmpkd.text import read_text
 
 # What annotators called a finding, in lower case, and what it is here; "" is a finding of neither label.
 KINDS = {
@@ -30,6 +33,7 @@ KINDS = {
     "pectoral muscle": "",
 }
 UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, ExpatError, RecursionError)
+DECLARATION = re.compile(r"^<\?xml[^>]*\?>")  # names an encoding, which the text has no more
 LEAST_AREA = 1.0  # square pixels, below which a contour is a point or a line
 
 
@@ -68,8 +72,8 @@ def read_contours(path: Path) -> list[Contour]:
         ContourFileError: if it is no property list of images with ROI.
     """
     try:
-        with path.open("rb") as stream:
-            images = plistlib.load(stream, fmt=plistlib.FMT_XML)["Images"]
+        content = DECLARATION.sub("", read_text(path).content.lstrip())
+        images = plistlib.loads(content.encode(), fmt=plistlib.FMT_XML)["Images"]
         marks = [mark for image in images for mark in image["ROIs"]]
         return [Contour(str(mark.get("Name", "")), _points(mark.get("Point_px"))) for mark in marks]
     except UNREADABLE as error:
@@ -108,11 +112,11 @@ def _read_excel(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """A table saved from a spreadsheet: its first line tells the separator; letters of its notes may be of any code."""
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        first = stream.readline()
+    """A table saved from a spreadsheet: its first line tells the separator."""
+    content = read_text(path).content
+    first = content.partition("\n")[0]
     separator = ";" if first.count(";") > first.count(",") else ","
-    return pd.read_csv(path, sep=separator, dtype=str, encoding="utf-8-sig", encoding_errors="replace", index_col=False)
+    return pd.read_csv(StringIO(content), sep=separator, dtype=str, index_col=False)
 
 
 def _points(texts: list[str] | None) -> np.ndarray | None:

@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.choices import read_folders, read_options
+from mmpkd.cohorts.choices import declared_folders, read_folders, read_options
 from mmpkd.cohorts.label_policy import BLANK, CHEXPERT_LABELS, UNCERTAIN, apply_policy, policy_table
+from mmpkd.cohorts.listing import Listing, list_files, with_files
 from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.mimic_labels import expert_labels, image_labels, study_labels
 from mmpkd.cohorts.mimic_reports import SOURCE as REPORTS_SOURCE
@@ -31,7 +32,7 @@ from mmpkd.cohorts.mimic_reports import read_reports, study_path
 from mmpkd.cohorts.ms_cxr import PATTERN, no_boxes, place_boxes, read_boxes
 from mmpkd.cohorts.ms_cxr import SOURCE as BOXES_SOURCE
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import list_files, read_table, require_folder
+from mmpkd.cohorts.paths import existing, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.splits import resolve
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, SPLITS, CohortTables
@@ -64,19 +65,20 @@ class _Places:
         self.boxes = folders.get("ms_cxr", cohort.root / "ms-cxr")
         self.boxes_expected = "ms_cxr" in folders
         self.tables = folders.get("tables", cohort.root)
-        self.expert_labels = self.tables / "mimic-cxr-2.1.0-test-set-labeled.csv"
-        self._listings: dict[Path, frozenset[str]] = {}
+        self.expert_labels = existing(self.tables / "mimic-cxr-2.1.0-test-set-labeled.csv")
+        self._declared = declared_folders(cohort)
+        self._listings: dict[Path, Listing] = {}
 
     def table(self, name: str) -> Path:
         """The file of a table; without .gz if it lies there unpacked."""
-        packed, plain = (self.tables / f"mimic-cxr-2.0.0-{name}.csv{end}" for end in (".gz", ""))
+        packed, plain = (existing(self.tables / f"mimic-cxr-2.0.0-{name}.csv{end}") for end in (".gz", ""))
         return plain if plain.is_file() and not packed.is_file() else packed
 
-    def listing(self, root: Path, layout: Layout) -> frozenset[str]:
+    def listing(self, root: Path, layout: Layout) -> Listing:
         """The images and reports in `files` below `root`, relative to `root`. Each root is listed once."""
         if root not in self._listings:
-            names = list_files(root / "files", (layout.suffix, ".txt"))
-            self._listings[root] = frozenset(f"files/{name}" for name in names)
+            files = list_files(root / "files", (layout.suffix, ".txt"), self._declared)
+            self._listings[root] = files.under(root, "files")
         return self._listings[root]
 
 
@@ -105,7 +107,8 @@ def mimic_needs(cohort: Cohort, layout: Layout) -> list[Need]:
 def read_mimic(cohort: Cohort, labels: list[str], layout: Layout, survey: bool) -> CohortTables:
     """Reads MIMIC-CXR in one of its layouts; `labels` are CheXpert names, others are not known to it.
 
-    With `survey` reports are listed, not read: their text is "", and empty or unreadable ones are not found out.
+    With `survey` reports are listed and a sample of them opened: their text is "", and most of the empty or unreadable
+    ones are not found out.
 
     Raises:
         FileNotFoundError: if a table, or every image or report, is missing.
@@ -147,7 +150,7 @@ def read_mimic(cohort: Cohort, labels: list[str], layout: Layout, survey: bool) 
         rois=rois,
         rejected=rejections.table,
         key_name="study_id",
-        notes={**notes, **label_notes, **roi_notes},
+        notes={**notes, **label_notes, **roi_notes, **rejections.notes},
         **privileged,
     )
 
@@ -212,7 +215,4 @@ def _with_files(
         return images.assign(path="")
     path = study_path(images["patient_id"], images["study_id"]) + "/" + images["image_id"] + layout.suffix
     require_folder(places.files, layout.source)
-    there = is_among(path, places.listing(cohort.root, layout))
-    if len(path) and not there.any():
-        raise FileNotFoundError(f"{places.files}: holds none of the {len(path)} images of the tables; {layout.source}")
-    return rejections.split_off(images.assign(path=path), ~there, "image_id", "image file is missing")
+    return with_files(images, path, places.listing(cohort.root, layout), "tables", layout.source, rejections)

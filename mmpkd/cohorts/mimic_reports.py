@@ -1,19 +1,21 @@
 """The reports of MIMIC-CXR: a text file a study, as they stand on the disk."""
 
-from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
+from mmpkd.cohorts.listing import Listing, MissingFilesError, require_some
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.files import blame_storage
 from mmpkd.logs import progress
+from mmpkd.text import TextError, read_text
 
 SOURCE = "unpack mimic-cxr-reports.zip there, or set folders.reports (https://physionet.org/content/mimic-cxr/)"
 READERS = 8  # batches that are read at a time: a disk in the network answers late, but many at once
 BATCH = 500  # reports in a batch
+SAMPLE = 200  # reports that a survey opens
+MOST_BYTES = 20_000_000  # of a report: more is no report
 
 
 def study_path(patients: pd.Series, studies: pd.Series) -> pd.Series:
@@ -22,26 +24,32 @@ def study_path(patients: pd.Series, studies: pd.Series) -> pd.Series:
 
 
 def read_reports(
-    folder: Path, listed: Collection[str], images: pd.DataFrame, rejections: Rejections, survey: bool
+    folder: Path, listed: Listing, images: pd.DataFrame, rejections: Rejections, survey: bool
 ) -> pd.DataFrame:
     """One row a study of `images` with its report; `listed` are the files below `folder`.
 
-    With `survey` no report is opened and the text of each is "".
+    With `survey` a sample of the reports is opened, so that it is known whether they can be read, and the text of each
+    is "".
 
     Raises:
-        FileNotFoundError: if there is no report for any study.
+        FileNotFoundError: if there is no report, or none that can be used; the message counts the reasons.
     """
     studies = images.drop_duplicates("study_id")[["study_id", "patient_id", "split"]]
-    path = study_path(studies["patient_id"], studies["study_id"]) + ".txt"
+    path = listed.locate(study_path(studies["patient_id"], studies["study_id"]) + ".txt")
     reports = studies.rename(columns={"study_id": "record_id"}).assign(
         key=studies["study_id"], report="", path=path, file="s" + studies["study_id"] + ".txt"
     )
-    reports = rejections.split_off(reports, ~is_among(path, listed), "file", "report is missing")
-    if not survey:
-        reports = _with_texts(reports, folder, rejections)
-    if len(studies) and reports.empty:
-        raise FileNotFoundError(f"{folder}: holds no report of {len(studies)} studies; {SOURCE}")
-    return reports.drop(columns=["path", "file"])
+    reports = rejections.split_off(reports, path == "", "file", "report is missing")
+    require_some(len(reports) or not len(studies), listed, f"no report of {len(studies)} studies", SOURCE, rejections)
+    opened = reports if not survey else reports.iloc[:: -(-len(reports) // SAMPLE) or 1]
+    read = _with_texts(opened, folder, rejections)
+    if len(opened) and read.empty:
+        raise MissingFilesError(f"{folder}: none of {len(opened)} reports can be used; {rejections.told}")
+    if survey:
+        rejections.count({"reports_that_the_check_opened": len(opened)}, "survey")
+        faulty = opened.index.difference(read.index)
+        read = reports.drop(index=faulty)
+    return read.drop(columns=["path", "file"])
 
 
 def _with_texts(reports: pd.DataFrame, folder: Path, rejections: Rejections) -> pd.DataFrame:
@@ -51,20 +59,25 @@ def _with_texts(reports: pd.DataFrame, folder: Path, rejections: Rejections) -> 
     with ThreadPoolExecutor(READERS) as pool:
         parts = progress(pool.map(_read_batch, batches), "reports", total=len(batches), unit=f"x {BATCH}")
         outcomes = [outcome for part in parts for outcome in part]
-    faults = pd.Series([fault for _, fault in outcomes], index=reports.index, dtype="str")
-    reports = reports.assign(report=pd.Series([text for text, _ in outcomes], index=reports.index, dtype="str"))
+    faults = pd.Series([fault for _, fault, _ in outcomes], index=reports.index, dtype="str")
+    reports = reports.assign(report=pd.Series([text for text, _, _ in outcomes], index=reports.index, dtype="str"))
+    if foreign := sum(encoding not in ("", "utf-8") for _, _, encoding in outcomes):
+        rejections.count({"reports_in_another_encoding_than_utf-8": foreign}, "encodings")
     reports = rejections.split_off(reports, faults != "", "file", faults)
     return rejections.split_off(reports, reports["report"].str.strip() == "", "file", "report is empty")
 
 
-def _read_batch(paths: list[Path]) -> list[tuple[str, str]]:
-    """The text of each report, or what is wrong with it."""
+def _read_batch(paths: list[Path]) -> list[tuple[str, str, str]]:
+    """The text of each report, or what is wrong with it, and its encoding."""
     return [_read(path) for path in paths]
 
 
-def _read(path: Path) -> tuple[str, str]:
+def _read(path: Path) -> tuple[str, str, str]:
     try:
-        return path.read_text(encoding="utf-8"), ""
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path, MOST_BYTES)
+        return text.content, "", text.encoding
+    except TextError as error:
+        return "", f"report cannot be read: {error}", ""
+    except OSError as error:
         blame_storage(error)
-        return "", f"report cannot be read ({type(error).__name__})"
+        return "", f"report cannot be read ({type(error).__name__})", ""

@@ -6,14 +6,13 @@ made from it by a script of the data set, which drops the fractions of a bbox an
 read to the same rows here. Of several files in a folder the last version by name counts, and of one version the CSV.
 """
 
-import json
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
-from mmpkd.cohorts.paths import TableFileError, read_table, require_folder, snake_case
+from mmpkd.cohorts.paths import TableFileError, read_json, read_table, require_folder, snake_case, tables_like
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.redaction import redact
 
@@ -29,11 +28,11 @@ def read_boxes(folder: Path) -> pd.DataFrame:
         FileNotFoundError: if there is no such folder, or no file of MS-CXR in it.
         TableFileError: if the file cannot be read.
     """
-    files = [path for path in require_folder(folder, SOURCE).glob(PATTERN) if path.suffix in (".csv", ".json")]
+    files = tables_like(require_folder(folder, SOURCE), PATTERN)
     if not files:
         raise FileNotFoundError(f"{folder}: no {PATTERN}.csv or .json; {SOURCE}")
-    path = max(files, key=lambda file: (file.stem, file.suffix == ".csv"))
-    if path.suffix == ".json":
+    path = max(files, key=lambda file: (file.stem, file.suffix.lower() == ".csv"))
+    if path.suffix.lower() == ".json":
         return _from_coco(path)
     table = read_table(path, ["dicom_id", "category_name", *SIZES], SOURCE)
     return table.rename(columns={"dicom_id": "image_id"})
@@ -47,7 +46,7 @@ def no_boxes() -> pd.DataFrame:
 def _from_coco(path: Path) -> pd.DataFrame:
     """The rows of the JSON file, in the order in which the published script writes them."""
     try:
-        release = json.loads(path.read_text(encoding="utf-8"))
+        release = read_json(path)
         images = {image["id"]: image for image in release["images"]}
         names = {category["id"]: category["name"] for category in release["categories"]}
         rows = [_row(annotation, images, names) for annotation in release["annotations"]]

@@ -19,6 +19,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mmpkd.files import blame_storage
+from mmpkd.text import TextError, read_text
 
 LIMIT = 1_000_000  # bytes of a report's file
 NOT_IN_HEADERS = re.compile(r"[^A-Z ()/,-]+")  # what a header of a report cannot hold, see privileged/sections.py
@@ -67,11 +68,9 @@ def has_text(report: Report) -> bool:
 
 def _text(path: Path) -> str:
     try:
-        if path.stat().st_size > LIMIT:
-            raise ReportError(f"report is larger than {LIMIT} bytes")
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ReportError("report is not UTF-8") from error
+        text = read_text(path, LIMIT).content
+    except TextError as error:
+        raise ReportError(f"report is {error}") from error
     except OSError as error:
         blame_storage(error)
         raise ReportError(f"report cannot be read ({type(error).__name__})") from error

@@ -22,7 +22,7 @@ import pandas as pd
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
 
-from mmpkd.cohorts.paths import read_table
+from mmpkd.cohorts.paths import existing, read_table
 from mmpkd.files import blame_storage
 from mmpkd.logs import progress
 
@@ -53,7 +53,7 @@ def read_projections(folder: Path) -> dict[str, str]:
     Raises:
         TableFileError: if the table cannot be read.
     """
-    path = folder / PROJECTIONS
+    path = existing(folder / PROJECTIONS)
     if not path.is_file():
         return {}
     table = read_table(path, ["filename", "projection"], PROJECTIONS_SOURCE)

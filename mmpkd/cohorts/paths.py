@@ -1,37 +1,33 @@
-"""Downloaded files: what lies below a root, and tables read with errors that name the file and the cure."""
+"""Paths from tables, kept below their root, and tables read with errors that name the file and the cure."""
 
-import gzip
-import logging
+import json
 import os
-import zlib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from mmpkd.cohorts.membership import is_among
 from mmpkd.files import blame_storage
-
-READERS = 8  # folders that are read at a time
-
-log = logging.getLogger("mmpkd.paths")
+from mmpkd.text import TextError, read_text
 
 
 class TableFileError(ValueError):
     """A table of a download cannot be read; the message names the file, the fault and the cure."""
 
 
-def relative_below_all(root: Path, texts: pd.Series) -> tuple[pd.Series, pd.Series]:
+def relative_below_all(root: Path, texts: pd.Series, declared: Iterable[Path] = ()) -> tuple[pd.Series, pd.Series]:
     """Paths as a table writes them, relative to `root` and with forward slashes; they need not exist.
 
-    A path is refused if it is empty or absolute, climbs with `..`, or leaves `root` through a symbolic link. Each
-    folder on the way is read once, however many rows name it.
+    A path is refused if it is empty or absolute, climbs with `..`, or leaves `root` and the `declared` folders by a
+    symbolic link. Each folder on the way is read once, however many rows name it.
 
     Returns:
         The relative paths, "" where one is refused, and the mask of the refused ones, both with the index of `texts`.
     """
-    links = _Links(str(root))
+    links = _Links(str(root), real_folders(root, declared))
     relative = {text: _relative(text) for text in set(texts)}
     refused = {text for text, path in relative.items() if not path or links.lead_outside(path)}
     mask = is_among(texts, refused)
@@ -47,15 +43,21 @@ def _relative(text: str) -> str:
     return "/".join(parts)
 
 
-def _is_below(real_root: str, real_path: str) -> bool:
-    return real_path.startswith(real_root.rstrip("/") + "/")
+def real_folders(root: Path | str, declared: Iterable[Path]) -> tuple[str, ...]:
+    """The places of `root` and the declared folders without links, each with a slash at its end."""
+    return tuple(dict.fromkeys(f"{os.path.realpath(folder).rstrip('/')}/" for folder in (root, *declared)))
+
+
+def is_below(folders: tuple[str, ...], real_path: str) -> bool:
+    """Whether a path without links lies below one of `real_folders`, or is one of them."""
+    return f"{real_path}/".startswith(folders)
 
 
 class _Links:
     """The symbolic links below a root, found by reading each folder once."""
 
-    def __init__(self, root: str) -> None:
-        self._root, self._real_root = root, os.path.realpath(root)
+    def __init__(self, root: str, inside: tuple[str, ...]) -> None:
+        self._root, self._inside = root, inside
         self._names: dict[str, frozenset[str] | None] = {}  # of the links in a folder, None where it cannot be told
         self._passed: dict[str, bool] = {}  # whether the way to a folder may pass a link
 
@@ -66,7 +68,7 @@ class _Links:
             self._passed[folder] = self._passes(folder)
         if not self._passed[folder] and not self._may_link(folder, name):
             return False
-        return not _is_below(self._real_root, os.path.realpath(os.path.join(self._root, path)))
+        return not is_below(self._inside, os.path.realpath(os.path.join(self._root, path)))
 
     def _passes(self, folder: str) -> bool:
         way = ""
@@ -94,65 +96,6 @@ class _Links:
             return None
 
 
-def list_files(root: Path, suffixes: tuple[str, ...]) -> list[str]:
-    """Every file below `root` whose name ends in one of `suffixes` (lower case), sorted, relative to `root`.
-
-    Each folder is read once, which is faster than asking for each file of a long table, and several are read at a
-    time, which hides the latency of a disk in the network. Linked folders are not followed, and a linked file counts
-    only if it stays below `root`. What is left out, and folders that cannot be read, are counted in the log.
-    """
-    listing = _Listing(str(root), suffixes)
-    waiting = [""]
-    with ThreadPoolExecutor(READERS) as pool:
-        while waiting:  # one level of the tree after the other
-            size = -(-len(waiting) // (4 * READERS))
-            parts = (waiting[first : first + size] for first in range(0, len(waiting), size))
-            waiting = [folder for folders in pool.map(listing.read, parts) for folder in folders]
-    if listing.unreadable or listing.outside:
-        log.warning(
-            "%d folders cannot be read and %d links leave the root: what is in them counts as missing",
-            listing.unreadable,
-            listing.outside,
-        )
-    return sorted(listing.files)
-
-
-class _Listing:
-    """Collects the files below a root. Paths are strings: an object for each of 400,000 files would take most time."""
-
-    def __init__(self, root: str, suffixes: tuple[str, ...]) -> None:
-        self._root, self._real_root, self._suffixes = root, os.path.realpath(root), suffixes
-        self.files: list[str] = []
-        self.unreadable = 0
-        self.outside = 0
-
-    def read(self, folders: list[str]) -> list[str]:
-        """Notes the files in `folders`, relative to the root ("" is the root), and returns the folders in them."""
-        return [below for folder in folders for below in self._read_one(folder)]
-
-    def _read_one(self, folder: str) -> list[str]:
-        prefix = f"{folder}/" if folder else ""
-        below = []
-        try:
-            with os.scandir(os.path.join(self._root, folder)) as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        below.append(prefix + entry.name)
-                    elif entry.name.lower().endswith(self._suffixes) and self._counts(entry):
-                        self.files.append(prefix + entry.name)
-        except OSError as error:
-            blame_storage(error)
-            self.unreadable += 1
-        return below
-
-    def _counts(self, entry: os.DirEntry) -> bool:
-        if not entry.is_symlink():
-            return True
-        inside = _is_below(self._real_root, os.path.realpath(entry.path))
-        self.outside += not inside
-        return inside and os.path.isfile(entry.path)  # a broken or endless link is none
-
-
 def require_folder(folder: Path, source: str) -> Path:
     """Returns `folder`.
 
@@ -164,6 +107,34 @@ def require_folder(folder: Path, source: str) -> Path:
     return folder
 
 
+def existing(path: Path) -> Path:
+    """The path as it is on the disk: its own name, or the only file whose name differs by case alone."""
+    if path.exists():
+        return path
+    try:
+        alike = [name for name in os.listdir(path.parent) if name.lower() == path.name.lower()]
+    except (OSError, ValueError):
+        return path
+    return path.with_name(alike[0]) if len(alike) == 1 else path
+
+
+def tables_like(folder: Path, pattern: str) -> list[Path]:
+    """The CSV and JSON files of a name pattern (`BBox_List_2017*`), packed or not, sorted.
+
+    What a browser has not finished, an editor's backups and hidden files are none.
+    """
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if path.is_file() and path.name.lower().endswith((".csv", ".csv.gz", ".json"))
+    )
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file. Raises OSError, and ValueError where it is no text or no JSON."""
+    return json.loads(read_text(path).content)
+
+
 def snake_case(name: str) -> str:
     """A column name in lower case with single underscores: `breast density` and `Breast_Density` become one."""
     return "_".join(name.strip().lower().replace("_", " ").split())
@@ -172,7 +143,8 @@ def snake_case(name: str) -> str:
 def read_table(path: Path, columns: Iterable[str], source: str, optional: Iterable[str] = ()) -> pd.DataFrame:
     """Reads a CSV file (gzipped if it ends in .gz) as text, with its column names in snake case.
 
-    Cells lose the white space around them, line breaks included; an empty cell is "". A byte-order mark is dropped.
+    Cells lose the white space around them, line breaks included; an empty cell is "". Its encoding may be any that
+    `mmpkd.text` reads, and its suffix of any case.
 
     Args:
         path: the file.
@@ -184,28 +156,20 @@ def read_table(path: Path, columns: Iterable[str], source: str, optional: Iterab
         FileNotFoundError: if there is no such file.
         TableFileError: if it is no readable CSV file, or if it lacks a column or has it twice.
     """
+    path = existing(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {source}")
     columns = list(columns)
     wanted = {*columns, *optional}
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            table = pd.read_csv(
-                stream,
-                dtype=str,
-                encoding="utf-8-sig",
-                keep_default_na=False,
-                index_col=False,
-                usecols=lambda name: snake_case(name) in wanted,
-            )
-    except (
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-        UnicodeDecodeError,
-        EOFError,
-        OSError,
-        zlib.error,
-    ) as error:
+        table = pd.read_csv(
+            StringIO(read_text(path).content),
+            dtype=str,
+            keep_default_na=False,
+            index_col=False,
+            usecols=lambda name: snake_case(name) in wanted,
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, TextError, OSError) as error:
         raise TableFileError(f"{path}: not a readable CSV file ({error}); download it again: {source}") from error
     table.columns = [snake_case(name) for name in table.columns]
     repeated = sorted(set(table.columns[table.columns.duplicated()]))

@@ -1,7 +1,9 @@
 """Records set aside, with their reasons, and the limit of them."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
 
@@ -22,6 +24,7 @@ class Rejections:
 
     def __init__(self) -> None:
         self._parts: list[pd.DataFrame] = []
+        self._notes: dict[str, Mapping[str, int]] = {}
 
     def add(self, records: Iterable[str], reasons: str | Iterable[str]) -> None:
         """Sets `records` aside, all for one reason or each for its own; reasons are made the same in every run."""
@@ -41,6 +44,23 @@ class Rejections:
     def table(self) -> pd.DataFrame:
         """All of them: record, reason."""
         return pd.concat([empty(REJECTED_COLUMNS), *self._parts], ignore_index=True)
+
+    @property
+    def told(self) -> str:
+        """The counts of the commonest reasons, for the message that nothing is left."""
+        return f"set aside: {_counted(self.table['reason']) or 'nothing'}"
+
+    def count(self, notes: Mapping[str, int], place: Path | str = "") -> None:
+        """Counts what was passed over without being a record; once per place, however often it is said."""
+        self._notes[str(place)] = notes
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """The counts of all places together."""
+        total: Counter[str] = Counter()
+        for notes in self._notes.values():
+            total.update(notes)
+        return dict(total)
 
 
 def refuse_too_many(reasons: pd.Series, kept: int, limit: float) -> None:

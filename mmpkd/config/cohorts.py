@@ -1,11 +1,11 @@
 """Where the data are and how they are read."""
 
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from mmpkd.config.base import Section
+from mmpkd.config.folders import Folder
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ENLARGEMENT = 14  # of a phantom's side, about 200 pixels, to that of a real image, 2,500 to 3,000
@@ -29,9 +29,11 @@ class Cohort(Section):
     """One data set. Exactly one of `root` and `phantom` is set."""
 
     adapter: str = Field(description="a module of mmpkd/cohorts/adapters")
-    root: Path | None = Field(None, description="folder of the download")
+    root: Folder | None = Field(None, description="folder of the download")
     phantom: Phantom | None = Field(None, description="fabricate the tree instead of reading one")
-    folders: dict[str, Path] = Field({}, description="folders that are not below root, by the adapter's names for them")
+    folders: dict[str, Folder] = Field(
+        {}, description="folders that are not below root, by the adapter's names for them"
+    )
     options: dict[str, bool | int | float | str | list[str] | dict[str, str]] = Field(
         {}, description="choices of the adapter, see its module"
     )

@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter, ValidationError, model_validator
 from mmpkd.config.base import Section
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.config.hints import hint, is_null
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.students import Arm, Roles, Student, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
@@ -267,7 +268,7 @@ def load(config: Mapping[str, Any]) -> Study:
     config = dict(config)
     for group in ("cohorts", "domains", "arms", "claims"):
         if isinstance(config.get(group), Mapping):
-            config[group] = {name: entry for name, entry in config[group].items() if entry is not None}
+            config[group] = {name: entry for name, entry in config[group].items() if not is_null(entry)}
     try:
         return Study.model_validate(config)
     except ValidationError as error:
@@ -290,4 +291,5 @@ def _line(mistake: Mapping[str, Any]) -> str:
         return f"{where}: unknown key; remove it or correct its spelling"
     message = mistake["msg"].removeprefix("Value error, ")
     got = "" if isinstance(mistake["input"], dict) else f" (got {_told(mistake['input'], SHORT.repr)})"
+    got += f"; {advice}" if (advice := hint(mistake)) else ""
     return f"{where}: {message}{got}" if where else message

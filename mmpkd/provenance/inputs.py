@@ -46,8 +46,7 @@ def data_set(name: str, cohort: Cohort) -> dict[str, Any]:
 
 def _tables(needs: list[Need]) -> list[Path]:
     """The files that the adapter reads by name; folders of images and reports are among its needs, too."""
-    found = {path for need in needs for path in need.path.parent.glob(need.path.name)}
-    return sorted(path for path in found if path.is_file())
+    return sorted({path for need in needs for path in need.files if path.is_file()})
 
 
 def _label(path: Path, folders: Mapping[str, Path]) -> str:

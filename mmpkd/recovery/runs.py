@@ -1,17 +1,24 @@
-"""Who works in a folder: a Snakemake that is alive, jobs whose Snakemake was killed, or the lock that it left."""
+"""Who works in a folder: a run that is alive, jobs whose Snakemake was killed, or nobody but the lock of a dead run.
 
-import platform
+"Not visible" does not mean "not there". Processes are looked at where they can be seen, but what decides is whether
+each run and job that signed in (`mmpkd.presence`) certainly ended. Where that cannot be told, nothing may be changed.
+"""
+
+import os
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
+from mmpkd.presence import Record, records
+
 SECONDS_TO_STOP = 10.0
 STATE = Path(".snakemake")
 SCRIPTS = f"/{STATE}/scripts/"
-HOST = re.compile(r"\s*host: (\S+)", re.IGNORECASE)  # a line in the head of Snakemake's log
+INTERPRETER = re.compile(r"(?:python|bash|dash|zsh|sh)[\d.]*")  # of a job; an editor that shows its script is none
 
 
 class BusyError(RuntimeError):
@@ -20,29 +27,43 @@ class BusyError(RuntimeError):
 
 @dataclass
 class Workers:
-    """Processes of this machine that work in a folder: Snakemakes, and jobs none of them waits for."""
+    """Processes that are seen to work in a folder: those of runs, and jobs that none of them waits for."""
 
-    snakemakes: list[psutil.Process] = field(default_factory=list)
+    runs: list[psutil.Process] = field(default_factory=list)
     orphans: list[psutil.Process] = field(default_factory=list)
 
 
 def workers_in(folder: Path) -> Workers:
-    """The processes of Snakemake and of its jobs whose working directory is `folder`."""
-    found, jobs = Workers(), []
-    for process in psutil.process_iter():
-        try:
-            if process.status() == psutil.STATUS_ZOMBIE or Path(process.cwd()) != folder.resolve():
-                continue
-            command = process.cmdline()
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-        if _is_job(command):
-            jobs.append(process)
-        elif _is_snakemake(command):
-            found.snakemakes.append(process)
-    alive = set(found.snakemakes)
-    found.orphans = [job for job in jobs if not alive & set(_parents(job))]
-    return found
+    """The processes of runs and of their jobs whose working directory is `folder`, as far as they can be seen.
+
+    A process that named Snakemake on its command line counts as a run, and so does one that started a job, whatever it
+    is called: Snakemake can be run from a program.
+    """
+    own = {psutil.Process(), *psutil.Process().parents()}
+    inside = {process: command for process, command in _commands(folder) if process not in own}
+    jobs = [process for process, command in inside.items() if _is_job(command)]
+    starters = {parent for job in jobs for parent in _parents(job)} & set(inside)
+    runs = [one for one in inside if one not in jobs and (one in starters or _names_snakemake(inside[one]))]
+    return Workers(runs, [job for job in jobs if not set(runs) & set(_parents(job))])
+
+
+def require_idle(folder: Path, places: Iterable[Path]) -> list[psutil.Process]:
+    """The orphaned jobs in `folder`, if it is certain that nobody else works there.
+
+    Args:
+        folder: where Snakemake is run.
+        places: where runs and jobs sign in.
+
+    Raises:
+        BusyError: a run is at work, or it cannot be told from here whether one is.
+    """
+    workers = workers_in(folder)
+    if workers.runs:
+        raise BusyError(f"a run is at work in {folder}: process {workers.runs[0].pid}; wait for it, or stop it")
+    for place in places:
+        for record in records(place):
+            _require_ended(folder, record, workers.orphans)
+    return workers.orphans
 
 
 def stop(processes: list[psutil.Process]) -> None:
@@ -55,37 +76,96 @@ def stop(processes: list[psutil.Process]) -> None:
     psutil.wait_procs(left, timeout=SECONDS_TO_STOP)
 
 
-def remove_lock(folder: Path) -> bool:
-    """Removes the lock of a Snakemake that is no more; False if there is none.
+def require_known_lock(folder: Path) -> None:
+    """Checks that the lock in `folder`, if there is one, was left by a run that signed in.
 
     Raises:
-        BusyError: the last run was on another machine, whose processes cannot be seen from here.
+        BusyError: whose lock it is cannot be told.
     """
-    locks = folder / STATE / "locks"
-    if not locks.is_dir() or not any(locks.iterdir()):
-        return False
-    host = _last_host(folder)
-    if host not in (None, platform.node()):
+    if _is_locked(folder) and not records(folder / STATE):
         raise BusyError(
-            f"{folder} is locked by a run on {host}. If it is still going on, wait for it; if not, run this command "
-            f"there, or remove {locks}"
+            f"{folder} is locked by a run that did not sign in, so that it cannot be told whether it is still at work, "
+            "here or on another machine. If it is, wait for it; if nobody works in the folder, run snakemake --unlock "
+            "there, and this command again"
         )
-    shutil.rmtree(locks)
+
+
+def remove_lock(folder: Path) -> bool:
+    """Removes the lock of a Snakemake that is no more; False if there is none."""
+    if not _is_locked(folder):
+        return False
+    shutil.rmtree(folder / STATE / "locks")
     return True
 
 
+def _require_ended(folder: Path, record: Record, orphans: list[psutil.Process]) -> None:
+    """Raises BusyError unless the worker ended, or is a job that can be stopped."""
+    if record.alive is False:
+        return
+    if record.alive is None:
+        raise BusyError(
+            f"{record} signed in to {folder}, and from here it cannot be told whether it is still at work in it. If it "
+            f"is, wait for it; if not, run this command on that machine, or remove {record.path}"
+        )
+    kind = "run" if record.worker is None else record.worker.kind
+    if kind == "run":
+        raise BusyError(f"a run is at work in {folder}: {record}; wait for it, or stop it")
+    if not any(_has_open(process, record.path) for process in orphans):
+        raise BusyError(
+            f"a job is at work in {folder}: {record}, which cannot be seen or stopped from here (another user, "
+            "container or machine); wait for it, or stop it there"
+        )
+
+
+def _has_open(process: psutil.Process, path: Path) -> bool:
+    try:
+        return any(file.path == str(path.resolve()) for file in process.open_files())
+    except (psutil.Error, OSError):
+        return False
+
+
+def _is_locked(folder: Path) -> bool:
+    locks = folder / STATE / "locks"
+    return locks.is_dir() and any(locks.iterdir())
+
+
+def _commands(folder: Path) -> Iterable[tuple[psutil.Process, list[str]]]:
+    """The processes whose working directory is `folder`, with their command lines."""
+    there = os.stat(folder)
+    for process in psutil.process_iter():
+        try:
+            inside = process.status() != psutil.STATUS_ZOMBIE and _works_at(process, folder, there)
+            if inside and (command := process.cmdline()):
+                yield process, command
+        except psutil.Error:
+            continue
+
+
+def _works_at(process: psutil.Process, folder: Path, there: os.stat_result) -> bool:
+    """Whether a process works in the folder itself: in a container, a path of the same name is another folder."""
+    try:
+        return os.path.samestat(os.stat(f"/proc/{process.pid}/cwd"), there)
+    except PermissionError:
+        return False
+    except OSError:  # no /proc, or no such process any more
+        return Path(process.cwd()) == folder.resolve()
+
+
 def _is_job(command: list[str]) -> bool:
-    return any(SCRIPTS in part for part in command) or ("subprocess" in command and _is_snakemake(command))
+    if "subprocess" in command and _names_snakemake(command):
+        return True
+    return bool(INTERPRETER.fullmatch(Path(command[0]).name)) and any(SCRIPTS in part for part in command[1:])
 
 
-def _is_snakemake(command: list[str]) -> bool:
-    return any(Path(part).name == "snakemake" for part in command[:3])
+def _names_snakemake(command: list[str]) -> bool:
+    """Whether any word names Snakemake: the interpreter's options, and its name, may be any."""
+    return any(Path(part).name == "snakemake" for part in command)
 
 
 def _parents(process: psutil.Process) -> list[psutil.Process]:
     try:
         return process.parents()
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return []
 
 
@@ -94,13 +174,3 @@ def _tell(signal) -> None:
         signal()
     except psutil.NoSuchProcess:
         return
-
-
-def _last_host(folder: Path) -> str | None:
-    """The machine of the newest run that left a log; None if there is none."""
-    for path in sorted((folder / STATE / "log").glob("*.snakemake.log"), reverse=True):
-        with path.open(encoding="utf-8", errors="replace") as stream:
-            for line, _ in zip(stream, range(40), strict=False):
-                if found := HOST.match(line):
-                    return found[1]
-    return None

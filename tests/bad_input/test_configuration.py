@@ -3,7 +3,7 @@
 import pytest
 
 from mmpkd.cli import main
-from mmpkd.config.layers import load_study
+from mmpkd.config.layers import load_study, parse_entries
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, stops
 
 
@@ -90,6 +90,18 @@ CASES = [
     stops("unknown loss", "arms: {mmpkd: {losses: {kl: 1.0}}}\n", "arms.mmpkd.losses.kl", "'logit'"),
     stops("arm without a loss", "arms: {baseline: {losses: {label: 0.0}}}\n", "arms.baseline", "above 0"),
     stops("teacher of an unknown kind", "domains: {cxr: {teacher: {kind: audio}}}\n", "domains.cxr.teacher", "'text'"),
+    stops("study of null", "study: null\n", "study", "leave the key out and its default holds"),
+    stops("study that is a number", "study: 2024\n", "study", "a number: put it into quotation marks"),
+    stops("study that is a yes", "study: yes\n", "study", "YAML reads yes, no, on and off as true or false"),
+    stops("study that is a date", "study: 2026-01-31\n", "study", "a date: put it into quotation marks"),
+    stops("study that is a list", "study: [a]\n", "study", "a single word or text is wanted"),
+    stops("label that is a no", "domains: {cxr: {labels: [no, Edema]}}\n", "domains.cxr.labels.0", "true or false"),
+    stops("label of null", "domains: {cxr: {labels: [Edema, null]}}\n", "domains.cxr.labels.1", "null, stands there"),
+    stops("name of an arm that is a number", "arms: {1: {}}\n", "arms.1", "put it into quotation marks"),
+    stops("seed without brackets", "seeds: 5\n", "seeds", "write a list: [5]"),
+    stops("section that is a word", "training: fast\n", "training", "keys are wanted below it, indented"),
+    stops("section of nothing", "training:\nseeds: [1]\n", "training", "null, stands there"),
+    stops("value of nothing", "training:\n  epochs:\n", "training.epochs", "null, stands there"),
     accepted("byte-order mark", "study: other\n".encode("utf-8-sig"), lambda study: study.study == "other"),
     accepted("CRLF", b"study: other\r\nseeds: [3]\r\n", lambda study: study.seeds == [3]),
     accepted("number in quotes", "training: {epochs: '3'}\n", lambda study: study.training.epochs == 3),
@@ -125,3 +137,23 @@ def test_config_yaml_and_the_studies_hold_no_key_twice():
 
     studies = [BASE, *sorted((BASE.parent / "studies").glob("*.yaml"))]
     assert len(studies) > 5 and all(read_config(path) for path in studies)
+
+
+COMMAND_LINE = [
+    stops("study of nothing", ["study="], "study", "null, stands there"),
+    stops("number for a name", ["study=5"], "study", "put it into quotation marks"),
+    stops("one seed", ["seeds=5"], "seeds", "write a list: [5]"),
+    accepted("null for a section", ["claims={interaction: null}"], lambda study: "interaction" not in study.claims),
+    accepted("tilde for a section", ["claims={interaction: ~}"], lambda study: "interaction" not in study.claims),
+    accepted(
+        "null for a key",
+        ["cohorts={vindr_cxr: {phantom: null, root: /data}}"],
+        lambda study: study.cohorts["vindr_cxr"].phantom is None,
+    ),
+    stops("tilde for a folder", ["cohorts={vindr_cxr: {phantom: null, root: ~}}"], "exactly one of root"),
+]
+
+
+@over(COMMAND_LINE)
+def test_command_line(case):
+    hold(case, lambda: Outcome(load_study([], parse_entries(case.breaks))))

@@ -19,7 +19,8 @@ from mmpkd.cohorts.cbis_files import (
     files_by_folder,
 )
 from mmpkd.cohorts.choices import ChoiceError
-from mmpkd.cohorts.paths import TableFileError, list_files
+from mmpkd.cohorts.listing import Listing, list_files
+from mmpkd.cohorts.paths import TableFileError
 from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.imaging import Imaging
@@ -107,7 +108,7 @@ def test_the_adapter_finds_every_listed_mammogram_among_empty_files(tmp_path, mo
     listed = pd.concat([pd.read_csv(DATA / "cbis_ddsm_nbia_paths" / f"{name}.csv") for name in ("training", "test")])
     monkeypatch.setattr(
         "mmpkd.cohorts.adapters.cbis_ddsm.list_files",
-        lambda *_: [*listed["image_path"].drop_duplicates(), *listed["mask_path"]],
+        lambda *_: Listing(tmp_path, [*listed["image_path"].drop_duplicates(), *listed["mask_path"]]),
     )
     monkeypatch.setattr("mmpkd.cohorts.adapters.cbis_ddsm.try_header", lambda _: Header(4000, 3000, 16))
     monkeypatch.setattr("mmpkd.cohorts.cbis_files.try_header", lambda _: Header(4000, 3000, 8))
@@ -129,7 +130,8 @@ def test_the_adapter_finds_every_file_of_the_older_layout(tmp_path, monkeypatch)
     }
     below = "older/CBIS-DDSM/"  # a folder above, so that the quoted paths are the ends of those on the disk
     monkeypatch.setattr(
-        "mmpkd.cohorts.adapters.cbis_ddsm.list_files", lambda *_: [below + path for path in set(pd.concat(quoted))]
+        "mmpkd.cohorts.adapters.cbis_ddsm.list_files",
+        lambda *_: Listing(tmp_path, [below + path for path in set(pd.concat(quoted))]),
     )
     tables = read(cohort(tmp_path, folders={"tables": DATA / "cbis_ddsm", "images": tmp_path}), LABELS, survey=True)
     assert len(tables.images) == 3032 and len(tables.rejected) == 0
@@ -471,4 +473,4 @@ def test_a_jpeg_mask_is_told_from_a_crop_of_the_same_size(tmp_path):
     assert 0 < ((stored > 63) & (stored < 192)).mean() < 0.01  # compression leaves grey at the edges
     assert choose_mask(tmp_path, ["a.jpg", "b.jpg"], Header(404, 204, 16)) == "a.jpg"
     contents = pd.DataFrame({"patientid": ["M", "M"], "image_path": ["x/jpeg/1/a.jpg", "../jpeg/../a.jpg"]})
-    assert exported_files(contents, ["jpeg/1/a.jpg"]) == {"M": ["jpeg/1/a.jpg"]}
+    assert exported_files(contents, Listing(tmp_path, ["jpeg/1/a.jpg"])) == {"M": ["jpeg/1/a.jpg"]}

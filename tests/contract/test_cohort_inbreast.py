@@ -114,7 +114,6 @@ def test_images_and_patients(release):
     assert tables.notes == {
         "rows_without_file_name": 2,
         "images_without_birads": 1,
-        "further_copies_of_images": 0,
         "images_whose_name_states_another_side_or_view": 0,
         "contours_of_other_findings": 1,
         "images_without_contours_though_birads_is_not_1": 2,
@@ -272,3 +271,14 @@ def test_contours_are_where_they_were_drawn(release):
     np.testing.assert_array_equal(by_id["20000001_1"], square)
     y, x = np.nonzero(by_id["20000002_1"])
     assert (x.min(), x.max(), y.min(), y.max()) == (47, 53, 67, 73)
+
+
+def test_contours_whose_suffix_is_in_capitals_or_that_have_a_resource_file_are_read(release):
+    whole = read(Cohort(adapter="inbreast", root=release), LABELS)
+    for path in sorted((release / "AllXML").glob("*.xml")):
+        path.rename(path.with_suffix(".XML"))
+        (path.parent / f"._{path.name}").write_bytes(b"\x00\x05\x16\x07")
+    tables = read(Cohort(adapter="inbreast", root=release), LABELS)
+    pd.testing.assert_frame_equal(tables.labels, whole.labels)
+    pd.testing.assert_frame_equal(tables.rois, whole.rois)
+    assert len(tables.rois) > 0

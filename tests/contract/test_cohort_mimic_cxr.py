@@ -360,7 +360,8 @@ def test_a_survey_lists_the_reports(tree):
         pd.testing.assert_frame_equal(getattr(tables, name), getattr(surveyed, name))
     assert set(surveyed.privileged["report"]) == {""}
     listed = set(surveyed.privileged["record_id"])
-    assert listed == set(tables.privileged["record_id"]) | {"50000004"}  # that it is empty is not seen
+    assert listed == set(tables.privileged["record_id"])  # all are in the sample, so that the empty one is seen
+    assert surveyed.notes["reports_that_the_check_opened"] == 6
     for report in (tree / "files").rglob("*.txt"):
         report.unlink()
     with pytest.raises(FileNotFoundError, match="no report of 6 studies"):
@@ -370,11 +371,11 @@ def test_a_survey_lists_the_reports(tree):
 
 def test_reports_that_cannot_be_read_or_are_not_there(tree):
     folder = tree / "files/p10/p10000002"
-    (folder / "s50000002.txt").write_bytes(b"\xff\xfe not UTF-8")
+    (folder / "s50000002.txt").write_bytes(bytes(range(128, 256)))
     (folder / "s50000003.txt").unlink()
     tables = read(cohort(tree), LABELS)
     rejected = set(tables.rejected.itertuples(index=False, name=None))
-    assert ("s50000002.txt", "report cannot be read (UnicodeDecodeError)") in rejected
+    assert ("s50000002.txt", "report cannot be read: not text in UTF-8 or Latin-1") in rejected
     assert ("s50000003.txt", "report is missing") in rejected
     assert "50000002" not in set(tables.privileged["record_id"]) and "b1" in set(tables.images["image_id"])
 

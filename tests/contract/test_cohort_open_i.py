@@ -272,8 +272,10 @@ OUTSIDE = """<?xml version="1.0"?><!DOCTYPE eCitation [<!ENTITY a SYSTEM "file:/
     [
         (LAUGHS.encode(), "declares XML entities"),
         (OUTSIDE.encode(), "declares XML entities"),
-        (LAUGHS.replace("?>", ' encoding="utf-16"?>', 1).encode("utf-16"), "not UTF-8"),
-        (b"<a>\xff</a>", "not UTF-8"),
+        (LAUGHS.replace("?>", ' encoding="utf-16"?>', 1).encode("utf-16"), "declares XML entities"),
+        (b"<a>\xff</a>", "names no study"),
+        (b"\xff" * 80, "not text in UTF-8 or Latin-1"),
+        (b"%PDF-1.4", "a PDF file, not text"),
         (b"<a>" + b" " * 1_000_000 + b"</a>", "larger than"),
         (b"<eCitation><uId id='CXR1/../..'/></eCitation>", "names no study"),
         (b"<eCitation/>", "names no study"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmpkd.cohorts import cbis_files, inbreast_files, mimic_reports, open_i_reports, open_i_views
-from mmpkd.cohorts.paths import list_files
+from mmpkd.cohorts.listing import list_files
 from mmpkd.files import StorageError
 from mmpkd.imaging import dicom
 

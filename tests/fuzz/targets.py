@@ -11,11 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mmpkd.cohorts.listing import Listing, MissingFilesError, is_data, list_files
 from mmpkd.cohorts.mimic_reports import read_reports
 from mmpkd.cohorts.open_i_reports import ReportError, has_text, read_report
 from mmpkd.cohorts.paths import TableFileError, read_table
@@ -28,6 +31,7 @@ from mmpkd.imaging.display import WINDOWS
 from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
 from mmpkd.privileged.sections import KNOWN_SECTIONS, split_sections
 from mmpkd.redaction import redact
+from mmpkd.text import TextError, decode
 from tests.fuzz import mutation, seeds
 
 SIZE = 16  # of the store's squares
@@ -160,7 +164,7 @@ def check_mimic_report(rng: Random, data: bytes, folder: Path) -> str:
     studies = ["50000001", "50000002"]
     images = pd.DataFrame({"study_id": studies, "patient_id": ["10000001"] * 2, "split": ["train"] * 2})
     rejections = Rejections()
-    table = read_reports(folder, paths, images, rejections, survey=False)
+    table = read_reports(folder, Listing(folder, paths), images, rejections, survey=False)
     rejected = rejections.table
     require(len(table) + len(rejected) == 2 and studies[1] in set(table["record_id"]), "reports are kept or set aside")
     require(table["report"].str.strip().ne("").all(), "a report that is kept has text")
@@ -238,15 +242,102 @@ def run_lengths() -> tuple[dict, ...]:
     return seeds.RUN_LENGTHS
 
 
+def text_bytes() -> list[bytes]:
+    """Reports and tables in every encoding that is read."""
+    texts = [*seeds.report_texts()[::4], seeds.CSV]
+    marked = [text.encode(encoding) for text in texts for encoding in ("utf-8", "utf-8-sig", "utf-16", "utf-32")]
+    return marked + [text.encode("cp1252", "replace") for text in texts]
+
+
+def check_text(rng: Random, data: bytes, folder: Path) -> str:
+    """A file of text in any encoding."""
+    try:
+        text = decode(data)
+    except TextError as error:
+        return reason_class(str(error))
+    require("\r" not in text.content, "lines end alike")
+    if text.encoding == "utf-8":
+        plain = data.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
+        require(text.content == plain.replace("\r\n", "\n").replace("\r", "\n"), "UTF-8 is read as it is")
+    require(decode(text.content.encode()).content == text.content or "\ufeff" in text.content[:1], "it is read again")
+    return ""
+
+
+def tree_names() -> tuple[str, ...]:
+    return (
+        "a",
+        "b",
+        "p10",
+        "1-1.dcm",
+        "1-1.DCM",
+        "._1-1.dcm",
+        ".hidden",
+        "__MACOSX",
+        "x.Dcm",
+        "note.txt",
+        "é.dcm",
+        "@eaDir",
+    )
+
+
+def make_tree(rng: Random, names: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Up to 25 files, folders and links: kind, path and target, below `root` or beside it."""
+    paths = ["root", "disk"]
+    made = []
+    for _ in range(rng.randrange(1, 25)):
+        path = f"{rng.choice(paths)}/{rng.choice(names)}"
+        kind = rng.choice(("file", "file", "folder", "folder", "link", "copy"))
+        made.append((kind, path, rng.choice([*paths, "/", ".", "..", path, "nowhere"])))
+        paths += [path] * (kind in ("folder", "link"))
+    return made
+
+
+def check_listing(rng: Random, made: list[tuple[str, str, str]], folder: Path) -> str:
+    """Whatever the tree: each listed file is data, can be read, and lies in a declared folder."""
+    base = Path(mkdtemp(dir=folder))
+    for kind, path, target in [("folder", "root", ""), ("folder", "disk", ""), *made]:
+        place = base / path
+        with suppress(OSError):
+            if kind == "folder":
+                place.mkdir()
+            elif kind == "link":
+                place.symlink_to(target if target.startswith(("/", ".")) else base / target)
+            else:
+                place.write_bytes(b"same" if kind == "copy" else path.encode())
+    declared = [base / "disk"] if rng.random() < 0.5 else []
+    try:
+        found = list_files(base / "root", (".dcm",), declared)
+        inside = [str(place.resolve()) + "/" for place in (base / "root", *declared)]
+        require(found.paths == sorted(set(found.paths)), "sorted, and each once")
+        for path in found:
+            place = base / "root" / path
+            require(place.is_file() and path.lower().endswith(".dcm"), "a file of the suffix")
+            require(all(is_data(part) for part in path.split("/")), "nothing hidden")
+            require(f"{place.resolve()}/".startswith(tuple(inside)), "in a declared folder")
+        plain = {str(place.relative_to(base / "root")) for place in (base / "root").rglob("*.dcm") if place.is_file()}
+        seen = {path for path in plain if all(map(is_data, path.split("/")))}
+        links = [place for place in (base / "root").rglob("*") if place.is_symlink()]
+        require(links or seen <= set(found.paths), "without links nothing is passed over")
+        wanted = pd.Series([path[:-4] + ".dcm" for path in found], dtype="str")
+        require((found.locate(wanted) != "").all(), "a suffix of another case is found")
+    except MissingFilesError as error:
+        return reason_class(str(error))
+    finally:
+        rmtree(base, ignore_errors=True)
+    return "" if len(found) else "no file"
+
+
 TARGETS = {
     target.name: target
     for target in (
         Target("dicom", 0.25, seeds.dicom_files, mutation.mutated_dicom, check_dicom),
         Target("picture", 0.02, seeds.pictures, mutation.mutated_bytes, check_picture),
-        Target("sections", 0.45, seeds.report_texts, mutation.mutated_text, check_sections),
+        Target("sections", 0.395, seeds.report_texts, mutation.mutated_text, check_sections),
         Target("run_lengths", 0.2, run_lengths, make_run_lengths, check_run_lengths),
         Target("xml", 0.069, seeds.xml_reports, mutation.mutated_bytes, check_xml),
         Target("table", 0.01, seeds.csv_files, mutation.mutated_bytes, check_table),
         Target("mimic_report", 0.001, report_bytes, mutation.mutated_bytes, check_mimic_report),
+        Target("text", 0.05, text_bytes, mutation.mutated_bytes, check_text),
+        Target("listing", 0.005, tree_names, make_tree, check_listing),
     )
 }

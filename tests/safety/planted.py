@@ -32,7 +32,7 @@ def plant(tree: Path) -> None:
     for index, path in enumerate(reports):
         path.write_text(path.read_text() + f"\n {SENTENCE}\n")
         if index % 10 == 1:
-            path.write_bytes(f" FINDINGS: {SENTENCE} \xe9\n".encode("latin-1"))
+            path.write_bytes(f"%PDF-1.4 FINDINGS: {SENTENCE}\n".encode())
         elif index % 10 == 2:
             path.unlink()
             path.mkdir()

@@ -40,6 +40,7 @@ VARIABLES = {
     "SLURM_STEP_NUM_TASKS": "whether srun has started all processes of a training",
     "TERM": "whether the terminal knows colours",
     "TORCHELASTIC_RUN_ID": "whether torchrun has started the processes",
+    "XDG_CACHE_HOME": "where Snakemake keeps files, for the check",
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 from mmpkd.dependencies import LIBRARY, library_files
 
 ORDER = (
-    ("files", "logs", "auroc", "dependencies", "redaction", "results", "design"),
+    ("presence",),
+    ("files", "logs", "auroc", "dependencies", "redaction", "text", "results", "design"),
     ("config",),
     ("cohorts",),
     ("provenance",),
@@ -82,4 +83,4 @@ def test_imports_inside_functions_count(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("def late():\n    from mmpkd.config.students import Arm\n    return Arm\n")
     names = {path.relative_to(LIBRARY).as_posix() for path in library_files(script)}
-    assert names == {"__init__.py", "config/__init__.py", "config/base.py", "config/students.py"}
+    assert names == {"__init__.py", *(f"config/{name}.py" for name in ("__init__", "base", "hints", "students"))}

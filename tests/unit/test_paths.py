@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts import paths
-from mmpkd.cohorts.paths import list_files, relative_below_all
+from mmpkd.cohorts import listing, paths
+from mmpkd.cohorts.listing import distinct, list_files
+from mmpkd.cohorts.paths import existing, relative_below_all
 
 
 @pytest.fixture
@@ -32,17 +33,79 @@ def root(tmp_path) -> Path:
     return root
 
 
-def test_files_are_listed_once_and_only_below_the_root(root, caplog):
+INSIDE = ["again/Deeper/b.dcm", "again/own.DCM", "in.dcm", "plain.dcm", "sub/Deeper/b.dcm", "sub/own.DCM"]
+
+
+def test_links_are_followed_inside_the_root_alone(root, caplog):
     with caplog.at_level(logging.WARNING):
-        assert list_files(root, (".dcm",)) == ["in.dcm", "plain.dcm", "sub/Deeper/b.dcm", "sub/own.DCM"]
-    assert "0 folders cannot be read and 1 links leave the root" in caplog.text
+        listing = list_files(root, (".dcm",))
+    assert listing.paths == INSIDE
+    assert listing.outside == ["elsewhere", "out.dcm", "sibling", "up"] and listing.broken == 2
+    assert "links_that_leave_the_declared_folders: 4, links_to_nothing: 2" in caplog.text
     assert "out.dcm" not in caplog.text
+    assert distinct(root, listing.paths) == listing.paths, "empty files are no copies"
+
+
+def test_links_are_followed_into_declared_folders(root, tmp_path):
+    listing = list_files(root, (".dcm",), [tmp_path / "outside"])
+    assert listing.paths == sorted([*INSIDE, "elsewhere/deep/secret.dcm", "out.dcm"])
+    assert listing.outside == ["sibling", "up"]
+    assert "(sibling, up)" in listing.remark and "folders.linked" in listing.remark
+    texts = pd.Series(["elsewhere/deep/secret.dcm", "up/outside/deep/secret.dcm", "sibling/a"])
+    assert relative_below_all(root, texts, [tmp_path / "outside"])[1].tolist() == [False, False, True]
+
+
+def test_links_that_lead_back_or_round_and_round_end(tmp_path):
+    for name in "abcdef":
+        (tmp_path / "root" / name).mkdir(parents=True)
+        (tmp_path / "root" / name / f"{name}.dcm").touch()
+        for other in "abcdef":
+            (tmp_path / "root" / name / f"to_{other}").symlink_to(f"../{other}")
+        (tmp_path / "root" / name / "up").symlink_to("..")
+    paths = list_files(tmp_path / "root", (".dcm",)).paths
+    assert len(paths) <= 6 * (1 + listing.MOST_WAYS)
+    assert {"a/a.dcm", "a/to_b/b.dcm"} <= set(paths) and "a/to_a/a.dcm" not in paths
+    assert not [path for path in paths if "up" in path]
+
+
+def test_what_systems_put_beside_files_is_no_data(tmp_path):
+    (tmp_path / "a.dcm").touch()
+    for name in ("._a.dcm", ".hidden.dcm", "__MACOSX/a.dcm", ".Trash-1000/a.dcm", "@eaDir/a.dcm", "$RECYCLE.BIN/a.dcm"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = list_files(tmp_path, (".dcm",))
+    assert found.paths == ["a.dcm"] and found.hidden == 6 and not found.notes
+
+
+def test_files_are_located_whatever_the_case_of_their_suffix(tmp_path):
+    for name in ("a.DCM", "b.dcm", "b.DCM", "C.dcm"):
+        (tmp_path / name).touch()
+    found = list_files(tmp_path, (".dcm",)).locate(pd.Series(["a.dcm", "b.dcm", "c.dcm", "d.dcm"], index=[3, 1, 2, 0]))
+    assert found.to_dict() == {3: "a.DCM", 1: "b.dcm", 2: "", 0: ""}
+
+
+def test_copies_are_told_by_content(tmp_path):
+    big = os.urandom(300_000)
+    contents = {"a": big, "copy of a": big, "start alone": big[:-1] + b"x", "shorter": big[:-1], "empty": b"", "0": b""}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    assert distinct(tmp_path, list(contents)) == ["a", "start alone", "shorter", "empty", "0"]
+    assert distinct(tmp_path, ["a", "gone"]) == ["a", "gone"]
+
+
+def test_a_table_is_found_whatever_its_case(tmp_path):
+    (tmp_path / "Info.CSV").touch()
+    assert existing(tmp_path / "info.csv").name == "Info.CSV"
+    assert existing(tmp_path / "other.csv").name == "other.csv"
+    assert existing(tmp_path / "absent" / "other.csv").name == "other.csv"
+    (tmp_path / "INFO.csv").touch()
+    assert existing(tmp_path / "info.csv").name == "info.csv", "two of them: neither is taken"
 
 
 def test_a_root_may_itself_be_a_link(root, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(root)
-    assert list_files(link, (".dcm",)) == list_files(root, (".dcm",))
+    assert list_files(link, (".dcm",)).paths == list_files(root, (".dcm",)).paths
     assert not relative_below_all(link, pd.Series(["sub/own.DCM", "in.dcm"]))[1].any()
 
 
@@ -54,9 +117,9 @@ def test_a_folder_that_cannot_be_read_is_counted(root, caplog, monkeypatch):
             raise PermissionError(13, "Permission denied", folder)
         return scan(folder)
 
-    monkeypatch.setattr(paths.os, "scandir", refuse)
+    monkeypatch.setattr(listing.os, "scandir", refuse)
     assert "sub/Deeper/b.dcm" not in list_files(root, (".dcm",))
-    assert "1 folders cannot be read" in caplog.text and "Deeper" not in caplog.text
+    assert "folders_that_cannot_be_read: 2" in caplog.text and "Deeper" not in caplog.text
 
 
 TEXTS = {

@@ -1,10 +1,12 @@
 """What a run that was killed or broke leaves behind is found, and nothing else is touched."""
 
+import errno
+import json
 import os
-import platform
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,7 @@ import pytest
 
 from mmpkd.cli import main
 from mmpkd.files import atomic, write_json
+from mmpkd.presence import FOLDER, GATE, Worker, records, sign_in
 from mmpkd.recovery.receipts import DamagedError, damaged, require_whole, write_receipt
 from mmpkd.recovery.recover import recover
 from mmpkd.recovery.runs import BusyError, remove_lock, workers_in
@@ -112,30 +115,124 @@ def test_recovery_removes_unfinished_files_alone(results, tmp_path):
     assert kept.exists() and not left.exists()
 
 
-def lock(folder: Path, host: str | None) -> Path:
-    """What a killed Snakemake leaves."""
+def lock(folder: Path, **further: str) -> Path:
+    """What a killed Snakemake leaves; its record says what `further` does instead of what is true here."""
     state = folder / ".snakemake"
     (state / "locks").mkdir(parents=True)
     (state / "locks/0.output.lock").write_text("results/demo/report.html\n")
-    if host:
-        (state / "log").mkdir()
-        (state / "log/2026-01-01T000000.1.snakemake.log").write_text("SNAKEMAKE\n  Host: elsewhere\n")
-        (state / "log/2026-01-02T000000.1.snakemake.log").write_text(f"SNAKEMAKE\n  Date: today\n  Host: {host}\n")
+    (state / FOLDER).mkdir()
+    (state / FOLDER / GATE).touch()
+    worker = {**asdict(Worker.here("run")), "pid": 1, **further}
+    write_json(worker, state / FOLDER / "a.json")
     return state / "locks"
 
 
-@pytest.mark.parametrize("host", [None, platform.node()])
-def test_a_lock_that_nobody_holds_is_removed(results, tmp_path, host):
-    locks = lock(tmp_path, host)
+GONE = {
+    "here": {},
+    "before the machine was started again": {"boot": "earlier"},
+    "in another container of the same machine": {"host": "7f3e", "namespace": "pid:[1]"},
+}
+UNKNOWN = {
+    "another machine": {"host": "login2", "boot": "other", "machine": "other"},
+    "another machine of the same name": {"boot": "other", "machine": "other"},
+    "a machine that has no identity": {"boot": "other", "machine": ""},
+    "another container, without locks": {"namespace": "pid:[1]", "locked": False},
+    "a record of nothing": {"pid": [], "more": 1},
+}
+
+
+@pytest.mark.parametrize("where", GONE)
+def test_a_lock_that_nobody_holds_is_removed(results, tmp_path, where, monkeypatch):
+    monkeypatch.setattr("mmpkd.presence.MACHINE", str(tmp_path / "machine-id"))
+    (tmp_path / "machine-id").write_text("1234\n")
+    locks = lock(tmp_path, **GONE[where])
     assert list(recover(tmp_path, results)) == ["removed the lock of a run that is no more"]
     assert not locks.exists() and not remove_lock(tmp_path)
+    assert not list((tmp_path / ".snakemake" / FOLDER).glob("*.json"))
 
 
-def test_the_lock_of_another_machine_is_left(results, tmp_path):
-    locks = lock(tmp_path, "login2")
-    with pytest.raises(BusyError, match="locked by a run on login2"):
+@pytest.mark.parametrize("where", UNKNOWN)
+def test_a_lock_is_left_where_it_cannot_be_told_whether_its_run_is_alive(results, tmp_path, where):
+    locks = lock(tmp_path, **UNKNOWN[where])
+    os.truncate(results / "report.html", 2)
+    with pytest.raises(BusyError, match=r"it cannot be told whether it is still at work .* remove .*a\.json"):
+        list(recover(tmp_path, results))
+    assert any(locks.iterdir()) and (results / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "shared"),
+    [
+        ("nfs4", "rw,vers=4.2,local_lock=none", True),
+        ("nfs", "rw,vers=3,local_lock=all", False),
+        ("nfs", "rw,vers=3,nolock", False),
+        ("lustre", "rw,flock", True),
+        ("lustre", "rw,localflock", False),
+        ("lustre", "rw", False),
+        ("ceph", "rw", True),
+        ("ext4", "rw", False),
+        ("fuse.sshfs", "rw", False),
+    ],
+)
+def test_locks_of_another_machine_count_where_shared(results, tmp_path, monkeypatch, kind, options, shared):
+    partition = type("Partition", (), {"mountpoint": "/", "fstype": kind, "opts": options})
+    monkeypatch.setattr("mmpkd.presence.psutil.disk_partitions", lambda all: [partition])
+    locks = lock(tmp_path, **UNKNOWN["another machine"])
+    if shared:
+        list(recover(tmp_path, results))
+        assert not locks.exists()
+    else:
+        with pytest.raises(BusyError):
+            list(recover(tmp_path, results))
+        assert locks.exists()
+
+
+def test_without_locks_a_process_of_this_machine_is_looked_at(tmp_path):
+    lock(tmp_path, locked=False)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path = tmp_path / ".snakemake" / FOLDER / "a.json"
+    for pid, alive in ((ended.pid, False), (os.getpid(), None)):
+        write_json({**json.loads(path.read_text()), "pid": pid}, path)
+        assert [record.alive for record in records(tmp_path / ".snakemake")] == [alive]
+
+
+def test_a_lock_without_a_record_is_left(results, tmp_path):
+    locks = lock(tmp_path)
+    (tmp_path / ".snakemake" / FOLDER / "a.json").unlink()
+    with pytest.raises(BusyError, match="did not sign in.* snakemake --unlock"):
         list(recover(tmp_path, results))
     assert any(locks.iterdir())
+
+
+def test_who_signs_in_is_alive_and_removes_the_records_of_the_dead(tmp_path):
+    lock(tmp_path)
+    sign_in(tmp_path / ".snakemake", "job")
+    (record,) = records(tmp_path / ".snakemake")
+    assert record.alive and record.worker == Worker.here("job")
+
+
+def test_signing_in_waits_for_recovery(results, tmp_path):
+    sign_in(tmp_path / ".snakemake", "run")
+    for record in records(tmp_path / ".snakemake"):
+        record.path.unlink()
+    command = [sys.executable, "-c", "from mmpkd.presence import *; sign_in(Path('.snakemake'), 'run')"]
+    os.truncate(results / "report.html", 2)
+    steps = recover(tmp_path, results)
+    next(steps)
+    process = subprocess.Popen(command, cwd=tmp_path)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1.5)
+    assert not list(steps) and process.wait(30) == 0
+
+
+def test_a_folder_that_nobody_may_write_to_needs_no_record(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    sign_in(tmp_path, "run")
+    assert records(tmp_path) == []
 
 
 @pytest.fixture

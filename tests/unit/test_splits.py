@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.choices import ChoiceError, among, read_folders, read_options
 from mmpkd.cohorts.label_policy import BLANK, UNCERTAIN, apply_policy, policy_table
-from mmpkd.cohorts.paths import TableFileError, list_files, read_table, relative_below_all
+from mmpkd.cohorts.listing import list_files
+from mmpkd.cohorts.paths import TableFileError, read_table, relative_below_all
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.splits import resolve, stable_share
 from mmpkd.cohorts.tables import SPLITS, TableError
@@ -123,7 +124,7 @@ def test_links_that_leave_the_root_are_refused_and_not_listed(tmp_path):
     (root / "link.dcm").symlink_to(outside / "secret.dcm")
     (root / "inner.dcm").symlink_to(root / "sub" / "own.DCM")
     (root / "folder").symlink_to(outside)
-    assert list_files(root, (".dcm",)) == ["inner.dcm", "sub/own.DCM"]
+    assert list_files(root, (".dcm",)).paths == ["inner.dcm", "sub/own.DCM"]
     assert relative_below_all(root, pd.Series(["link.dcm", "folder/secret.dcm"]))[1].all()
 
 
@@ -146,7 +147,10 @@ def test_table_errors_name_the_file_the_fault_and_the_source(tmp_path):
     faults = {"missing.csv": (b"a\n1\n", "column.s. b missing"), "twice.csv": (b"a,b,B\n1,2,3\n", "column.s. b twice")}
     broken = gzip.compress(b"a,b\n" + bytes(range(48, 58)) * 50)[:-12]
     faults |= {"empty.csv": (b"", "not a readable"), "cut.csv.gz": (broken, "not a readable")}
-    faults |= {"latin.csv": (b"a,b\n\xe4,1\n", "not a readable"), "plain.csv.gz": (b"a,b\n", "not a readable")}
+    faults |= {
+        "binary.csv": (b"a,b\n" + b"\xe4" * 40, "not a readable"),
+        "plain.csv.gz": (b"a,b\n", "not a readable"),
+    }
     for name, (content, fault) in faults.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(TableFileError, match=rf"{name}: {fault}.*from here"):

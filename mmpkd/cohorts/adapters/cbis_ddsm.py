@@ -59,9 +59,10 @@ from mmpkd.cohorts.cbis_files import (
     files_by_folder,
     try_header,
 )
-from mmpkd.cohorts.choices import ChoiceError, read_folders, read_options
+from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
+from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct, list_files
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import list_files, read_table, relative_below_all, require_folder
+from mmpkd.cohorts.paths import read_table, relative_below_all, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.splits import resolve, stable_share
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
@@ -131,10 +132,16 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
     folder, root = _table_folder(cohort), _image_root(cohort)
     known = [label for label in LABELS if label in labels]
     rejections = Rejections()
-    lesions = _lesions(folder, root, rejections)
+    lesions = _lesions(folder, root, declared_folders(cohort), rejections)
     lesions, notes = _split(lesions, options["validation_share"])
     if cohort.images:
-        files = _files(root)
+        listed, files = _files(root, declared_folders(cohort))
+        rejections.count(listed.notes, root)
+        if (len(lesions) or listed.remark) and not any(name in files for name in lesions["mammogram"]):
+            raise MissingFilesError(
+                f"{root}: holds no folder of the {lesions['mammogram'].nunique()} mammograms of the tables; "
+                f"{listed.remark or f'set folders.images. {SOURCE}'}; {rejections.told}"
+            )
         images = _with_files(_images(lesions), lesions, root, files, rejections, survey)
         orphans = ~lesions["image_id"].isin(images["image_id"])
         lesions = rejections.split_off(lesions, orphans, "record_id", "lesion of a mammogram that was left out")
@@ -153,7 +160,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
         privileged=_records(lesions),
         rejected=rejections.table,
         key_name="image_id",
-        notes=notes,
+        notes={**notes, **rejections.notes},
     )
 
 
@@ -176,15 +183,17 @@ def _tables(folder: Path) -> list[tuple[Path, str, str]]:
     ]
 
 
-def _files(root: Path) -> dict[str, list[str]]:
+def _files(root: Path, declared: tuple[Path, ...]) -> tuple[Listing, dict[str, list[str]]]:
     """The files of each mammogram's and lesion's folder: DICOM, or those of the JPEG export where there is one."""
     if (root / "jpeg").is_dir():
         contents = read_table(root / "csv" / "dicom_info.csv", ["patientid", "image_path"], SOURCE)
-        return exported_files(contents, [f"jpeg/{name}" for name in list_files(root / "jpeg", PICTURES)])
-    return files_by_folder(list_files(require_folder(root, SOURCE), (".dcm",)))
+        listed = list_files(root / "jpeg", PICTURES, declared).under(root, "jpeg")
+        return listed, exported_files(contents, listed)
+    listed = list_files(require_folder(root, SOURCE), (".dcm",), declared)
+    return listed, files_by_folder(listed)
 
 
-def _lesions(folder: Path, root: Path, rejections: Rejections) -> pd.DataFrame:
+def _lesions(folder: Path, root: Path, declared: tuple[Path, ...], rejections: Rejections) -> pd.DataFrame:
     """One row a lesion of the four tables: their columns, record_id, image_id, subset, official_set and the targets."""
     parts = [
         read_table(path, COLUMNS + DESCRIPTORS[subset], SOURCE).assign(subset=subset, official_set=official_set)
@@ -195,7 +204,7 @@ def _lesions(folder: Path, root: Path, rejections: Rejections) -> pd.DataFrame:
     stated = lesions["patient_id"] + "_" + lesions["laterality"] + "_" + lesions["view"]
     lesions["stated"] = stated + ", lesion " + lesions["abnormality_id"]
     for column in PATHS:
-        lesions[column], refused = relative_below_all(root, lesions[column])
+        lesions[column], refused = relative_below_all(root, lesions[column], declared)
         lesions = rejections.split_off(lesions, refused, "stated", f"{column} does not stay below the images' folder")
     lesions = lesions.join(lesions["image_file_path"].str.extract(MAMMOGRAM))
     lesions["record_id"] = lesions["roi_mask_file_path"].str.extract(LESION, expand=False)
@@ -247,15 +256,11 @@ def _with_files(
         image_id: list(zip(group["mammogram"], group["image_file_path"], strict=True))
         for image_id, group in folders.groupby("image_id")
     }
-    if len(folders) and not any(folder in files for folder in folders["mammogram"]):
-        raise FileNotFoundError(
-            f"{root}: holds no folder of the {len(folders)} mammograms of the tables; set folders.images. {SOURCE}"
-        )
     found, reasons = {}, {}
     for image_id in progress(images["image_id"], "mammograms", unit="image"):
         folder, quoted = next((one for one in candidates[image_id] if one[0] in files), ("", ""))
         try:
-            found[image_id] = _mammogram(root, choose_mammogram(files.get(folder, []), quoted), survey)
+            found[image_id] = _mammogram(root, choose_mammogram(distinct(root, files.get(folder, [])), quoted), survey)
         except NotFoundError as reason:
             reasons[image_id] = str(reason)
     rejections.add(reasons, reasons.values())

@@ -33,9 +33,10 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.chexlocalize_outlines import NAMES, read_outlines
-from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.listing import Listing, list_files, with_files
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import list_files, read_table, relative_below_all, require_folder
+from mmpkd.cohorts.paths import existing, read_table, relative_below_all, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
@@ -47,7 +48,9 @@ SETS = {"val": ("val_labels.csv", "valid.csv"), "test": ("test_labels.csv",)}  #
 IMAGE_FOLDERS = {"val": ("val", "valid"), "test": ("test",)}
 VIEWS = ("frontal", "lateral")
 SOURCE = "CheXlocalize is at https://aimi.stanford.edu/datasets/chexlocalize (registration)"
-IMAGE_PATH = r"(?:^|/)(?P<patient>patient\d+)/(?P<study>study\d+)/(?P<name>view\d+_(?P<side>frontal|lateral))\.jpg$"
+IMAGE_PATH = (
+    r"(?:^|/)(?P<patient>patient\d+)/(?P<study>study\d+)/(?P<name>view\d+_(?P<side>frontal|lateral))\.(?i:jpg)$"
+)
 # The findings that were outlined where they were present.
 OUTLINED = (
     "Atelectasis",
@@ -90,7 +93,8 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
     views = among("views", options["views"], VIEWS)
     chexpert, folder = _folders(cohort)
     rejections = Rejections()
-    images = pd.concat([_listed_images(chexpert, name, rejections) for name in sets], ignore_index=True)
+    declared = declared_folders(cohort)
+    images = pd.concat([_listed_images(chexpert, name, declared, rejections) for name in sets], ignore_index=True)
     images = rejections.split_off(images, images.duplicated("image_id"), "image_id", "second row of an image")
     images = rejections.split_off(images, ~images["side"].isin(views), "image_id", "view is not one of options.views")
     images = _with_files(images, chexpert, cohort, sets, rejections)
@@ -105,7 +109,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
         labels=images[["image_id", *known]],
         rois=rois,
         rejected=rejections.table,
-        notes={**notes, **roi_notes},
+        notes={**notes, **roi_notes, **rejections.notes},
     )
 
 
@@ -117,14 +121,14 @@ def _folders(cohort: Cohort) -> tuple[Path, Path]:
 
 def _first_there(folder: Path, names: tuple[str, ...]) -> Path:
     """The first of `names` that is in `folder`; the first of all where none is."""
-    return next((folder / name for name in names if (folder / name).exists()), folder / names[0])
+    return next((path for name in names if (path := existing(folder / name)).exists()), folder / names[0])
 
 
-def _listed_images(chexpert: Path, name: str, rejections: Rejections) -> pd.DataFrame:
+def _listed_images(chexpert: Path, name: str, declared: tuple[Path, ...], rejections: Rejections) -> pd.DataFrame:
     """One row an image of a published set, with its labels as text, under CheXpert's names."""
     path = _first_there(chexpert, SETS[name])
     table = read_table(path, ["path"], SOURCE, optional=["ap/pa", *NAMES]).rename(columns=NAMES)
-    relative, refused = relative_below_all(chexpert, table["path"])
+    relative, refused = relative_below_all(chexpert, table["path"], declared)
     table = rejections.split_off(table.assign(relative=relative), refused, "path", f"path in {path.name} is refused")
     parts = table["relative"].str.extract(IMAGE_PATH)
     table = rejections.split_off(table, parts["name"].isna(), "path", f"path in {path.name} is not CheXpert's")
@@ -153,12 +157,11 @@ def _with_files(
     """Sets images aside that are not on the disk. Without images in the cohort, paths are empty."""
     if not cohort.images:
         return images.assign(path="")
-    folders = [require_folder(_first_there(chexpert, IMAGE_FOLDERS[name]), SOURCE) for name in sets]
-    listed = {f"{folder.name}/{file}" for folder in folders for file in list_files(folder, (".jpg",))}
-    there = images["path"].isin(listed)
-    if len(images) and not there.any():
-        raise FileNotFoundError(f"{chexpert}: holds none of the {len(images)} images of the tables; {SOURCE}")
-    return rejections.split_off(images, ~there, "image_id", "image file is missing")
+    files = Listing(chexpert)
+    for name in sets:
+        folder = require_folder(_first_there(chexpert, IMAGE_FOLDERS[name]), SOURCE)
+        files += list_files(folder, (".jpg",), (chexpert, *declared_folders(cohort))).under(chexpert, folder.name)
+    return with_files(images, images["path"], files, "tables", SOURCE, rejections)
 
 
 def _with_labels(

@@ -49,11 +49,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import ChoiceError, read_folders, read_options
+from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
 from mmpkd.cohorts.inbreast_files import ContourFileError, read_contours, read_sheet
 from mmpkd.cohorts.label_policy import VALUES
+from mmpkd.cohorts.listing import distinct, list_files, with_named_files
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import list_files, require_folder
+from mmpkd.cohorts.paths import existing, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
 from mmpkd.config.cohorts import Cohort
@@ -69,9 +70,9 @@ COLUMNS = ["file_name", "laterality", "view", "bi-rads"]
 MARKS = {"mass": "mass", "calcification": "micros"}  # label: column of the table with an X where it is present
 FILE_NAME = r"\d{8}"
 DICOM_NAME = (
-    r"(?:^|/)(?P<image_id>\d{8})_(?P<patient_id>[0-9A-Za-z]+)_MG_(?P<side>[LR])_(?P<projection>[A-Z]+)_ANON\.dcm$"
+    r"(?:^|/)(?P<image_id>\d{8})_(?P<patient_id>[0-9A-Za-z]+)_MG_(?P<side>[LR])_(?P<projection>[A-Z]+)_ANON\.(?i:dcm)$"
 )
-CONTOUR_NAME = rf"(?:^|/)({FILE_NAME})\.xml$"
+CONTOUR_NAME = rf"(?:^|/)({FILE_NAME})\.(?i:xml)$"
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 VIEWS = {"ML": "MLO"}
 
@@ -100,8 +101,8 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
     table, image_folder, contour_folder = _places(cohort)
     rejections = Rejections()
     images, notes = _images(table, rejections)
-    images = _with_files(images, image_folder, cohort.images, rejections, notes)
-    contours, unknown = _contours(contour_folder, images, rejections, notes)
+    images = _with_files(images, image_folder, cohort, rejections, notes)
+    contours, unknown = _contours(contour_folder, declared_folders(cohort), images, rejections, notes)
     rois = _rois(contours, options["point_side"], rejections)
     known = [label for label in _labels_of(options) if label in labels]
     return CohortTables(
@@ -110,7 +111,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
         labels=_labels(images, contours, unknown, options["birads_3"])[["image_id", *known]],
         rois=rois[rois["label"].isin(known)],
         rejected=rejections.table,
-        notes=notes,
+        notes={**notes, **rejections.notes},
     )
 
 
@@ -132,7 +133,7 @@ def _places(cohort: Cohort) -> tuple[Path, Path, Path]:
     release = cohort.root / RELEASE
     root = release if release.is_dir() else cohort.root
     folders = read_folders(cohort, FOLDERS)
-    sheets = [folders.get("tables", root) / name for name in SHEETS]
+    sheets = [existing(folders.get("tables", root) / name) for name in SHEETS]
     sheet = next((path for path in sheets if path.is_file()), sheets[0])
     return sheet, folders.get("images", root), folders.get("contours", root / "AllXML")
 
@@ -160,19 +161,17 @@ def _images(path: Path, rejections: Rejections) -> tuple[pd.DataFrame, dict[str,
 
 
 def _with_files(
-    images: pd.DataFrame, folder: Path, wanted: bool, rejections: Rejections, notes: dict[str, int]
+    images: pd.DataFrame, folder: Path, cohort: Cohort, rejections: Rejections, notes: dict[str, int]
 ) -> pd.DataFrame:
     """Adds path, patient_id and study_id from the names of the files; sets images aside that have none."""
-    if not wanted:
+    if not cohort.images:
         return images.assign(path="", patient_id=images["image_id"], study_id=images["image_id"])
-    listed = pd.DataFrame({"path": list_files(require_folder(folder, SOURCE), (".dcm",))}, dtype="str")
+    files = list_files(require_folder(folder, SOURCE), (".dcm",), declared_folders(cohort))
+    listed = pd.DataFrame({"path": files.paths}, dtype="str")
     named = listed.join(listed["path"].str.extract(DICOM_NAME)).dropna(subset="image_id")
-    notes["further_copies_of_images"] = int(named.duplicated("image_id").sum())
-    images = images.merge(named.drop_duplicates("image_id"), on="image_id", how="left")
-    missing = images["path"].isna()
-    if len(images) and missing.all():
-        raise FileNotFoundError(f"{folder}: holds none of the {len(images)} images of the table; {SOURCE}")
-    images = rejections.split_off(images, missing, "image_id", "image file is missing")
+    candidates = named.groupby("image_id")["path"].agg(list).to_dict()
+    images = with_named_files(images, candidates, files, "table", SOURCE, rejections)
+    images = images.merge(named.drop(columns="image_id"), on="path", how="left")
     named_otherwise = (images["side"].map(SIDES) != images["laterality"]) | (
         images["projection"].replace(VIEWS) != images["view"]
     )
@@ -181,20 +180,29 @@ def _with_files(
 
 
 def _contours(
-    folder: Path, images: pd.DataFrame, rejections: Rejections, notes: dict[str, int]
+    folder: Path,
+    declared: tuple[Path, ...],
+    images: pd.DataFrame,
+    rejections: Rejections,
+    notes: dict[str, int],
 ) -> tuple[pd.DataFrame, set[str]]:
     """One row a contour of a mass or calcification, with roi_id, image_id, label, contour; and the doubtful images.
 
     Those may hold more: their contours are missing or unreadable, or one is of a finding whose name tells nothing.
     """
-    names = pd.Series(list_files(require_folder(folder, SOURCE), (".xml",)), dtype="str")
-    paths = dict(zip(names.str.extract(CONTOUR_NAME, expand=False), names, strict=True))
+    files = list_files(require_folder(folder, SOURCE), (".xml",), declared)
+    rejections.count(files.notes, folder)
+    names = pd.Series(files.paths, dtype="str")
+    named = names.groupby(names.str.extract(CONTOUR_NAME, expand=False)).agg(list)
+    paths = {image_id: distinct(folder, several) for image_id, several in named.items()}
     has_file, is_negative = images["image_id"].isin(set(paths)), (images["birads"] == 1).fillna(False)
     unmarked = set(images.loc[~has_file & ~is_negative, "image_id"])
     rows, unread = [], set()
     for image_id in progress(images.loc[has_file, "image_id"], "contours", unit="image"):
         try:
-            contours = read_contours(folder / paths[image_id])
+            if len(paths[image_id]) > 1:
+                raise ContourFileError("several files of contours that differ")
+            contours = read_contours(folder / paths[image_id][0])
         except ContourFileError as reason:
             unread.add(image_id)
             rejections.add([image_id], f"ROI: {reason}")

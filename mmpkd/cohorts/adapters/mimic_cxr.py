@@ -42,7 +42,7 @@ def needs(cohort: Cohort) -> list[Need]:
 def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
     """Reads MIMIC-CXR below `cohort.root`; `labels` are CheXpert names, others are not known to it.
 
-    With `survey` reports are listed, not read: their text is "".
+    With `survey` reports are listed, and of them a sample read: their text is "".
 
     Raises:
         FileNotFoundError: if a table, or every image or report, is missing.

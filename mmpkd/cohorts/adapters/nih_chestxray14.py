@@ -42,13 +42,15 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
-from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.listing import key, list_files, with_named_files
 from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import TableFileError, list_files, read_table, require_folder, snake_case
+from mmpkd.cohorts.paths import TableFileError, existing, read_table, require_folder, snake_case, tables_like
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
+from mmpkd.text import TextError, read_text
 
 RESTRICTED = False
 OPTIONS = {"sets": ["boxed"], "infiltration_is_lung_opacity": False}
@@ -141,6 +143,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
             "boxed_images_in_the_official_test_set": int((boxed & official).sum()),
             "labels_present_by_a_box_alone": contradicted,
             **notes,
+            **rejections.notes,
         },
     )
 
@@ -154,8 +157,8 @@ def _image_root(cohort: Cohort) -> Path:
 
 
 def _last(folder: Path, pattern: str) -> Path:
-    """The last file of that name pattern; where there is none, the path that the error will name."""
-    return max(folder.glob(pattern), default=folder / pattern.replace("*", ""))
+    """The last table of that name pattern; where there is none, the path that the error will name."""
+    return max(tables_like(folder, pattern), default=folder / pattern.replace("*", ""))
 
 
 def _listed_images(folder: Path, rejections: Rejections) -> pd.DataFrame:
@@ -211,12 +214,15 @@ def _official_test(folder: Path, required: bool) -> set[str]:
         FileNotFoundError: if the list is required and not there.
         TableFileError: if it is no list of image names.
     """
-    path = folder / "test_list.txt"
+    path = existing(folder / "test_list.txt")
     if not path.is_file():
         if required:
             raise FileNotFoundError(f"{path}: no such file; {SOURCE}")
         return set()
-    names = pd.Series(path.read_text(encoding="utf-8-sig", errors="replace").split(), dtype="str")
+    try:
+        names = pd.Series(read_text(path).content.split(), dtype="str")
+    except TextError as error:
+        raise TableFileError(f"{path}: {error}; download it again: {SOURCE}") from error
     if not len(names) or not names.str.fullmatch(IMAGE_NAME).all():
         raise TableFileError(f"{path}: not a list of image names; download it again: {SOURCE}")
     return set(names.str.removesuffix(".png"))
@@ -230,14 +236,10 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) ->
     if not cohort.images:
         return images
     root = _image_root(cohort)
-    files = pd.Series(list_files(require_folder(root, SOURCE), (".png",)), dtype="str")
-    by_name = files.groupby(files.str.rsplit("/", n=1).str[-1]).first()  # of two copies, the first by path
-    path = images["image_index"].map(by_name)
-    if len(images) and path.isna().all():
-        raise FileNotFoundError(f"{root}: holds none of the {len(images)} images of the tables; {SOURCE}")
-    return rejections.split_off(
-        images.assign(path=path.fillna("")), path.isna(), "image_id", "image file is missing"
-    ).reset_index(drop=True)
+    files = list_files(require_folder(root, SOURCE), (".png",), declared_folders(cohort))
+    names = pd.Series([key(path).rpartition("/")[2].removesuffix(".png") for path in files], dtype="str")
+    candidates = pd.Series(files.paths, dtype="str").groupby(names).agg(list).to_dict()
+    return with_named_files(images, candidates, files, "tables", SOURCE, rejections).reset_index(drop=True)
 
 
 def _labels(images: pd.DataFrame, boxes: pd.DataFrame, sources: dict[str, list[str]]) -> tuple[pd.DataFrame, int]:

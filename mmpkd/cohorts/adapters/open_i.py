@@ -43,8 +43,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import ChoiceError, read_folders, read_options
+from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
 from mmpkd.cohorts.label_policy import UNCERTAIN, policy_table
+from mmpkd.cohorts.listing import MissingFilesError, list_files, require_some
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.open_i_labels import TERMS, labels_of_terms
 from mmpkd.cohorts.open_i_reports import Report, ReportError, has_text, read_report
@@ -56,7 +57,7 @@ from mmpkd.cohorts.open_i_views import (
     views_of_captions,
     views_of_headers,
 )
-from mmpkd.cohorts.paths import list_files, require_folder
+from mmpkd.cohorts.paths import require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.splits import stable_share
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
@@ -93,7 +94,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
     options = read_options(cohort, OPTIONS)
     known = [label for label in labels if label in TERMS]
     rejections = Rejections()
-    reports = _reports(_report_folder(cohort), rejections)
+    reports = _reports(_report_folder(cohort), declared_folders(cohort), rejections)
     listed = _with_files(_listed_images(reports), cohort, rejections)
     images = _frontal(listed, cohort, survey, rejections)
     images = _with_splits(images, reports, options["test_share"], options["validation_share"])
@@ -113,6 +114,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
             "studies_without_a_frontal_image": len({*listed["study_id"]} - {*images["study_id"]}),
             "images_whose_view_was_not_looked_up": int((images["view"] == "").sum()),
             "images_whose_report_was_not_indexed": int(table[known].isna().all(axis=1).sum()) if known else 0,
+            **rejections.notes,
         },
     )
 
@@ -131,13 +133,16 @@ def _table_folder(cohort: Cohort) -> Path:
     return read_folders(cohort, FOLDERS).get("tables", cohort.root)
 
 
-def _reports(folder: Path, rejections: Rejections) -> dict[str, Report]:
-    """The reports by study, in the order of their numbers; those that cannot be used are set aside."""
-    names = list_files(require_folder(folder, SOURCE), (".xml",))
-    if not names:
-        raise FileNotFoundError(f"{folder}: holds no report; {SOURCE}")
+def _reports(folder: Path, declared: tuple[Path, ...], rejections: Rejections) -> dict[str, Report]:
+    """The reports by study, in the order of their numbers; those that cannot be used are set aside.
+
+    Raises:
+        MissingFilesError: if no report is there, or none of them can be used; the message counts the reasons.
+    """
+    files = list_files(require_folder(folder, SOURCE), (".xml",), declared)
+    require_some(len(files), files, "no report", SOURCE, rejections)
     reports, reasons = {}, {}
-    in_order = sorted(names, key=lambda name: (len(name), name))  # 2.xml before 10.xml
+    in_order = sorted(files, key=lambda name: (len(name), name))  # 2.xml before 10.xml
     for name in progress(in_order, "reports", unit="report"):
         try:
             report = read_report(folder / name)
@@ -149,6 +154,8 @@ def _reports(folder: Path, rejections: Rejections) -> dict[str, Report]:
         else:
             reports[report.study_id] = report
     rejections.add(reasons, reasons.values())
+    if not reports:
+        raise MissingFilesError(f"{folder}: none of its {len(files)} reports can be used; {rejections.told}")
     return dict(sorted(reports.items(), key=lambda item: int(item[0].removeprefix("CXR"))))
 
 
@@ -163,11 +170,11 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) ->
     if not cohort.images:
         return images
     root = _image_root(cohort)
-    files = list_files(require_folder(root, SOURCE), (".png", ".dcm"))
+    files = list_files(require_folder(root, SOURCE), (".png", ".dcm"), declared_folders(cohort))
     by_key = {image_key(file): file for file in sorted(files, key=lambda file: file.lower().endswith(".dcm"))}
     path = images["image_id"].map(lambda image_id: by_key.get(image_key(image_id), ""))
-    if len(images) and not path.any():
-        raise FileNotFoundError(f"{root}: holds none of the {len(images)} images of the reports; {SOURCE}")
+    missing = f"none of the {len(images)} images of the reports"
+    require_some((path != "").sum() or not len(images), files, missing, SOURCE, rejections)
     return rejections.split_off(images.assign(path=path), path == "", "image_id", "image file is missing")
 
 

@@ -37,16 +37,16 @@ The columns and classes are as public code reads them (microsoft/InnerEye-DeepLe
 licence text and the original files were not seen.
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
-from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.listing import list_files, with_files
 from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import TableFileError, list_files, read_table, require_folder
+from mmpkd.cohorts.paths import TableFileError, existing, read_json, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
@@ -110,7 +110,11 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
         labels=table,
         rois=_rois(boxes, images, [label for label in labels if label in meant], rejections),
         rejected=rejections.table,
-        notes={"images_not_in_the_chosen_sets": int((~taken).sum()), "images_with_a_patient_of_the_nih": mapped},
+        notes={
+            "images_not_in_the_chosen_sets": int((~taken).sum()),
+            "images_with_a_patient_of_the_nih": mapped,
+            **rejections.notes,
+        },
     )
 
 
@@ -143,11 +147,8 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) ->
     )
     if cohort.images:
         folder = require_folder(_image_root(cohort), SOURCE)
-        path = images["image_id"] + ".dcm"
-        there = is_among(path, list_files(folder, (".dcm",)))
-        if len(images) and not there.any():
-            raise FileNotFoundError(f"{folder}: holds none of the {len(images)} images of the table; {SOURCE}")
-        images = rejections.split_off(images.assign(path=path), ~there, "image_id", "image file is missing")
+        files = list_files(folder, (".dcm",), declared_folders(cohort))
+        images = with_files(images, images["image_id"] + ".dcm", files, "table", SOURCE, rejections)
     return images.reset_index(drop=True)
 
 
@@ -157,12 +158,11 @@ def _with_patients(images: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, int]
     Raises:
         TableFileError: if the table of NIH images is not what it should be.
     """
-    path = root / MAPPING
+    path = existing(root / MAPPING)
     if not path.is_file():
         return images.assign(patient_id=images["image_id"]), 0
     try:
-        entries = json.loads(path.read_bytes())
-        names = {str(entry["subset_img_id"]): str(entry["img_id"]) for entry in entries}
+        names = {str(entry["subset_img_id"]): str(entry["img_id"]) for entry in read_json(path)}
     except (ValueError, TypeError, KeyError) as error:
         raise TableFileError(f"{path}: no list of subset_img_id and img_id; {MAPPING_SOURCE}") from error
     patient = images["image_id"].map(names).astype("str").str.extract(r"^(\d{8})_\d{3}\.png$", expand=False)
@@ -171,7 +171,7 @@ def _with_patients(images: pd.DataFrame, root: Path) -> tuple[pd.DataFrame, int]
 
 def _classes(root: Path) -> pd.Series | None:
     """No Finding by image: 1, 0, or NaN where the classes contradict each other; None without the table."""
-    path = root / CLASS_TABLE
+    path = existing(root / CLASS_TABLE)
     if not path.is_file():
         return None
     table = read_table(path, ["patientid", "class"], SOURCE)

@@ -30,10 +30,11 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
-from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.listing import Listing, list_files, with_files
 from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import list_files, read_table, require_folder, snake_case
+from mmpkd.cohorts.paths import existing, read_table, require_folder, snake_case
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
@@ -89,7 +90,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
     images = _with_files(pd.concat(parts, ignore_index=True), cohort, splits, rejections)
     rois, notes = _rois(folder, splits, images, known, rejections)
     for split in sorted(set(OFFICIAL) - set(splits)):
-        path = folder / f"image_labels_{split}.csv"
+        path = existing(folder / f"image_labels_{split}.csv")
         left_out = read_table(path, ["image_id"], SOURCE)["image_id"].nunique() if path.is_file() else 0
         notes[f"images_of_official_{split}_set_left_out"] = left_out
     return CohortTables(
@@ -98,7 +99,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
         labels=images[["image_id", *known]],
         rois=rois,
         rejected=rejections.table,
-        notes=notes,
+        notes={**notes, **rejections.notes},
     )
 
 
@@ -132,7 +133,7 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, splits: list[str], rejecti
         patient_id=images["image_id"],
         study_id=images["image_id"],
         split="test",
-        path=(images["official_set"] + "/" + images["image_id"] + ".dicom") if cohort.images else "",
+        path="",
         view="PA",
         laterality="",
         rows=size,
@@ -140,15 +141,14 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, splits: list[str], rejecti
     )
     if not cohort.images:
         return images
-    listed = {f"{split}/{name}" for split in splits for name in _listing(cohort.root / split)}
-    there = is_among(images["path"], listed)
-    if len(images) and not there.any():
-        raise FileNotFoundError(f"{cohort.root}: holds none of the {len(images)} images of the tables; {SOURCE}")
-    return rejections.split_off(images, ~there, "image_id", "image file is missing")
+    wanted = images["official_set"] + "/" + images["image_id"] + ".dicom"
+    files = sum((_listing(cohort, split) for split in splits), start=Listing(cohort.root))
+    return with_files(images, wanted, files, "tables", SOURCE, rejections)
 
 
-def _listing(folder: Path) -> list[str]:
-    return list_files(require_folder(folder, SOURCE), (".dicom",))
+def _listing(cohort: Cohort, split: str) -> Listing:
+    folder = require_folder(cohort.root / split, SOURCE)
+    return list_files(folder, (".dicom",), declared_folders(cohort)).under(cohort.root, split)
 
 
 def _rois(

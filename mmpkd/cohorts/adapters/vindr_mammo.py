@@ -34,9 +34,10 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.boxes import box_rois
-from mmpkd.cohorts.choices import among, read_folders, read_options
+from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.listing import list_files, with_files
 from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.paths import list_files, read_table, require_folder
+from mmpkd.cohorts.paths import read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
@@ -96,7 +97,7 @@ def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTa
         labels=_labels(images, findings, unread, known),
         rois=box_rois(boxes, rejections),
         rejected=rejections.table,
-        notes={f"images_of_official_{name}_set_left_out": count for name, count in left_out.items()},
+        notes={f"images_of_official_{name}_set_left_out": count for name, count in left_out.items()} | rejections.notes,
     )
 
 
@@ -132,10 +133,8 @@ def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) ->
         return images
     path = "images/" + images["study_id"] + "/" + images["image_id"] + ".dicom"
     folder = require_folder(cohort.root / "images", SOURCE)
-    there = path.isin({f"images/{name}" for name in list_files(folder, (".dicom",))})
-    if len(images) and not there.any():
-        raise FileNotFoundError(f"{folder}: holds none of the {len(images)} images of the tables; {SOURCE}")
-    return rejections.split_off(images.assign(path=path), ~there, "image_id", "image file is missing")
+    files = list_files(folder, (".dicom",), declared_folders(cohort)).under(cohort.root, "images")
+    return with_files(images, path, files, "tables", SOURCE, rejections)
 
 
 def _labelled(findings: pd.DataFrame, images: pd.DataFrame, rejections: Rejections) -> tuple[pd.DataFrame, set[str]]:

@@ -1,0 +1,52 @@
+"""Folders that a configuration names: `~` is the home folder, and one that is not there is told with what to do."""
+
+import errno
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("~ stands for a home folder, and none is known here; write the path out") from None
+
+
+Folder = Annotated[Path, AfterValidator(_expanded)]
+
+
+def absent(folder: Path) -> str:
+    """What to say of a folder that is not there, with its most likely cause."""
+    return f"there is no folder {folder}; {_cure(folder)}"
+
+
+def _cure(folder: Path) -> str:
+    text = str(folder)
+    if folder.is_symlink():
+        return "it is a link to nothing: is the disk that it leads to mounted?"
+    if folder.exists():
+        return "it is a file: unpack it, or name the folder that it lies in"
+    if _is_forbidden(folder):
+        return "a folder on the way to it may not be entered: ask for permission"
+    if text != text.strip() or any(part != part.strip() for part in folder.parts):
+        return "its name begins or ends with a blank: correct the path"
+    if "$" in text:
+        return "variables of the shell are not replaced: write the path out"
+    if "\\" in text or text[1:2] == ":":
+        return "this is a path of Windows: write it with / and as it is called here"
+    if not folder.is_absolute():
+        return "it is relative to the folder where the command is run: go there, or write the path out"
+    return "download the data set there or correct the path"
+
+
+def _is_forbidden(folder: Path) -> bool:
+    try:
+        os.stat(folder)
+    except OSError as error:
+        return error.errno == errno.EACCES
+    except ValueError:  # letters that the locale does not have
+        return False
+    return False
