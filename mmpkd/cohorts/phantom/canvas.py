@@ -5,12 +5,9 @@ covers [10, 20). Every primitive returns an opacity of 0 to 1 over the grid; `so
 pixels.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
-from skimage.draw import polygon as polygon_pixels
 
 Grid = tuple[np.ndarray, np.ndarray]
 Point = tuple[float, float]
@@ -52,15 +49,6 @@ def soft_ring(
     """The outline of an ellipse, `width` pixels wide."""
     edge = np.abs(1 - _normalised_radius(grid, centre, radii, angle)) * np.float32(np.sqrt(radii[0] * radii[1]))
     return ramp(np.float32(width / 2) - edge, softness)
-
-
-def soft_polygon(grid: Grid, corners: Sequence[Point], softness: float = 1.0) -> np.ndarray:
-    """A filled polygon of (y, x) corners with a Gaussian edge about `softness` wide; it may reach beyond the grid."""
-    rows, columns = grid[0].shape[0], grid[1].shape[1]
-    points = np.asarray(corners, dtype=np.float64) - 0.5  # skimage puts pixel centres at integers
-    filled = np.zeros((rows, columns), np.float32)
-    filled[polygon_pixels(points[:, 0], points[:, 1], shape=filled.shape)] = 1
-    return gaussian_filter(filled, softness / 2, mode="nearest", truncate=2.5) if softness > 0 else filled
 
 
 def line(grid: Grid, p: Point, q: Point, width: float, softness: float = 1.0) -> np.ndarray:
