@@ -37,10 +37,11 @@ def test_a_profile_leaves_memory_and_run_time_to_the_rules():
 
 
 def test_the_gpu_rules_in_the_comments_of_the_slurm_profile_are_all_of_them():
-    commented = (
-        (ROOT / "profiles/slurm/config.yaml").read_text().partition("# set-resources:\n")[2].partition("\n\n")[0]
-    )
-    assert set(re.findall(r"^#   (\w+):", commented, re.MULTILINE)) == GPU_RULES
+    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    [commented] = re.findall(r"^# (set-resources:\n(?:# .*\n)+)", text, re.MULTILINE)
+    resources = yaml.safe_load(commented.replace("\n# ", "\n"))["set-resources"]
+    assert set(resources) == GPU_RULES
+    assert all(resource["slurm_partition"] == "gpu" for resource in resources.values())
 
 
 def test_no_gpu_job_is_in_a_group():
