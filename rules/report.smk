@@ -31,7 +31,7 @@ rule report:
         study=plain(STUDY),
         withheld=WITHHELD,
         shards=SHARDS,
-        results=RESULTS.root,
+        results=lambda w: RESULTS.root,
     message:
         "Report"
     script:
@@ -61,7 +61,7 @@ rule provenance:
         study=plain(STUDY),
         cohorts={name: plain(STUDY.cohorts[name]) for name in COHORTS},
         trees={name: RESULTS.phantom(name)["tree"] for name in PHANTOMS},
-        results=RESULTS.root,
+        results=lambda w: RESULTS.root,
     message:
         "Provenance"
     script:
