@@ -17,7 +17,7 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
+.PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
 all: $(VENV)/.installed
@@ -32,6 +32,10 @@ rehearsal: data/rehearsal/.fabricated
 	$(BIN)/mmpkd check studies/rehearsal.yaml
 	$(MAKE) all STUDY=studies/rehearsal.yaml
 	$(BIN)/mmpkd verify results/rehearsal --inputs studies/rehearsal.yaml
+
+# The same through Slurm, on a cluster of one node that is started for it: as root, with Debian's Slurm.
+rehearsal_slurm: rehearsal
+	$(BIN)/python -m tests.slurm.rehearsal
 
 # And the other studies of real data.
 rehearsals: rehearsal rehearsal_open_i rehearsal_arms rehearsal_cbis_tables
@@ -99,7 +103,7 @@ import os, re, sys
 place = os.path.abspath(sys.argv[1])
 if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     found = "%d.%d" % sys.version_info[:2]
-    sys.exit(f"Python 3.11 to 3.13 is needed, {sys.executable} is {found}: make PYTHON=/path/to/python3.12")
+    sys.exit(f"Python 3.11 to 3.13 is needed, {sys.argv[2]} is {found}: make PYTHON=/path/to/python3.12")
 if not re.fullmatch(r"[\w@%+=:,./-]+", place):
     sys.exit(f"{place}: Snakemake cannot start jobs with an interpreter whose path has a blank or another character of "
              "the shell. Clone the project into a folder without, or put the environment elsewhere: make VENV=/path all")
@@ -107,7 +111,7 @@ endef
 export USABLE
 
 $(VENV)/.installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c "$$USABLE" $(VENV)
+	@$(PYTHON) -c "$$USABLE" $(VENV) $(PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .

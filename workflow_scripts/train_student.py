@@ -36,6 +36,7 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
     checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
     events = Events(folder / "events" if training.tensorboard else None)
     trained = train(student, images, validation_images, arm, training, seed, device, params.problem, checkpoint, events)
+    events.close()
     if trained.leads:
         save(trained.student, snakemake.output.model)
         write_csv(trained.history, snakemake.output.history)

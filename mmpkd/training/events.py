@@ -31,3 +31,8 @@ class Events:
                 if name != "epoch":
                     self._writer.add_scalar(name, value, row["epoch"])
             self._writer.flush()
+
+    def close(self) -> None:
+        """Waits until every row is in the file: flushing alone may leave the last one out."""
+        if self._writer is not None:
+            self._writer.close()

@@ -15,7 +15,10 @@ PYTHON = """\
 #!{python}
 import sys
 sys.version_info = {version}
-sys.exit("an environment is made") if sys.argv[1] == "-m" else exec(sys.argv[2])
+if sys.argv[1] == "-m":
+    sys.exit("an environment is made")
+code, sys.argv = sys.argv[2], [sys.argv[1], *sys.argv[3:]]
+exec(code)
 """
 
 

@@ -335,7 +335,7 @@ def test_cbis_marker(tmp_path, monkeypatch):
     bearers = []
     original = mammogram.draw_mammogram
 
-    def spy(rng, breast, side, view, appearance, marker=False):
+    def spy(rng, breast, side, view, appearance, marker=False, enlargement=1):
         bearers.append((marker, any(lesion.malignant for lesion in breast.lesions)))
         return original(rng, breast, side, view, appearance, marker)
 
@@ -359,7 +359,7 @@ def test_label_noise_and_marker_leave_anatomy_and_lesions_alone(tmp_path, monkey
     seen = {}
     original = mammogram.draw_mammogram
 
-    def spy(rng, breast, side, view, appearance, marker=False):
+    def spy(rng, breast, side, view, appearance, marker=False, enlargement=1):
         image = original(rng, breast, side, view, appearance, False)
         seen[name].append((image.pixels, [lesion.risk for lesion in breast.lesions]))
         return image

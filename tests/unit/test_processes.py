@@ -28,9 +28,9 @@ def fit(folder: Path, processes: int, nodes: int = 1) -> None:
     data.labels[::3] = np.nan
     data = with_teacher(data, 4 * np.nan_to_num(data.labels) - 2, np.random.default_rng(0).normal(size=(128, 5)))
     data.teacher_embedding[::5] = np.nan
-    course = Training(
-        epochs=2, batch_size=32, learning_rate=3e-3, shift=1, flip=0.5, ema=0.0, processes=processes, nodes=nodes
-    )
+    augmentation = {"shift": 1, "flip": 0.5, "contrast": 0.2, "brightness": 0.1}
+    schedule = {"epochs": 2, "batch_size": 32, "learning_rate": 3e-3, "warmup": 0.2}
+    course = Training(**schedule, **augmentation, processes=processes, nodes=nodes)
     spread(processes, nodes)
     arm = Arm(teacher="privileged", losses=EVERY)
     trained = train(create(SMALL, 32, ["square"], 0), data, squares(64, 2), arm, course, 0, CPU)

@@ -244,5 +244,6 @@ def test_the_history_is_written_as_tensorboard_events_too(tmp_path):
     pytest.importorskip("tensorboardX", reason="tensorboardX is not installed")
     events = Events(tmp_path)
     history = fit(epochs=2, events=events).history
+    events.close()
     content = next(tmp_path.glob("events*")).read_bytes()
     assert len(history) == 2 and all(content.count(name.encode()) == 2 for name in ("validation_auroc", "logit_loss"))
