@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
 from typing import TypeVar
@@ -40,7 +41,8 @@ def log_to(path: str | Path) -> None:
         force=True,
     )
     logging.captureWarnings(True)
-    logging.getLogger("mmpkd").info(SET_UP.format(time() - psutil.Process().create_time()))
+    with suppress(psutil.Error):  # a process namespace without a /proc of its own knows no times
+        logging.getLogger("mmpkd").info(SET_UP.format(time() - psutil.Process().create_time()))
     shown = sys.excepthook
 
     def log_and_show(kind, error, traceback):

@@ -17,7 +17,7 @@ import psutil
 OVERLAY = "studies/smoke.yaml"
 RESULTS = Path("results/smoke")
 # What tells of the course of the run and not of its result: times, sizes in memory, the order of attempts.
-OF_THE_COURSE = ("logs/", "benchmarks/", "receipts/", "damaged/", "cache/", "tables/runtime.")
+OF_THE_COURSE = (".at_work/", "logs/", "benchmarks/", "receipts/", "damaged/", "cache/", "tables/runtime.")
 WITH_THE_COURSE = ("report.html", "provenance.json", "ro-crate-metadata.json")  # they repeat or hash the runtime table
 POLL_SECONDS = 0.03  # each look costs a share of a core
 MINUTES = 15  # after which a run is taken to hang
