@@ -28,8 +28,7 @@ PARTS = {
     "open_i": {"tables": "indiana_projections.csv", "reports": "ecgen-radiology/*.xml"},
     "nih_chestxray14": {"tables": "*.csv"},
 }
-# Where what a part's folder holds begins, below the tree's root; elsewhere the file alone is moved.
-KEPT_BELOW = {("mimic_cxr", "reports"): "."}
+WITH_FOLDERS = {("mimic_cxr", "reports")}  # parts whose files keep the folders that they lie in
 ENCODER = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
 
 
@@ -90,8 +89,8 @@ def _move_parts(cohort: Cohort) -> None:
     for part, target in cohort.folders.items():
         pattern = PARTS[cohort.adapter][part]
         for path in sorted(cohort.root.glob(pattern)):
-            whole = (cohort.adapter, part) in KEPT_BELOW
-            place = target / (path.relative_to(cohort.root) if whole else path.name)
+            with_folders = (cohort.adapter, part) in WITH_FOLDERS
+            place = target / (path.relative_to(cohort.root) if with_folders else path.name)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.rename(place)
             if not any(path.parent.iterdir()):

@@ -13,9 +13,10 @@ one study out of another:
 The Snakefile and `mmpkd check` both read a study with `load_study`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from mmpkd.config.study import ConfigError, Study, load
 
 BASE = Path(__file__).parents[2] / "config.yaml"
 EXTENDS = "extends"
+Reader = Callable[[Path], dict[str, Any]]
 # Paths of sections, and the key that says which of several things a section is.
 CHOICES = {
     "student": "model",
@@ -71,11 +73,12 @@ def load_study(overlays: Iterable[Path], values: Mapping[str, Any] | None = None
 
 def load_layers(overlays: Iterable[Path], values: Mapping[str, Any] | None = None, base: Path = BASE) -> Layers:
     """As `load_study`, with the files that the study was read from."""
-    files = _in_order([Path(overlay) for overlay in overlays], base)
+    read = cache(read_config)  # a file is asked what it extends, and then for its content
+    files = _in_order([Path(overlay) for overlay in overlays], base, read)
     merged: dict[str, Any] = {}
     stated: dict[str, Any] = {}
     for file in files:
-        content = _without_extends(read_config(file))
+        content = _without_extends(read(file))
         merged = merge(merged, content)
         if file != base:
             stated = merge(stated, content)
@@ -83,11 +86,11 @@ def load_layers(overlays: Iterable[Path], values: Mapping[str, Any] | None = Non
     return Layers(load(merge(merged, values or {})), files, stated)
 
 
-def _in_order(overlays: Sequence[Path], base: Path) -> tuple[Path, ...]:
+def _in_order(overlays: Sequence[Path], base: Path, read: Reader) -> tuple[Path, ...]:
     """Every file once, what is extended before what extends it."""
     files: list[Path] = []
     for overlay in overlays:
-        chain, own = _chain(overlay, ())
+        chain, own = _chain(overlay, (), read)
         if not files and not own:
             files.append(base)
         missing = [file for file in dict.fromkeys(chain) if _identity(file) not in map(_identity, files)]
@@ -100,11 +103,11 @@ def _in_order(overlays: Sequence[Path], base: Path) -> tuple[Path, ...]:
     return tuple(files or [base])
 
 
-def _chain(file: Path, above: tuple[Path, ...]) -> tuple[list[Path], bool]:
+def _chain(file: Path, above: tuple[Path, ...], read: Reader) -> tuple[list[Path], bool]:
     """The files that `file` extends, and itself; whether the first of them is a study of its own."""
     if _identity(file) in map(_identity, above):
         raise ConfigError(f"{file}: it extends itself, by way of {', '.join(map(str, above))}")
-    content = read_config(file)
+    content = read(file)
     if EXTENDS not in content:
         return [file], False
     if content[EXTENDS] is None:
@@ -114,7 +117,7 @@ def _chain(file: Path, above: tuple[Path, ...]) -> tuple[list[Path], bool]:
         raise ConfigError(
             f"{file}: extends: write null, or the path of another file beside this one, or several in a list"
         )
-    chains = [_chain(file.parent / target, (*above, file)) for target in targets]
+    chains = [_chain(file.parent / target, (*above, file), read) for target in targets]
     if any(own for _, own in chains[1:]):
         raise ConfigError(f"{file}: extends: a study of its own (extends: null) can only be the first in the list")
     return [*(before for chain, _ in chains for before in chain), file], chains[0][1]
