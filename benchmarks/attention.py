@@ -36,10 +36,10 @@ from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.demo import DEMO
 from mmpkd.config.students import Student as StudentConfig
-from mmpkd.models.class_token import every_token
-from mmpkd.models.student import create
-from mmpkd.models.vision import timm
-from mmpkd.training.device import use_threads
+from mmpkd.device import use_threads
+from mmpkd.students.class_token import every_token
+from mmpkd.students.vision import timm
+from mmpkd.students.vit import create
 
 LABELS = ["a", "b", "c", "d", "e"]
 MODELS = {  # configuration, image size, batch, times the rounds

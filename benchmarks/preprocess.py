@@ -127,7 +127,7 @@ def torchxrayvision() -> tuple[Callable[[Path], np.ndarray] | None, str]:
             warnings.simplefilter("ignore")
             import torch
 
-            import mmpkd.models.torchvision_schema  # noqa: F401 (lets torchvision be imported beside a CPU torch)
+            import mmpkd.torchvision_schema  # noqa: F401 (lets torchvision be imported beside a CPU torch)
 
             xrv = import_module("torchxrayvision")
     except ImportError as error:

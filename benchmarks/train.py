@@ -7,7 +7,7 @@ does not count. Each round runs every candidate once for one epoch of the same i
 the median of the rounds, and of the ratios within a round. Candidates:
 
 bare            forward, loss, backward, clipping, step on batches of a tensor in memory; labels alone, no augmentation
-loop baseline   mmpkd.training.loop.train, labels alone: shuffled reading of the uint8 store, augmentation, history
+loop baseline   mmpkd.students.loop.train, labels alone: shuffled reading of the uint8 store, augmentation, history
 loop mmpkd      the same with the teacher's cached logits
 loop mmpkd+     with logits and embedding
 online teacher  bare, with the frozen text encoder run on the batch's reports in every step (demo alone)
@@ -36,12 +36,12 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.students import Arm
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.encoder import pad, pooled, text_windows
-from mmpkd.models.encoder_loading import load_encoder
-from mmpkd.models.student import Student, create
-from mmpkd.training.data import ArrayStore, LabelledImages, with_teacher
-from mmpkd.training.device import use_threads
-from mmpkd.training.loop import train
+from mmpkd.device import use_threads
+from mmpkd.students.data import ArrayStore, LabelledImages, with_teacher
+from mmpkd.students.loop import train
+from mmpkd.students.vit import Student, create
+from mmpkd.teachers.encoder import pad, pooled, text_windows
+from mmpkd.teachers.encoder_loading import load_encoder
 
 CPU = torch.device("cpu")
 LABELS = ["a", "b", "c", "d", "e"]

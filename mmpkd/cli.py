@@ -66,8 +66,8 @@ def _recover(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from mmpkd.models.encoder_conversion import convert
-    from mmpkd.models.encoder_loading import EncoderError
+    from mmpkd.teachers.encoder_conversion import convert
+    from mmpkd.teachers.encoder_loading import EncoderError
 
     try:
         sha256 = convert(options.download, options.folder)

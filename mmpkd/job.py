@@ -13,7 +13,7 @@ def job(snakemake: Any) -> Iterator[None]:
     """Opens the job's log, and writes the receipt of its outputs at the end.
 
     A job that fails leaves no receipt: its outputs are not complete. A job that computes with torch uses
-    `mmpkd.training.device.torch_job`.
+    `mmpkd.device.torch_job`.
 
     Args:
         snakemake: the object that Snakemake puts into a script, with `log` and `output`.

@@ -102,7 +102,7 @@ def write_encoder_download(folder: Path, seed: int) -> None:
     import torch
 
     from mmpkd.config.teachers import Encoder
-    from mmpkd.models.encoder_loading import load_encoder
+    from mmpkd.teachers.encoder_loading import load_encoder
 
     vocabulary = load_encoder(Encoder()).tokenizer.get_vocab()
     from transformers import BertConfig, BertForMaskedLM
@@ -123,7 +123,7 @@ def write_first_weights(config: Student, path: Path, seed: int) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from mmpkd.models.vision import timm
+    from mmpkd.students.vision import timm
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

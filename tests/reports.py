@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.encoder_loading import load_encoder
+from mmpkd.teachers.encoder_loading import load_encoder
 
 
 def save_encoder(folder: Path, layers: int = 1, kind: str = "Bert", **settings) -> Encoder:

@@ -5,11 +5,11 @@ from pathlib import Path
 from mmpkd.attention.export import export_maps
 from mmpkd.attention.features import export_features, probe_images
 from mmpkd.cohorts.tables import read_tables
+from mmpkd.device import torch_job
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
-from mmpkd.models.student import load
-from mmpkd.training.data import labelled_images
-from mmpkd.training.device import torch_job
+from mmpkd.students.data import labelled_images
+from mmpkd.students.vit import load
 
 with torch_job(snakemake) as device:
     params, outputs = snakemake.params, snakemake.output

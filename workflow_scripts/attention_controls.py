@@ -6,11 +6,11 @@ from mmpkd.attention.export import export_maps
 from mmpkd.attention.features import export_features, probe_images
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.students import Student
+from mmpkd.device import torch_job
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
-from mmpkd.models.student import create_control
-from mmpkd.training.data import labelled_images
-from mmpkd.training.device import torch_job
+from mmpkd.students.data import labelled_images
+from mmpkd.students.vit import create_control
 
 with torch_job(snakemake) as device:
     params, outputs = snakemake.params, snakemake.output

@@ -1,10 +1,10 @@
 """Makes the first weights of all students."""
 
 from mmpkd.config.students import Student, Training
+from mmpkd.device import torch_job
 from mmpkd.files import write_csv
-from mmpkd.models.student import save
-from mmpkd.training.backbone import make_backbone
-from mmpkd.training.device import torch_job
+from mmpkd.students.backbone import make_backbone
+from mmpkd.students.vit import save
 
 with torch_job(snakemake) as device:
     student, history = make_backbone(

@@ -6,9 +6,9 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from mmpkd.config.teachers import Teacher
+from mmpkd.device import torch_job
 from mmpkd.files import write_npz, write_parquet
-from mmpkd.training.device import torch_job
-from mmpkd.training.teachers import fit_teacher
+from mmpkd.teachers.fitting import fit_teacher
 
 with torch_job(snakemake) as device:
     result = fit_teacher(

@@ -6,15 +6,15 @@ import numpy as np
 
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.students import Arm, Student, Training
+from mmpkd.device import torch_job
 from mmpkd.files import read_npz, write_csv
 from mmpkd.imaging.store import ImageStore
-from mmpkd.models.student import create, load, load_backbone, save
-from mmpkd.training.checkpoint import Checkpoint, identity_of
-from mmpkd.training.data import labelled_images
-from mmpkd.training.device import torch_job
-from mmpkd.training.events import Events
-from mmpkd.training.loop import train
-from mmpkd.training.targets import taught, taught_by_image
+from mmpkd.students.checkpoint import Checkpoint, identity_of
+from mmpkd.students.data import labelled_images
+from mmpkd.students.events import Events
+from mmpkd.students.loop import train
+from mmpkd.students.teaching import taught, taught_by_image
+from mmpkd.students.vit import create, load, load_backbone, save
 
 params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
 training = Training.model_validate(params.training)

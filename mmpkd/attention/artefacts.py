@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mmpkd.models.class_token import every_token
+from mmpkd.students.class_token import every_token
 
 TIMES_THE_MEDIAN = 3.0
 

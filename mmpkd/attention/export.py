@@ -7,9 +7,8 @@ from mmpkd.attention.artefacts import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
 from mmpkd.logs import progress
-from mmpkd.models.problem import log_odds
-from mmpkd.models.student import Student
-from mmpkd.training.data import LabelledImages
+from mmpkd.students.data import LabelledImages
+from mmpkd.students.vit import Student, log_odds
 
 
 @torch.no_grad()

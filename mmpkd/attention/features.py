@@ -8,8 +8,8 @@ import torch
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.logs import progress
-from mmpkd.models.student import Student
-from mmpkd.training.data import LabelledImages, Pixels, labelled_images
+from mmpkd.students.data import LabelledImages, Pixels, labelled_images
+from mmpkd.students.vit import Student
 
 
 def probe_images(

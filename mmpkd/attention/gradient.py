@@ -7,7 +7,7 @@ from torch import nn
 
 from mmpkd.attention.reading import Reading, attention_modules, reading_all
 from mmpkd.attention.rows import CLASS_TOKEN
-from mmpkd.models.problem import log_odds
+from mmpkd.students.vit import log_odds
 
 Score = Callable[[torch.Tensor], torch.Tensor]  # the tokens of `vit.forward_features`, N x T x D -> one number an image
 

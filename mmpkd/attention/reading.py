@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from mmpkd.models.class_token import ClassTokenAttention
+from mmpkd.students.class_token import ClassTokenAttention
 
 
 class Reading:

@@ -43,7 +43,7 @@ def on_meta(config: Student, size: int, labels: int):
     """
     import torch
 
-    from mmpkd.models.student import Student as StudentModel
+    from mmpkd.students.vit import Student as StudentModel
 
     with torch.device("meta"):
         return StudentModel(config, size, [f"label{number}" for number in range(labels)])

@@ -9,8 +9,8 @@ from mmpkd.check.facts import WeightFacts
 from mmpkd.check.student import on_meta
 from mmpkd.config.students import Student
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.packaged_encoder import WEIGHTS
-from mmpkd.models.weight_names import how_to_place
+from mmpkd.students.weight_names import how_to_place
+from mmpkd.teachers.packaged_encoder import WEIGHTS
 
 # What timm looks for in a repository.
 HUB_FILES = (WEIGHTS, "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -18,7 +18,7 @@ HUB_FILES = (WEIGHTS, "pytorch_model.bin", "open_clip_model.safetensors", "open_
 
 def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
     """The text encoder of a teacher: loaded as the teacher will load it, unless it is still to be fetched."""
-    from mmpkd.models.encoder_loading import EncoderError, load_encoder
+    from mmpkd.teachers.encoder_loading import EncoderError, load_encoder
 
     if config.source == "hub" and config.name and not _cached(config.name, (WEIGHTS,), config.revision):
         folder = f"models--{config.name.replace('/', '--')}"
@@ -54,8 +54,8 @@ def find_first_weights(config: Student, size: int) -> WeightFacts:
 
 def _fitted(config: Student, size: int, path: Path, place: str = "") -> WeightFacts:
     """A file of weights, read and fitted; `place`: what it is called."""
-    from mmpkd.models.pretrained import fit, from_file
-    from mmpkd.models.student import CheckpointError
+    from mmpkd.students.first_weights import fit, from_file
+    from mmpkd.students.vit import CheckpointError
 
     purpose, source = "student.backbone", config.backbone.source
     try:
@@ -93,9 +93,9 @@ def _misfit_with_timm(config: Student, size: int) -> str | None:
     """Why the tensors of timm's own model of that name, which are those it publishes, do not fit the student."""
     import torch
 
-    from mmpkd.models.pretrained import FirstWeights, fit
-    from mmpkd.models.student import CheckpointError
-    from mmpkd.models.vision import timm
+    from mmpkd.students.first_weights import FirstWeights, fit
+    from mmpkd.students.vision import timm
+    from mmpkd.students.vit import CheckpointError
 
     if ":" in config.model:  # its architecture is described by a file on the hub
         return None

@@ -102,7 +102,7 @@ class Training(Section):
         return self
 
 
-# What each loss reads of the teacher; the function of the same name is in mmpkd/training/losses.py.
+# What each loss reads of the teacher; the function of the same name is in mmpkd/students/losses.py.
 LOSSES = {
     "label": "",
     "logit": "logits",

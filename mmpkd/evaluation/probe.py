@@ -12,7 +12,7 @@ import pandas as pd
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.evaluation.scores import PROBE, Attention, classification_rows, concatenate
-from mmpkd.models.logistic import MultiLabelLogistic
+from mmpkd.teachers.logistic import MultiLabelLogistic
 
 ROUNDING = 1e-12  # a feature whose standard deviation is below this share of its mean is constant
 

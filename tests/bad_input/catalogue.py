@@ -21,7 +21,7 @@ from mmpkd.cohorts.rejections import TooManyRejectedError
 from mmpkd.config.study import ConfigError
 from mmpkd.imaging.dicom import UnreadableImage
 from mmpkd.imaging.store import StoreError
-from mmpkd.models.student import CheckpointError
+from mmpkd.students.vit import CheckpointError
 
 ANSWERS = (
     CheckpointError,

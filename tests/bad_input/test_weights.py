@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save, save_file
 
 from mmpkd.config.students import Backbone, Student
-from mmpkd.models.pretrained import fit, from_file
-from mmpkd.models.student import create, load
-from mmpkd.models.student import save as save_student
+from mmpkd.students.first_weights import fit, from_file
+from mmpkd.students.vit import create, load
+from mmpkd.students.vit import save as save_student
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, stops
 
 SMALL = {"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}

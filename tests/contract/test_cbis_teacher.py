@@ -10,7 +10,7 @@ from mmpkd.config.teachers import TabularTeacher
 from mmpkd.privileged.metadata import APPLIES_TO, SCALES
 from mmpkd.privileged.records import build
 from mmpkd.tables.teachers import table
-from mmpkd.training.teachers import fit_tabular
+from mmpkd.teachers.fitting import fit_tabular
 
 ROOT = Path(__file__).parents[2] / ".." / "shared" / "data" / "cbis_ddsm"
 LABELS = ["malignant", "mass", "calcification"]

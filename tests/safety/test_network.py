@@ -48,9 +48,9 @@ def test_no_import_of_the_library_reaches_out(asked):
 
 
 def test_the_models_of_the_default_study_are_here(asked):
-    from mmpkd.models.encoder import encode
-    from mmpkd.models.encoder_loading import load_encoder
-    from mmpkd.models.student import create
+    from mmpkd.students.vit import create
+    from mmpkd.teachers.encoder import encode
+    from mmpkd.teachers.encoder_loading import load_encoder
 
     assert encode(load_encoder(Encoder()), ["No pneumothorax."]).shape == (1, 384)
     create(Student(), 64, ["a"], seed=0)
@@ -64,7 +64,7 @@ def test_the_check_of_a_study_does_not(asked):
 
 
 def test_an_encoder_of_the_hub_does_and_says_what_to_do_without(asked):
-    from mmpkd.models.encoder_loading import EncoderError, load_encoder
+    from mmpkd.teachers.encoder_loading import EncoderError, load_encoder
 
     with pytest.raises(EncoderError, match="Without network download it elsewhere and set encoder.source to folder"):
         load_encoder(Encoder(source="hub", name="nobody/nothing", revision="0" * 40))
@@ -72,8 +72,8 @@ def test_an_encoder_of_the_hub_does_and_says_what_to_do_without(asked):
 
 
 def test_weights_of_the_hub_do_and_say_what_to_do_without(asked):
-    from mmpkd.models.pretrained import from_hub
-    from mmpkd.models.student import CheckpointError
+    from mmpkd.students.first_weights import from_hub
+    from mmpkd.students.vit import CheckpointError
 
     with pytest.raises(CheckpointError, match="not in the hub's cache and could not be fetched"):
         from_hub(Student(model="vit_tiny_patch16_224", backbone={"source": "timm"}))

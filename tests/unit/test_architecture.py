@@ -15,9 +15,10 @@ ORDER = (
     ("provenance",),
     ("recovery",),
     ("job",),
+    ("device", "torchvision_schema"),
     ("imaging", "privileged"),
-    ("models",),
-    ("training",),
+    ("students",),
+    ("teachers",),
     ("attention",),
     ("evaluation",),
     ("tables", "plotting"),
@@ -71,7 +72,7 @@ def test_the_dependencies_of_a_script_are_what_python_loads(tmp_path):
     import sys
 
     script = tmp_path / "script.py"
-    script.write_text("import mmpkd.training.loop\nimport mmpkd.attention\n")
+    script.write_text("import mmpkd.students.loop\nimport mmpkd.attention\n")
     loaded = "import sys\nprint([m.__file__ for n, m in sys.modules.items() if n.split('.')[0] == 'mmpkd'])"
     output = subprocess.run(
         [sys.executable, "-c", script.read_text() + loaded], capture_output=True, text=True, check=True

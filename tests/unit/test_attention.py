@@ -12,10 +12,10 @@ from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import METHODS, attention_maps, shares
 from mmpkd.config import evaluation
 from mmpkd.config.students import Student
-from mmpkd.models.class_token import every_token
-from mmpkd.models.student import create
-from mmpkd.models.vision import timm
-from mmpkd.training.data import ArrayStore, LabelledImages
+from mmpkd.students.class_token import every_token
+from mmpkd.students.data import ArrayStore, LabelledImages
+from mmpkd.students.vision import timm
+from mmpkd.students.vit import create
 
 SHAPE = {"patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4}
 VARIANTS = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mmpkd.config.students import Training
-from mmpkd.training.augmentation import Draws, augment
+from mmpkd.students.augmentation import Draws, augment
 
 STILL = Training(shift=0, contrast=0.0, brightness=0.0)
 

@@ -11,8 +11,8 @@ from scipy.optimize import minimize_scalar
 
 from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TabularTeacher
-from mmpkd.models.calibration import COLDEST, HOTTEST, PRIOR_DEVIATION, fit_temperatures
-from mmpkd.training.teachers import fit_tabular
+from mmpkd.teachers.calibration import COLDEST, HOTTEST, PRIOR_DEVIATION, fit_temperatures
+from mmpkd.teachers.fitting import fit_tabular
 from tests.unit.test_teachers import lesions
 
 

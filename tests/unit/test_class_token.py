@@ -5,8 +5,8 @@ from copy import deepcopy
 import pytest
 import torch
 
-from mmpkd.models.class_token import ClassTokenBlock, end_in_class_token, every_token
-from mmpkd.models.vision import timm
+from mmpkd.students.class_token import ClassTokenBlock, end_in_class_token, every_token
+from mmpkd.students.vision import timm
 
 SHAPE = {"img_size": 32, "patch_size": 8, "embed_dim": 32, "depth": 3, "num_heads": 4, "num_classes": 2}
 VARIANTS = {

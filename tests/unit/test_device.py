@@ -3,7 +3,7 @@ import os
 import pytest
 import torch
 
-from mmpkd.training import device
+from mmpkd import device
 
 
 @pytest.fixture

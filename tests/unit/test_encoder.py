@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mmpkd.config.teachers import Encoder
-from mmpkd.models import encoder as encoders
-from mmpkd.models.encoder import encode, last_layers, text_windows
-from mmpkd.models.encoder_loading import EncoderError, load_encoder
-from mmpkd.models.packaged_encoder import PACKAGE_SHA256
+from mmpkd.teachers import encoder as encoders
+from mmpkd.teachers.encoder import encode, last_layers, text_windows
+from mmpkd.teachers.encoder_loading import EncoderError, load_encoder
+from mmpkd.teachers.packaged_encoder import PACKAGE_SHA256
 from tests.reports import save_encoder
 
 

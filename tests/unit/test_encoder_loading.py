@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from mmpkd.check.weights import find_encoder
 from mmpkd.cli import main
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.encoder import encode
-from mmpkd.models.encoder_conversion import convert
-from mmpkd.models.encoder_loading import EncoderError, load_encoder
 from mmpkd.rehearsal import write_encoder_download
+from mmpkd.teachers.encoder import encode
+from mmpkd.teachers.encoder_conversion import convert
+from mmpkd.teachers.encoder_loading import EncoderError, load_encoder
 from tests.reports import save_encoder
 
 WEIGHTS = "model.safetensors"

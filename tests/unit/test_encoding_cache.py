@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from mmpkd.config.teachers import TextTeacher
-from mmpkd.models import encoding_cache
-from mmpkd.models.encoder import encode
-from mmpkd.models.encoder_loading import load_encoder
-from mmpkd.models.encoding_cache import encode_cached, fingerprint
-from mmpkd.training.teachers import fit_teacher
+from mmpkd.teachers import encoding_cache
+from mmpkd.teachers.encoder import encode
+from mmpkd.teachers.encoder_loading import load_encoder
+from mmpkd.teachers.encoding_cache import encode_cached, fingerprint
+from mmpkd.teachers.fitting import fit_teacher
 from tests.reports import reports, save_encoder
 
 TEXTS = ["the heart is enlarged", "clear", "the heart is enlarged", "no change " * 40, "small effusion"]

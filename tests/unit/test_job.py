@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmpkd.device import torch_job
 from mmpkd.job import job
-from mmpkd.training.device import torch_job
 
 SCRIPTS = sorted((Path(__file__).parents[2] / "workflow_scripts").glob("*.py"))
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from mmpkd.config.students import LOSSES, Arm
-from mmpkd.training import losses
-from mmpkd.training.losses import FUNCTIONS, Outputs, Targets, arm_loss
+from mmpkd.students import losses
+from mmpkd.students.losses import FUNCTIONS, Targets, arm_loss
+from mmpkd.students.vit import StudentOutput
 from tests.unit import golden_losses
 
 NAN = float("nan")
@@ -32,7 +33,7 @@ def batch_of(entry, dtype=torch.float64):
         name: torch.tensor([[NAN if value is None else value for value in row] for row in rows], dtype=dtype)
         for name, rows in entry["batch"].items()
     }
-    outputs = Outputs(*(parts.pop(field.name).requires_grad_() for field in fields(Outputs)))
+    outputs = StudentOutput(*(parts.pop(field.name).requires_grad_() for field in fields(StudentOutput)))
     return outputs, Targets(**parts)
 
 
@@ -42,7 +43,7 @@ def random_batch(seed=0, images=6, labels=3, dtype=torch.float64, problem="multi
     def normal(width):
         return torch.randn(images, width, generator=generator, dtype=dtype)
 
-    outputs = Outputs(*(normal(width).requires_grad_() for width in (labels, 4, 5)))
+    outputs = StudentOutput(*(normal(width).requires_grad_() for width in (labels, 4, 5)))
     classes = normal(labels)
     y = (
         functional.one_hot(classes.argmax(1), labels).to(dtype)
@@ -65,7 +66,7 @@ def taken(batch, rows):
 
 
 def gradients(value, outputs):
-    leaves = [getattr(outputs, field.name) for field in fields(Outputs)]
+    leaves = [getattr(outputs, field.name) for field in fields(StudentOutput)]
     return torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
 
 
@@ -97,7 +98,7 @@ def test_gradient_is_the_derivative(name, problem):
     arm = arm_of({name: 1.0}, temperature=2.0, smoothing=0.1)
 
     def loss(*parts):
-        return FUNCTIONS[name](Outputs(*parts), targets, arm, problem)
+        return FUNCTIONS[name](StudentOutput(*parts), targets, arm, problem)
 
     assert torch.autograd.gradcheck(loss, (outputs.logits, outputs.embedding, outputs.projected))
 
@@ -270,7 +271,7 @@ def test_terms_are_float32_under_bf16_autocast(problem):
         terms = arm_loss(arm, outputs, targets, problem)
     for name, value in arm_loss(
         arm,
-        Outputs(*(getattr(outputs, field.name).double() for field in fields(Outputs))),
+        StudentOutput(*(getattr(outputs, field.name).double() for field in fields(StudentOutput))),
         Targets(*(getattr(targets, field.name).double() for field in fields(Targets))),
         problem,
     ).items():
@@ -297,7 +298,7 @@ def test_arm_loss_weighs_its_terms_and_ramps_those_of_the_teacher():
 
 
 def test_baseline_needs_no_teacher():
-    outputs, targets = Outputs(torch.zeros(2, 2), torch.zeros(2, 4)), Targets(torch.ones(2, 2))
+    outputs, targets = StudentOutput(torch.zeros(2, 2), torch.zeros(2, 4)), Targets(torch.ones(2, 2))
     assert set(arm_loss(Arm(), outputs, targets, "multi_label", 0.0)) == {"loss", "label"}
 
 
@@ -321,7 +322,7 @@ def test_a_registered_loss_without_a_function_is_named(monkeypatch):
 
 
 def test_no_loss_can_see_a_region_of_interest():
-    assert {field.name for field in fields(Outputs)} == {"logits", "embedding", "projected"}
+    assert {field.name for field in fields(StudentOutput)} == {"logits", "embedding", "projected"}
     assert {field.name for field in fields(Targets)} == {"labels", "teacher_logits", "teacher_embedding"}
     for function in FUNCTIONS.values():
         assert list(inspect.signature(function).parameters) == ["outputs", "targets", "arm", "problem"]

@@ -8,12 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from mmpkd.config.students import Backbone, Student, Training
-from mmpkd.models import pretrained
-from mmpkd.models.class_token import every_token
-from mmpkd.models.pretrained import fit, from_file, from_hub, to_grey
-from mmpkd.models.student import CheckpointError, create, save
-from mmpkd.models.vision import timm
-from mmpkd.training.backbone import make_backbone
+from mmpkd.students import first_weights as pretrained
+from mmpkd.students.backbone import make_backbone
+from mmpkd.students.class_token import every_token
+from mmpkd.students.first_weights import fit, from_file, from_hub, to_grey
+from mmpkd.students.vision import timm
+from mmpkd.students.vit import CheckpointError, create, save
 
 SMALL = {"embed_dim": 16, "depth": 2, "num_heads": 2}
 PLAIN, CLIP, REGISTERS = "vit_tiny_patch16_224", "vit_base_patch16_clip_224.openai", "vit_small_patch14_reg4_dinov2"
@@ -192,7 +192,7 @@ def test_a_students_own_file_keeps_its_function_in_another_normalisation(tmp_pat
 
 def test_the_log_says_what_was_changed_and_left_out(tmp_path, caplog):
     save_file({**foreign().state_dict(), "mask_token": torch.zeros(1, 16)}, tmp_path / "vit.safetensors")
-    with caplog.at_level(logging.INFO, logger="mmpkd.models"):
+    with caplog.at_level(logging.INFO, logger="mmpkd.students"):
         student_from(tmp_path / "vit.safetensors", size=96)
     assert "positions resampled from 4 x 4 to 6 x 6; 3 channels" in caplog.text
     assert "left out: 2 tensors of heads and 0 others" in caplog.text  # timm itself drops the mask token

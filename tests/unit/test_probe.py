@@ -10,9 +10,9 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.probe import known_labels, probe_logits, probe_scores
 from mmpkd.evaluation.scores import COLUMNS, concatenate
-from mmpkd.models.student import Student, create
+from mmpkd.students.data import ArrayStore, LabelledImages
+from mmpkd.students.vit import Student, create
 from mmpkd.tables.probe import table
-from mmpkd.training.data import ArrayStore, LabelledImages
 from tests.synthetic import DESIGN
 from tests.training import SMALL
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from mmpkd.config.students import Arm, Training
-from mmpkd.models.student import create, load, save
-from mmpkd.training.data import with_teacher
-from mmpkd.training.device import spread
-from mmpkd.training.loop import train
+from mmpkd.device import spread
+from mmpkd.students.data import with_teacher
+from mmpkd.students.loop import train
+from mmpkd.students.vit import create, load, save
 from tests.training import CPU, SMALL, squares
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.models.text_teacher import report_texts
 from mmpkd.privileged.records import SECTION_COLUMNS, build
+from mmpkd.teachers.text import report_texts
 
 
 def cohort(privileged: pd.DataFrame, key_name: str) -> CohortTables:

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from mmpkd.config.students import Arm, Training
-from mmpkd.models.student import create, save
-from mmpkd.training import run as run_module
-from mmpkd.training.checkpoint import Checkpoint, identity_of
-from mmpkd.training.data import with_teacher
-from mmpkd.training.loop import train
+from mmpkd.students import progress as run_module
+from mmpkd.students.checkpoint import Checkpoint, identity_of
+from mmpkd.students.data import with_teacher
+from mmpkd.students.loop import train
+from mmpkd.students.vit import create, save
 from tests.training import CPU, SMALL, squares
 
 ARM = Arm(

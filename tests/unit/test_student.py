@@ -6,9 +6,8 @@ from safetensors.torch import save_file
 
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.students import Student
-from mmpkd.models.class_token import every_token
-from mmpkd.models.patches import PatchProjection
-from mmpkd.models.student import CheckpointError, create, load, load_backbone, save
+from mmpkd.students.class_token import PatchProjection, every_token
+from mmpkd.students.vit import CheckpointError, create, load, load_backbone, save
 
 SMALL = Student(arguments={"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2})
 

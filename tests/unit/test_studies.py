@@ -14,12 +14,12 @@ from mmpkd.config.layers import load_layers
 from mmpkd.config.students import Backbone, Student
 from mmpkd.config.teachers import Encoder, TextTeacher
 from mmpkd.config.tuned import left_open
-from mmpkd.models.encoder_conversion import convert
-from mmpkd.models.encoder_loading import load_encoder
-from mmpkd.models.pretrained import FirstWeights, fit, from_file
-from mmpkd.models.student import create
-from mmpkd.models.vision import timm
 from mmpkd.rehearsal import write_encoder_download, write_first_weights
+from mmpkd.students.first_weights import FirstWeights, fit, from_file
+from mmpkd.students.vision import timm
+from mmpkd.students.vit import create
+from mmpkd.teachers.encoder_conversion import convert
+from mmpkd.teachers.encoder_loading import load_encoder
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {path.stem: [path] for path in sorted((ROOT / "studies").glob("*.yaml"))}

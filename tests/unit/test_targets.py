@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmpkd.config.students import Arm
-from mmpkd.models.student import create
-from mmpkd.training.targets import add_teacher, shuffle_among_patients, taught, taught_by_image
+from mmpkd.students.teaching import add_teacher, shuffle_among_patients, taught, taught_by_image
+from mmpkd.students.vit import create
 from tests.training import CPU, SMALL, squares
 
 

@@ -9,11 +9,11 @@ from sklearn.linear_model import LogisticRegression
 from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TabularTeacher
 from mmpkd.evaluation.auroc import bootstrap_auroc
-from mmpkd.models.logistic import MultiLabelLogistic, constant_logits
-from mmpkd.models.tabular_teacher import fit_tabular_model
-from mmpkd.models.text_teacher import FrozenHead
-from mmpkd.training.teacher_results import PREDICTION_COLUMNS
-from mmpkd.training.teachers import fit_tabular, patient_folds
+from mmpkd.teachers.fitting import fit_tabular, patient_folds
+from mmpkd.teachers.logistic import MultiLabelLogistic, constant_logits
+from mmpkd.teachers.tabular import fit_tabular_model
+from mmpkd.teachers.targets import PREDICTION_COLUMNS
+from mmpkd.teachers.text import FrozenHead
 
 FAST = TabularTeacher(folds=3, epochs=15, ensemble=2, learning_rate=0.01)
 

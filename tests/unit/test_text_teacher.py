@@ -9,10 +9,10 @@ from safetensors import safe_open
 
 from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TextTeacher
-from mmpkd.models.encoder import encode
-from mmpkd.models.encoder_loading import EncoderError, load_encoder
-from mmpkd.models.text_teacher import FineTuned
-from mmpkd.training.teachers import fit_teacher, fit_text
+from mmpkd.teachers.encoder import encode
+from mmpkd.teachers.encoder_loading import EncoderError, load_encoder
+from mmpkd.teachers.fitting import fit_teacher, fit_text
+from mmpkd.teachers.text import FineTuned
 from tests.reports import reports, save_encoder
 
 
@@ -96,7 +96,7 @@ def test_fine_tuning_gives_the_same_bytes_again(tuning, tiny_encoder):
 
 def test_training_reads_a_report_as_prediction_does(tiny_encoder):
     """The logits of a step, without dropout, are those of the embedding: the mean of all windows."""
-    from mmpkd.models.encoder import text_windows
+    from mmpkd.teachers.encoder import text_windows
 
     tuned = fine_tuned(load_encoder(tiny_encoder), "full", TEXTS)
     windows, owners = text_windows(tuned.encoder, TEXTS)

@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from mmpkd.config.students import Arm, Training
-from mmpkd.models.student import Student, create
-from mmpkd.training.average import MovingAverage
-from mmpkd.training.data import LabelledImages, with_teacher
-from mmpkd.training.events import Events
-from mmpkd.training.feed import Feed, seed_of
-from mmpkd.training.learner import make_learner
-from mmpkd.training.loop import predict, train
-from mmpkd.training.optimizer import learning_rate_factor, make_optimizer, ramp_factor
-from mmpkd.training.targets import shuffle_among_patients
+from mmpkd.students.data import Feed, LabelledImages, seed_of, with_teacher
+from mmpkd.students.engine import make_learner
+from mmpkd.students.events import Events
+from mmpkd.students.loop import predict, train
+from mmpkd.students.optimizer import MovingAverage, learning_rate_factor, make_optimizer, ramp_factor
+from mmpkd.students.teaching import shuffle_among_patients
+from mmpkd.students.vit import Student, create
 from tests.training import CPU, SMALL, squares
 
 MMPKD = Arm(teacher="privileged", losses={"label": 1.0, "logit": 3.0})

@@ -7,7 +7,7 @@ import torch
 
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.students import Student
-from mmpkd.models.student import create
+from mmpkd.students.vit import create
 
 SHAPE = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
 VARIANTS = {

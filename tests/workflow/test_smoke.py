@@ -137,7 +137,7 @@ def test_two_processes_of_a_job_train_the_student_of_one(smoke):
     ("module", "runs", "rests"),
     [
         ("plotting/localization.py", {"figure_localization", "report"}, {"figure_claims", "scores", "table_claims"}),
-        ("training/losses.py", STUDENTS | {"backbone"}, {"phantom", "cohort", "preprocess", "privileged"}),
+        ("students/losses.py", STUDENTS | {"backbone"}, {"phantom", "cohort", "preprocess", "privileged"}),
         ("imaging/geometry.py", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher"}),
         ("privileged/sections.py", {"privileged", "teacher", "train_student"}, {"cohort", "preprocess", "backbone"}),
         ("cohorts/adapters/vindr_cxr.py", {"cohort", "preprocess"}, {"phantom", "train_student", "teacher"}),

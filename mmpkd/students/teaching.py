@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from mmpkd.config.students import Arm
-from mmpkd.models.student import Student
-from mmpkd.training.data import LabelledImages, with_teacher
+from mmpkd.students.data import LabelledImages, with_teacher
+from mmpkd.students.vit import Student
 
 
 def taught(

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from mmpkd.config.students import LOSSES
-from mmpkd.training.average import MovingAverage
-from mmpkd.training.checkpoint import Checkpoint, Tensors
-from mmpkd.training.learner import Learner
+from mmpkd.students.checkpoint import Checkpoint, Tensors
+from mmpkd.students.engine import Learner
+from mmpkd.students.optimizer import MovingAverage
 
-log = logging.getLogger("mmpkd.training")
+log = logging.getLogger("mmpkd.students")
 
 COUNTERS = ("epoch", "step", "rate", "rows", "best", "best_epoch")
 

@@ -11,20 +11,17 @@ from torch import nn
 from mmpkd.auroc import macro_auroc
 from mmpkd.config.students import Arm, Training
 from mmpkd.logs import Bar
-from mmpkd.models.problem import log_odds
-from mmpkd.models.student import Student
-from mmpkd.training import engine
-from mmpkd.training.average import MovingAverage
-from mmpkd.training.checkpoint import Checkpoint
-from mmpkd.training.data import LabelledImages
-from mmpkd.training.events import Events
-from mmpkd.training.feed import Feed, seed_of
-from mmpkd.training.learner import make_learner, outputs_of
-from mmpkd.training.losses import arm_loss
-from mmpkd.training.optimizer import learning_rate_factor, make_optimizer, ramp_factor, set_learning_rate
-from mmpkd.training.run import Run
+from mmpkd.students import engine
+from mmpkd.students.checkpoint import Checkpoint
+from mmpkd.students.data import Feed, LabelledImages, seed_of
+from mmpkd.students.engine import make_learner, outputs_of
+from mmpkd.students.events import Events
+from mmpkd.students.losses import arm_loss
+from mmpkd.students.optimizer import MovingAverage, learning_rate_factor, make_optimizer, ramp_factor, set_learning_rate
+from mmpkd.students.progress import Run
+from mmpkd.students.vit import Student, log_odds
 
-log = logging.getLogger("mmpkd.training")
+log = logging.getLogger("mmpkd.students")
 
 
 @dataclass

@@ -11,10 +11,9 @@ from torch import nn
 
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.files import atomic
-from mmpkd.models.class_token import end_in_class_token
-from mmpkd.models.patches import PatchProjection
-from mmpkd.models.vision import VisionTransformer, timm
-from mmpkd.models.weight_names import HEADS
+from mmpkd.students.class_token import PatchProjection, end_in_class_token
+from mmpkd.students.vision import VisionTransformer, timm
+from mmpkd.students.weight_names import HEADS
 
 REMAKE = "make it again with the rule train_student"
 
@@ -23,12 +22,19 @@ class CheckpointError(ValueError):
     """A checkpoint does not fit the model; the message names the file and the tensors."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class StudentOutput:
-    """`logits` N x L before the sigmoid; `embedding` N x D, the class token that the head reads."""
+    """The outputs for N images.
+
+    Attributes:
+        logits: N x L, before the sigmoid.
+        embedding: N x D, the class token that the head reads.
+        projected: N x E, the embedding mapped to the teacher's space; None if no loss of the arm reads it.
+    """
 
     logits: torch.Tensor
     embedding: torch.Tensor
+    projected: torch.Tensor | None = None
 
 
 class Student(nn.Module):
@@ -173,3 +179,20 @@ def load(path: str | Path) -> Student:
     except RuntimeError as error:
         raise CheckpointError(f"{path}: {error}") from error
     return student.eval()
+
+
+def log_odds(logits: torch.Tensor, problem: str) -> torch.Tensor:
+    """For each label the logarithm of the odds that it is true, so that a sigmoid of it is its probability.
+
+    Labels that are independent of each other (multi_label) have these as their logits. Where exactly one is true
+    (single_label), log(p / (1 - p)) of a softmax p is the logit less the log-sum-exp of the others.
+
+    Args:
+        logits: N x L.
+        problem: multi_label or single_label.
+    """
+    if problem == "multi_label":
+        return logits
+    own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+    others = logits[:, None, :].masked_fill(own, -torch.inf).logsumexp(dim=2)
+    return logits - others

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from mmpkd.config.teachers import TabularTeacher
-from mmpkd.models.logistic import MultiLabelLogistic, constant_logits, has_both_classes
 from mmpkd.privileged.metadata import DERIVED, Design
+from mmpkd.teachers.logistic import MultiLabelLogistic, constant_logits, has_both_classes
 
 TOKEN_DIMENSIONS = 16
 BATCH_SIZE = 128

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mmpkd.logs import progress
-from mmpkd.models.encoder_loading import EncoderError, LoadedEncoder
+from mmpkd.teachers.encoder_loading import EncoderError, LoadedEncoder
 
 log = logging.getLogger("mmpkd.encoder")
 

@@ -8,11 +8,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.encoder_loading import EncoderError, load_encoder, refuse_partial
-from mmpkd.models.packaged_encoder import WEIGHTS
-from mmpkd.models.pretrained import read_state_dict
-from mmpkd.models.student import CheckpointError
-from mmpkd.models.torchvision_schema import mend
+from mmpkd.students.first_weights import read_state_dict
+from mmpkd.students.vit import CheckpointError
+from mmpkd.teachers.encoder_loading import EncoderError, load_encoder, refuse_partial
+from mmpkd.teachers.packaged_encoder import WEIGHTS
+from mmpkd.torchvision_schema import mend
 
 PICKLE = "pytorch_model.bin"
 TOKENIZER_FILES = ("*token*", "vocab*", "merges.txt", "*.model")

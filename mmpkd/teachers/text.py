@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mmpkd.config.teachers import TextTeacher
 from mmpkd.logs import progress
-from mmpkd.models.encoder import LoadedEncoder, encode, last_layers, pad, pooled, text_windows
-from mmpkd.models.logistic import MultiLabelLogistic, constant_logits, has_both_classes
+from mmpkd.teachers.encoder import LoadedEncoder, encode, last_layers, pad, pooled, text_windows
+from mmpkd.teachers.logistic import MultiLabelLogistic, constant_logits, has_both_classes
 
 log = logging.getLogger("mmpkd.text_teacher")
 

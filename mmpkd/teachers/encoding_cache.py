@@ -18,7 +18,7 @@ import torch
 from safetensors.numpy import load, save
 
 from mmpkd.files import atomic
-from mmpkd.models.encoder import LoadedEncoder, encode
+from mmpkd.teachers.encoder import LoadedEncoder, encode
 
 log = logging.getLogger("mmpkd.encoding_cache")
 

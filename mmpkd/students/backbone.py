@@ -6,11 +6,11 @@ import torch
 
 from mmpkd.cohorts.phantom.shapes import draw_shapes
 from mmpkd.config.students import Arm, Student, Training
-from mmpkd.models.pretrained import fit, from_file, from_hub
-from mmpkd.models.student import Student as StudentModel
-from mmpkd.models.student import create
-from mmpkd.training.data import ArrayStore, LabelledImages
-from mmpkd.training.loop import train
+from mmpkd.students.data import ArrayStore, LabelledImages
+from mmpkd.students.first_weights import fit, from_file, from_hub
+from mmpkd.students.loop import train
+from mmpkd.students.vit import Student as StudentModel
+from mmpkd.students.vit import create
 
 VALIDATION_SHARE = 0.1
 

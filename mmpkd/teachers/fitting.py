@@ -5,9 +5,10 @@ patients, for a teacher is over-confident on what it was fitted on. Validation a
 fitted on all training rows, the one that is saved. Embeddings come from that one network for all rows, for networks of
 different folds have unrelated spaces.
 
-Calibration. Each label's logits are divided by a temperature (`mmpkd.models.calibration`), fitted on all rows that were
-judged by a model that did not see them: the validation rows, and with targets out of fold the training rows too. A few
-hundred validation rows alone give a temperature so uncertain that it makes a logistic head worse (docs/benchmarks.md).
+Calibration. Each label's logits are divided by a temperature (`mmpkd.teachers.calibration`), fitted on all rows that
+were judged by a model that did not see them: the validation rows, and with targets out of fold the training rows too.
+A few hundred validation rows alone give a temperature so uncertain that it makes a logistic head worse
+(docs/benchmarks.md).
 
 Predictions. What tables/teachers is made from. Protocol `split`, variant `teacher`: the logits above, before records of
 a key are put together. Protocol `official` (or `split` where the cohort has no official sets): the tabular teacher and
@@ -26,14 +27,14 @@ import torch
 
 from mmpkd.config.teachers import TabularTeacher, TextTeacher
 from mmpkd.logs import progress
-from mmpkd.models.calibration import fit_temperatures
-from mmpkd.models.encoder_loading import load_encoder
-from mmpkd.models.encoding_cache import encode_cached
-from mmpkd.models.logistic import has_both_classes
-from mmpkd.models.tabular_teacher import TabularModel, fit_tabular_model
-from mmpkd.models.text_teacher import FineTuned, FrozenHead, report_texts
 from mmpkd.privileged.metadata import fields_of
-from mmpkd.training.teacher_results import TeacherResult, prediction_rows, targets_by_key
+from mmpkd.teachers.calibration import fit_temperatures
+from mmpkd.teachers.encoder_loading import load_encoder
+from mmpkd.teachers.encoding_cache import encode_cached
+from mmpkd.teachers.logistic import has_both_classes
+from mmpkd.teachers.tabular import TabularModel, fit_tabular_model
+from mmpkd.teachers.targets import TeacherResult, prediction_rows, targets_by_key
+from mmpkd.teachers.text import FineTuned, FrozenHead, report_texts
 
 log = logging.getLogger("mmpkd.teachers")
 
@@ -69,7 +70,7 @@ def fit_text(
 
     Raises:
         ValueError: nothing to learn from.
-        mmpkd.models.encoder.EncoderError: the encoder cannot be loaded.
+        mmpkd.teachers.encoder.EncoderError: the encoder cannot be loaded.
     """
     torch.set_num_threads(threads)
     texts = report_texts(records, config.sections)

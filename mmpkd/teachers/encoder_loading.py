@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from mmpkd.config.teachers import Encoder
-from mmpkd.models.packaged_encoder import PACKAGE, PACKAGE_SHA256, TOKENIZERS, WEIGHTS
-from mmpkd.models.torchvision_schema import mend
+from mmpkd.teachers.packaged_encoder import PACKAGE, PACKAGE_SHA256, TOKENIZERS, WEIGHTS
+from mmpkd.torchvision_schema import mend
 
 log = logging.getLogger("mmpkd.encoder")
 

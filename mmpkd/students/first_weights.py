@@ -14,11 +14,11 @@ from safetensors import SafetensorError, safe_open
 
 from mmpkd.config.students import Backbone
 from mmpkd.config.students import Student as StudentConfig
-from mmpkd.models.student import CheckpointError, Student, describe_misfits
-from mmpkd.models.vision import timm
-from mmpkd.models.weight_names import HEADS, PARTS, PATCHES, POSITIONS, grid_side, how_to_place, without_prefix
+from mmpkd.students.vision import timm
+from mmpkd.students.vit import CheckpointError, Student, describe_misfits
+from mmpkd.students.weight_names import HEADS, PARTS, PATCHES, POSITIONS, grid_side, how_to_place, without_prefix
 
-log = logging.getLogger("mmpkd.models")
+log = logging.getLogger("mmpkd.students")
 
 # Keys below which training programs keep a model's weights, best first: a moving average or the teacher of a
 # self-distillation (DINO) is what their authors evaluate.

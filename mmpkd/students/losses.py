@@ -20,26 +20,12 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from mmpkd.config.students import LOSSES, Arm
+from mmpkd.students.vit import StudentOutput
 
 Problem = Literal["multi_label", "single_label"]
 
 COINCIDE = 1e-4  # of the mean distance; a difference shorter than this is rounding and has no direction
 ANGLES_AT_ONCE = 2**21  # 8 MB a tensor in float32; up to a batch of 128 at once
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """What the student says of N images.
-
-    Attributes:
-        logits: N x L.
-        embedding: N x D.
-        projected: N x E, the embedding mapped to the teacher's; None where no loss of the arm reads it.
-    """
-
-    logits: torch.Tensor
-    embedding: torch.Tensor
-    projected: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +43,7 @@ class Targets:
     teacher_embedding: torch.Tensor | None = None
 
 
-def label(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def label(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Cross-entropy of the student against the labels, which may be smoothed.
 
     multi_label: the binary one, mean over the known labels; single_label: mean over the rows with all labels known.
@@ -69,7 +55,7 @@ def label(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> tor
     return _mean(_cross_entropy(outputs.logits, smoothed, problem), _known(targets.labels, problem))
 
 
-def logit(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def logit(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Divergence of the student's softened answer from the teacher's.
 
     multi_label: T^2 * mean over known (image, label) of KL(Bernoulli(sigmoid(z_t / T)) || Bernoulli(sigmoid(z_s / T)));
@@ -85,7 +71,7 @@ def logit(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> tor
     return arm.temperature**2 * _mean(divergence, _known(targets.teacher_logits, problem))
 
 
-def soft_label(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def soft_label(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Cross-entropy of the student's answer, not softened, against the teacher's, softened by T.
 
     With weight 1 - lambda for `label` and lambda for this, the sum is the objective of generalised distillation,
@@ -96,7 +82,7 @@ def soft_label(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -
     return _mean(_cross_entropy(outputs.logits, softened, problem), _known(targets.teacher_logits, problem))
 
 
-def embedding_cosine(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def embedding_cosine(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """One minus the cosine between the projected student embedding and the layer-normed teacher embedding.
 
     Layer normalisation takes away the offset and scale that a sentence encoder's dimensions have in common, which
@@ -106,19 +92,19 @@ def embedding_cosine(outputs: Outputs, targets: Targets, arm: Arm, problem: Prob
     return _mean(1 - functional.cosine_similarity(outputs.projected, teacher, dim=1), known)
 
 
-def embedding_mse(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def embedding_mse(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Squared difference of the projected student and the layer-normed teacher embedding, mean over rows and E."""
     teacher, known = _normed_teacher(targets)
     return _mean((outputs.projected - teacher).square().mean(dim=1), known)
 
 
-def embedding_smooth_l1(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def embedding_smooth_l1(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """As embedding_mse with the Huber function: d^2 / 2 for a difference |d| < 1, |d| - 1/2 beyond."""
     teacher, known = _normed_teacher(targets)
     return _mean(functional.smooth_l1_loss(outputs.projected, teacher, reduction="none").mean(dim=1), known)
 
 
-def relational_distance(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def relational_distance(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Huber function of the difference between the student's and the teacher's distances, mean over pairs of rows.
 
     Relational knowledge distillation, RKD-D (Park et al., CVPR 2019, arXiv:1904.05068, section 3.2). Distances
@@ -133,7 +119,7 @@ def relational_distance(outputs: Outputs, targets: Targets, arm: Arm, problem: P
     return _mean(functional.smooth_l1_loss(scaled, wanted, reduction="none"), known)
 
 
-def relational_angle(outputs: Outputs, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
+def relational_angle(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Huber function of the difference between the student's and the teacher's cosines, mean over triplets of rows.
 
     RKD-A of the same paper: the cosine at vertex j between the sides to i and to k, for
@@ -169,7 +155,7 @@ def _functions() -> dict:
 FUNCTIONS = _functions()
 
 
-def arm_loss(arm: Arm, outputs: Outputs, targets: Targets, problem: Problem, ramp: float = 1.0) -> dict:
+def arm_loss(arm: Arm, outputs: StudentOutput, targets: Targets, problem: Problem, ramp: float = 1.0) -> dict:
     """The weighted terms of an arm by name; their sum, under `loss`, is what is minimised.
 
     Everything is computed in float32, or float64 where the outputs are, under autocast too.
@@ -191,7 +177,7 @@ def arm_loss(arm: Arm, outputs: Outputs, targets: Targets, problem: Problem, ram
     return {"loss": sum(terms.values()), **terms}
 
 
-def _require(arm: Arm, outputs: Outputs, targets: Targets) -> None:
+def _require(arm: Arm, outputs: StudentOutput, targets: Targets) -> None:
     parts = {"": targets.labels, "logits": targets.teacher_logits, "embedding": targets.teacher_embedding}
     for name in arm.weights:
         if parts[LOSSES[name]] is None:
@@ -202,7 +188,7 @@ def _require(arm: Arm, outputs: Outputs, targets: Targets) -> None:
         raise ValueError("losses.embedding_* reads a projected embedding: the student needs a projector")
 
 
-def _cast(batch: Outputs | Targets, dtype: torch.dtype) -> Outputs | Targets:
+def _cast(batch: StudentOutput | Targets, dtype: torch.dtype) -> StudentOutput | Targets:
     return type(batch)(**{key: None if part is None else part.to(dtype) for key, part in vars(batch).items()})
 
 
@@ -239,7 +225,7 @@ def _normed_teacher(targets: Targets) -> tuple[torch.Tensor, torch.Tensor]:
     return functional.layer_norm(_filled(teacher), teacher.shape[1:]), ~teacher.isnan().any(dim=1)
 
 
-def _distances(outputs: Outputs, targets: Targets) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _distances(outputs: StudentOutput, targets: Targets) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Distances between rows of the student and of the teacher, and which are known; one for each pair i < j.
 
     pdist takes the difference before it squares: zero for equal rows, and there its gradient is zero too.

@@ -1,1 +1,0 @@
-"""Teachers and the student."""

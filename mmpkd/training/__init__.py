@@ -1,1 +1,0 @@
-"""Losses, the training loop, teachers' fitting and pretraining."""
