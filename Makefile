@@ -75,6 +75,7 @@ test_library:
 # What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
 faults: $(VENV)/.installed
 	$(BIN)/python -m tests.faults
+	$(BIN)/python -m pytest -m slow tests/faults
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz --cases 1000000

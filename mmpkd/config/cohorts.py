@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from mmpkd.config.base import Section
-from mmpkd.config.folders import Folder
+from mmpkd.config.folders import HomePath
 
 Share = Annotated[float, Field(ge=0, le=1)]
 ENLARGEMENT = 14  # of a phantom's side, about 200 pixels, to that of a real image, 2,500 to 3,000
@@ -29,9 +29,9 @@ class Cohort(Section):
     """One data set. Exactly one of `root` and `phantom` is set."""
 
     adapter: str = Field(description="a module of mmpkd/cohorts/adapters")
-    root: Folder | None = Field(None, description="folder of the download")
+    root: HomePath | None = Field(None, description="folder of the download")
     phantom: Phantom | None = Field(None, description="fabricate the tree instead of reading one")
-    folders: dict[str, Folder] = Field(
+    folders: dict[str, HomePath] = Field(
         {}, description="folders that are not below root, by the adapter's names for them"
     )
     options: dict[str, bool | int | float | str | list[str] | dict[str, str]] = Field(

@@ -1,4 +1,4 @@
-"""Folders that a configuration names: `~` is the home folder, and one that is not there is told with what to do."""
+"""Paths that a configuration names: `~` is the home folder, and the message about a missing folder says what to do."""
 
 import errno
 import os
@@ -15,7 +15,8 @@ def _expanded(path: Path) -> Path:
         raise ValueError("~ stands for a home folder, and none is known here; write the path out") from None
 
 
-Folder = Annotated[Path, AfterValidator(_expanded)]
+HomePath = Annotated[Path, AfterValidator(_expanded)]
+HomeName = Annotated[str, AfterValidator(lambda name: str(_expanded(Path(name))) if name.startswith("~") else name)]
 
 
 def absent(folder: Path) -> str:

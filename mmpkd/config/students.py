@@ -1,11 +1,11 @@
 """The vision students."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from mmpkd.config.base import Section
+from mmpkd.config.folders import HomePath
 
 
 class Backbone(Section):
@@ -15,7 +15,7 @@ class Backbone(Section):
         "timm",
         description="shapes: pretrain here on generic shapes; timm: the hub's weights; file; none: random",
     )
-    path: Path | None = Field(None, description="file: safetensors, or a torch state dict")
+    path: HomePath | None = Field(None, description="file: safetensors, or a torch state dict")
     mean: list[float] | None = Field(
         None, description="timm, file: mean a channel (0 to 1) that the weights expect; null: what timm states of model"
     )

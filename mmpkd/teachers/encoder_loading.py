@@ -198,7 +198,13 @@ def _check_tokenizer(folder: Path, tokenizer: Any, model: torch.nn.Module) -> No
             "models"
         )
     unknown = tokenizer.unk_token_id
-    tokens = tokenizer(WORDS, add_special_tokens=False)["input_ids"]
+    try:
+        tokens = tokenizer(WORDS, add_special_tokens=False)["input_ids"]
+    except Exception as error:  # of a dozen kinds, from settings of another type
+        raise EncoderError(
+            f"{folder}: the tokenizer cannot read a sentence ({type(error).__name__}: {error}); copy the files of the "
+            "model's tokenizer"
+        ) from error
     if not tokens or (unknown is not None and all(token == unknown for token in tokens)):
         raise EncoderError(
             f"{folder}: the tokenizer knows none of the words {WORDS.split()[1:3]}; copy the tokenizer's files of the "

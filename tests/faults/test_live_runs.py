@@ -2,7 +2,7 @@
 
 Each case runs Snakemake with one job that waits, leaves what recovery would clean up, and runs the command: it must say
 that somebody may be at work and change nothing, and the run must end well afterwards. Cases that need the right to make
-namespaces, or to become another user, are skipped without it.
+namespaces, or to become another user, are skipped without it. `make faults` runs those that are marked as slow.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import sysconfig
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -99,6 +100,14 @@ CASES = [(start, "here") for start in STARTS] + [
     ("module", "another user"),
     ("-u", "another user"),
 ]
+QUICK = {("-W ignore", "here"), ("API", "here"), ("without a lock", "here"), ("module", "PID namespace")}
+QUICK |= {("another user", "here"), ("user namespace", "here"), ("other mount", "here"), ("module", "another user")}
+
+
+def slow(words: tuple[str, ...] | str, quick: set) -> Any:
+    """The words as a test's parameters, marked as slow if they are not among the quick ones."""
+    values = (words,) if isinstance(words, str) else words
+    return pytest.param(*values, marks=() if words in quick else pytest.mark.slow, id="-".join(values))
 
 
 @dataclass
@@ -185,7 +194,7 @@ def recover(folder: Path, view: str = "here") -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
-@pytest.mark.parametrize(("how", "view"), CASES, ids=lambda word: word)
+@pytest.mark.parametrize(("how", "view"), [slow(case, QUICK) for case in CASES])
 def test_a_live_run_loses_nothing(start, how, view):
     if not possible(STARTS[how]) or not possible(VIEWS[view]):
         pytest.skip("not allowed on this machine")
@@ -244,7 +253,7 @@ def test_an_orphan_that_cannot_be_seen_is_not_taken_for_dead(start, view):
             job.kill()
 
 
-@pytest.mark.parametrize("how", ["module", "-W ignore", "API", "renamed program"])
+@pytest.mark.parametrize("how", [slow(how, {"API"}) for how in ("module", "-W ignore", "API", "renamed program")])
 def test_what_a_killed_run_left_is_cleaned_up(start, how):
     run = start(STARTS[how])
     jobs = kill_run(run)

@@ -13,6 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from time import monotonic, process_time
 
@@ -176,6 +177,8 @@ def _work(
         resource.setrlimit(resource.RLIMIT_DATA, (2 * limits.memory, 2 * limits.memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # decoders talk
+        for module in target.imports:
+            import_module(module)
         part, reported = Tally(), monotonic()
         for index in cases:
             heart[1], heart[2] = monotonic(), process_time()

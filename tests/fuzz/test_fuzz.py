@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from tests.fuzz.__main__ import main
+from tests.fuzz.promise import require
 from tests.fuzz.runner import MIB, Limits, fuzz, run_case
-from tests.fuzz.targets import TARGETS, Target, case_random, require
+from tests.fuzz.targets import TARGETS, Target, case_random
 
 CASES = {"dicom": 1500, "picture": 500, "sections": 4000, "run_lengths": 4000, "xml": 2000, "table": 1000}
-CASES |= {"mimic_report": 50, "text": 2000, "listing": 150}  # eight threads each, but for text
+CASES |= {"mimic_report": 50, "text": 2000, "listing": 150, "encoder": 100}  # eight threads each, but for text
 REACHED = {"dicom": 0.1, "picture": 0.1, "sections": 0.9, "run_lengths": 0.01, "xml": 0.02, "table": 0.05}
 COUNT = 40  # planted cases, of which some each have the value 7
 LIMITS = Limits(memory=400 * MIB)

@@ -84,4 +84,7 @@ def test_imports_inside_functions_count(tmp_path):
     script = tmp_path / "script.py"
     script.write_text("def late():\n    from mmpkd.config.students import Arm\n    return Arm\n")
     names = {path.relative_to(LIBRARY).as_posix() for path in library_files(script)}
-    assert names == {"__init__.py", *(f"config/{name}.py" for name in ("__init__", "base", "hints", "students"))}
+    assert names == {
+        "__init__.py",
+        *(f"config/{name}.py" for name in ("__init__", "base", "folders", "hints", "students")),
+    }

@@ -7,7 +7,9 @@ import yaml
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.document import document
+from mmpkd.config.students import Backbone
 from mmpkd.config.study import ConfigError, load
+from mmpkd.config.teachers import Encoder
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,3 +183,10 @@ def test_a_domain_may_be_trained_on_a_course_of_its_own():
     assert study.training_of("cxr").epochs == 99
     assert study.training_of("mammography").epochs == 8 and study.training.epochs == 14
     assert study.training_of("cxr").batch_size == study.training.batch_size
+
+
+def test_weights_and_encoders_may_lie_below_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/reader")
+    assert Backbone(source="file", path="~/vit.safetensors").path == Path("/home/reader/vit.safetensors")
+    assert Encoder(source="folder", name="~/bert").name == "/home/reader/bert"
+    assert Encoder(source="hub", name="group/bert").name == "group/bert"

@@ -61,9 +61,9 @@ def with_tensor(part: str, change):
     return apply
 
 
-def configured(**changes):
+def configured(file: str = "config.json", **changes):
     def apply(folder: Path) -> None:
-        path = folder / "config.json"
+        path = folder / file
         path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
     return apply
@@ -106,6 +106,10 @@ BROKEN = {
     "no tokenizer": (
         without_file("tokenizer.json", "vocab.txt", "tokenizer_config.json"),
         "tokenizer's files are missing",
+    ),
+    "a setting of the tokenizer of another type": (
+        configured("tokenizer_config.json", model_max_length={}),
+        "cannot read a sentence",
     ),
     "a tokenizer of five words": (of_five_words, "the tokenizer knows none of the words"),
     "a larger vocabulary than embeddings": (
