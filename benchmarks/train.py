@@ -37,7 +37,7 @@ from mmpkd.config.students import Arm
 from mmpkd.config.students import Student as StudentConfig
 from mmpkd.config.teachers import Encoder
 from mmpkd.device import use_threads
-from mmpkd.students.data import ArrayStore, LabelledImages, with_teacher
+from mmpkd.students.data import ArrayStore, LabelledImages, Task, with_teacher
 from mmpkd.students.loop import train
 from mmpkd.students.vit import Student, create
 from mmpkd.teachers.encoder import pad, pooled, text_windows
@@ -78,7 +78,7 @@ class Candidates:
 
     def loop(self, arm: Arm) -> int:
         images = self.plain if arm.teacher == "none" else self.taught
-        train(self.student(), images, self.few, arm, self.training, 0, CPU)
+        train(self.student(), Task(images, self.few, arm), self.training, 0, CPU)
         return len(images) // self.batch
 
     def bare(self, in_step: Callable[[np.ndarray], None] = lambda rows: None, images: int | None = None) -> int:

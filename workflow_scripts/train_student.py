@@ -10,7 +10,7 @@ from mmpkd.device import torch_job
 from mmpkd.files import read_npz, write_csv
 from mmpkd.imaging.store import ImageStore
 from mmpkd.students.checkpoint import Checkpoint, identity_of
-from mmpkd.students.data import labelled_images
+from mmpkd.students.data import Task, labelled_images
 from mmpkd.students.events import Events
 from mmpkd.students.loop import train
 from mmpkd.students.teaching import taught, taught_by_image
@@ -23,7 +23,7 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
     tables = read_tables(params.cohort)
     store = ImageStore([Path(shard) for shard in params.shards])
     images = labelled_images(tables, store, "train", labels)
-    validation_images = labelled_images(tables, store, "validate", labels)
+    validation = labelled_images(tables, store, "validate", labels)
     if arm.teacher == "image":
         images = taught_by_image(images, load(inputs.image_teacher), training.batch_size, device)
     elif arm.teacher != "none":
@@ -35,7 +35,8 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
     identity = identity_of([*settings, *map(Path, inputs)])
     checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
     events = Events(folder / "events" if training.tensorboard else None)
-    trained = train(student, images, validation_images, arm, training, seed, device, params.problem, checkpoint, events)
+    task = Task(images, validation, arm, params.problem)
+    trained = train(student, task, training, seed, device, checkpoint, events)
     events.close()
     if trained.leads:
         save(trained.student, snakemake.output.model)

@@ -5,8 +5,8 @@ import pandas as pd
 import torch
 
 from mmpkd.cohorts.phantom.shapes import draw_shapes
-from mmpkd.config.students import Arm, Student, Training
-from mmpkd.students.data import ArrayStore, LabelledImages
+from mmpkd.config.students import Student, Training
+from mmpkd.students.data import ArrayStore, LabelledImages, Task
 from mmpkd.students.first_weights import fit, from_file, from_hub
 from mmpkd.students.loop import train
 from mmpkd.students.vit import Student as StudentModel
@@ -45,5 +45,5 @@ def pretrain_on_shapes(
     student = create(config, size, [f"shape_{number}" for number in range(kinds.shape[1])], backbone.seed)
     alone = {"ema": 0.0, "patience": 0, "processes": 1}
     schedule = training.model_copy(update={"epochs": backbone.epochs, "learning_rate": backbone.learning_rate, **alone})
-    trained = train(student, learnt, validation, Arm(), schedule, backbone.seed, device)
+    trained = train(student, Task(learnt, validation), schedule, backbone.seed, device)
     return trained.student, trained.history

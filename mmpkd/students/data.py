@@ -15,7 +15,7 @@ import torch
 
 from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.config.students import Training
+from mmpkd.config.students import Arm, Training
 from mmpkd.students.augmentation import Draws, augment
 from mmpkd.students.losses import Targets
 
@@ -110,6 +110,20 @@ class LabelledImages:
         """All rows in order."""
         for start in range(0, len(self), size):
             yield self.batch(np.arange(start, min(start + size, len(self))))
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a student learns, and from whom.
+
+    images: of training, with the teacher's targets where the arm has a teacher. validation: images to select the epoch
+    by. arm: the losses. problem: multi_label or single_label.
+    """
+
+    images: LabelledImages
+    validation: LabelledImages
+    arm: Arm = Arm()
+    problem: str = "multi_label"
 
 
 def with_teacher(images: LabelledImages, logits: np.ndarray, embedding: np.ndarray) -> LabelledImages:

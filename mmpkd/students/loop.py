@@ -9,11 +9,11 @@ import torch
 from torch import nn
 
 from mmpkd.auroc import macro_auroc
-from mmpkd.config.students import Arm, Training
+from mmpkd.config.students import Training
 from mmpkd.logs import Bar
 from mmpkd.students import engine
 from mmpkd.students.checkpoint import Checkpoint
-from mmpkd.students.data import Feed, LabelledImages, seed_of
+from mmpkd.students.data import Feed, LabelledImages, Task, seed_of
 from mmpkd.students.engine import make_learner, outputs_of
 from mmpkd.students.events import Events
 from mmpkd.students.losses import arm_loss
@@ -38,13 +38,10 @@ class Trained:
 
 def train(
     student: Student,
-    training_images: LabelledImages,
-    validation_images: LabelledImages,
-    arm: Arm,
+    task: Task,
     training: Training,
     seed: int,
     device: torch.device,
-    problem: str = "multi_label",
     checkpoint: Checkpoint | None = None,
     events: Events | None = None,
 ) -> Trained:
@@ -54,19 +51,17 @@ def train(
 
     Args:
         student: with its first weights.
-        training_images: with the teacher's targets where the arm has a teacher.
-        validation_images: to select by.
-        arm: the losses.
-        training: the course.
+        task: images, losses and problem.
+        training: the schedule.
         seed: of order, augmentation, the model's own dropout and the projector.
         device: of this process.
-        problem: multi_label or single_label.
-        checkpoint: what to go on from, and where to be kept; None: nowhere.
+        checkpoint: what to continue from, and where the run is kept; None: nowhere.
         events: where rows of the history go as well.
     """
+    arm, problem = task.arm, task.problem
     fabric = engine.start(training, device)
-    feed = Feed(training_images, training, seed, fabric.global_rank, fabric.world_size)
-    learner = make_learner(student, training_images, arm, seed)
+    feed = Feed(task.images, training, seed, fabric.global_rank, fabric.world_size)
+    learner = make_learner(student, task.images, arm, seed)
     model = engine.wrapped(fabric, learner, training)
     optimizer = make_optimizer(learner, training)
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -99,8 +94,8 @@ def train(
                 bar.advance(feed.batch_size)
                 if checkpoint and fabric.is_global_zero and checkpoint.due():
                     run.keep(checkpoint)
-            logits = predict(judged, validation_images, training.batch_size, fabric.device, problem)
-            auroc = fabric.broadcast(macro_auroc(logits, validation_images.labels))
+            logits = predict(judged, task.validation, training.batch_size, fabric.device, problem)
+            auroc = fabric.broadcast(macro_auroc(logits, task.validation.labels))
             run.close_epoch(auroc, judged)
             if events and fabric.is_global_zero:
                 events.write(run.rows[-1])

@@ -12,7 +12,7 @@ import torch
 
 from mmpkd.config.students import Arm, Training
 from mmpkd.device import spread
-from mmpkd.students.data import with_teacher
+from mmpkd.students.data import Task, with_teacher
 from mmpkd.students.loop import train
 from mmpkd.students.vit import create, load, save
 from tests.training import CPU, SMALL, squares
@@ -33,7 +33,7 @@ def fit(folder: Path, processes: int, nodes: int = 1) -> None:
     course = Training(**schedule, **augmentation, processes=processes, nodes=nodes)
     spread(processes, nodes)
     arm = Arm(teacher="privileged", losses=EVERY)
-    trained = train(create(SMALL, 32, ["square"], 0), data, squares(64, 2), arm, course, 0, CPU)
+    trained = train(create(SMALL, 32, ["square"], 0), Task(data, squares(64, 2), arm), course, 0, CPU)
     if trained.leads:
         save(trained.student, folder / "model.safetensors")
         trained.history.to_csv(folder / "history.csv", index=False)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmpkd.config.students import Arm, Training
-from mmpkd.students.data import Feed, LabelledImages, seed_of, with_teacher
+from mmpkd.students.data import Feed, LabelledImages, Task, seed_of, with_teacher
 from mmpkd.students.engine import make_learner
 from mmpkd.students.events import Events
 from mmpkd.students.loop import predict, train
@@ -27,7 +27,7 @@ def fit(arm: Arm = MMPKD, seed: int = 0, data: LabelledImages | None = None, mod
         data = with_teacher(data, 8 * data.labels - 4, np.random.default_rng(0).normal(size=(len(data), 5)))
     training = COURSE.model_copy(update=changes)
     student = create(model, 32, ["square"], seed)
-    return train(student, data, squares(64, 2), arm, training, seed, CPU, events=events)
+    return train(student, Task(data, squares(64, 2), arm), training, seed, CPU, events=events)
 
 
 def same(first: Student, second: Student) -> bool:
@@ -184,7 +184,7 @@ def test_exactly_one_label_is_learnt_with_a_softmax():
         images.labels = np.concatenate([images.labels, 1 - images.labels], axis=1)
     student = create(SMALL, 32, ["square", "none"], 0)
     course = COURSE.model_copy(update={"epochs": 8})
-    trained = train(student, data, validation, Arm(), course, 0, CPU, problem="single_label")
+    trained = train(student, Task(data, validation, problem="single_label"), course, 0, CPU)
     odds = torch.from_numpy(predict(trained.student, validation, 32, CPU, "single_label"))
     torch.testing.assert_close(odds.sigmoid().sum(dim=1), torch.ones(64))
     assert trained.history["validation_auroc"].max() > 0.95
