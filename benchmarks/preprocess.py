@@ -40,8 +40,8 @@ from skimage.transform import resize
 
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
 from mmpkd.config.imaging import Imaging
-from mmpkd.imaging.dicom import read_display, read_image
 from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.reading import read_display, read_image
 from mmpkd.imaging.shards import write_shard
 
 SIZE = 224

@@ -14,7 +14,8 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import UID
 
 from mmpkd.check.facts import HeaderFacts
-from mmpkd.imaging.dicom import PICTURES, UnreadableImage, read_header, read_image
+from mmpkd.imaging.image_file import PICTURES, UnreadableImage
+from mmpkd.imaging.reading import read_header, read_image
 from mmpkd.logs import progress
 from mmpkd.redaction import redact
 

@@ -18,8 +18,7 @@ from skimage.filters import threshold_multiotsu
 from skimage.morphology import disk
 
 from mmpkd.config.imaging import Breast
-from mmpkd.imaging.geometry import Geometry
-from mmpkd.imaging.resize import Image, area_average
+from mmpkd.imaging.geometry import Image, area_average
 
 SIDE = 256  # pixels of the longer side on which the breast is looked for
 OPENING = disk(3)  # what is thinner than 7 pixels of these is cut off: letters and frames, 2.7 % of the longer side
@@ -58,9 +57,18 @@ class Found:
         half = len(share) // 2
         return "left" if share[:half].sum() >= share[-half:].sum() else "right"
 
-    def in_store(self, geometry: Geometry) -> np.ndarray:
-        """Bool size x size: the store pixels that show the breast."""
-        return geometry.resampled(*self.mask.shape).mask_to_store(self.mask)
+
+@dataclass(frozen=True)
+class Framing:
+    """The part of an image that is stored, and whether it is mirrored, for `Geometry.fit`; as it is by default.
+
+    crop: in image pixels (x0, y0, x1, y1); None for all of it.
+    found: the breast; None where none was found or looked for.
+    """
+
+    crop: tuple[float, float, float, float] | None = None
+    flip: bool = False
+    found: Found | None = None
 
 
 def find(image: Image) -> Found | None:
@@ -85,14 +93,10 @@ def find(image: Image) -> Found | None:
     return Found(ndimage.binary_dilation(breast, RIM), rows, columns)
 
 
-def fit(image: Image, size: int, keep_aspect: bool, wanted: Breast | None) -> tuple[Geometry, Found | None]:
-    """The geometry for an image, with the crop and the mirroring that are wanted, and the breast if it was found.
-
-    An image without a breast is fitted as it is.
-    """
-    found = find(image) if wanted is not None and wanted.active else None
+def framing(image: Image, wanted: Breast) -> Framing:
+    """How an image is framed, by the breast in it; an image without one is stored as it is."""
+    found = find(image)
     if found is None:
-        return Geometry.fit(*image.shape, size, keep_aspect), None
+        return Framing()
     crop = found.crop(wanted.margin) if wanted.crop else None
-    flip = wanted.chest_wall not in ("as_is", found.chest_wall)
-    return Geometry.fit(*image.shape, size, keep_aspect, crop=crop, flip=flip), found
+    return Framing(crop, flip=wanted.chest_wall not in ("as_is", found.chest_wall), found=found)

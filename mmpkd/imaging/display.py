@@ -7,13 +7,15 @@ Where the table is a line between two words and constant beyond them, as windows
 be clipped, averaged and only then put on the line, which takes a third of that: see `Display.line`.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydicom import Dataset
 
-from mmpkd.imaging.position import Position
+from mmpkd.imaging.grey import GreyValues, Shading
+from mmpkd.imaging.image_file import UnreadableImage
 
 WINDOWS = ("dicom", "minmax", "percentile", "mimic_jpg")
 PERCENTILES = (0.5, 99.5)
@@ -22,42 +24,38 @@ ON_LINE = 2e-4  # how far from a line grey values (0 to 1) may be to be taken fo
 DRAWING = 16  # grey values of a drawing or a mask
 BETWEEN = 0.01  # share of pixels between black and white below which a window hides the image
 CLIPPED_NOTE = "the file's window shows nearly all pixels black or white"
+SIDES = {"L": "LEFT", "LEFT": "LEFT", "R": "RIGHT", "RIGHT": "RIGHT"}
+VIEWS = {view: view for view in ("CC", "MLO", "ML", "LM", "LMO", "XCCL", "XCCM", "FB", "SIO")}
+# Code values of ViewCodeSequence, of SNOMED RT and SNOMED CT (DICOM PS3.16, CID 4014).
+CODES = {"R-10242": "CC", "399162004": "CC", "R-10226": "MLO", "399368009": "MLO"}
+CODES |= {"R-10224": "ML", "399260004": "ML", "R-10228": "LM", "399352003": "LM"}
 BLOCK = 1 << 18  # pixels that are counted at a time: bincount makes 8 bytes of each, and these should stay in the cache
-
-Shading = Callable[[np.ndarray], np.ndarray]
-
-
-class UnreadableImage(ValueError):
-    """An image file gives no usable image; `reason` says why, `transfer_syntax` how the file was encoded, if known.
-
-    The message names no file: paths hold identifiers, and the caller knows which file it asked for.
-    """
-
-    def __init__(self, reason: str, transfer_syntax: str | None = None) -> None:
-        self.reason = reason
-        self.transfer_syntax = transfer_syntax
-        super().__init__(f"{reason} (transfer syntax: {transfer_syntax})" if transfer_syntax else reason)
 
 
 @dataclass(frozen=True)
-class GreyValues:
-    """An image before windowing.
+class Position:
+    """A mammographic view (CC, MLO, ...) and a side (LEFT, RIGHT); empty where nothing or no mammogram is stated."""
 
-    pixels: rows x columns of float32 values, or of uint8 or uint16 words that `levels` gives a meaning.
-    levels: float32, the value of each of the 256 or 65536 words, in the unit that the file's window is given in; not
-        a number where the word is padding. None where the pixels are the values.
-    inverted: whether the smallest value is shown white.
-    window: the file's own window, which takes values to 0..1 before any inversion; None where it has none.
-    note: why `window` is not the one that was asked for; empty where it is.
-    notes: where the header is not believed because the pixels show something else.
-    """
+    view: str = ""
+    side: str = ""
 
-    pixels: np.ndarray
-    levels: np.ndarray | None = None
-    inverted: bool = False
-    window: Shading | None = None
-    note: str = ""
-    notes: tuple[str, ...] = ()
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Position":
+        """By ViewPosition, the view's code, and PatientOrientation, where CBIS-DDSM writes the view."""
+        codes = [item.get("CodeValue") for item in dataset.get("ViewCodeSequence") or []]
+        stated = [dataset.get("ViewPosition"), *(CODES.get(str(code)) for code in codes)]
+        orientation = dataset.get("PatientOrientation")
+        stated.append(orientation if isinstance(orientation, str) else None)
+        return cls(_first(stated, VIEWS), _first([dataset.get("ImageLaterality"), dataset.get("Laterality")], SIDES))
+
+    def differs_from(self, view: str, side: str) -> list[str]:
+        """A note for each of the two that table and header both know and state differently."""
+        pairs = {"view": (self.view, _first([view], VIEWS)), "laterality": (self.side, _first([side], SIDES))}
+        return [
+            f"the header states another {name} than the table"
+            for name, (header, table) in pairs.items()
+            if header and table and header != table
+        ]
 
 
 class Display:
@@ -165,24 +163,6 @@ def to_display(grey: GreyValues, window: str) -> Display:
     span = None if window == "minmax" else _percentiles(*sample)
     low, high = span or _extremes(grey)
     return Display(grey, _shading(_range_window(low, high), grey.inverted), note)
-
-
-def linear_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function LINEAR, to 0..1 (DICOM PS3.3, C.11.2.1.2.1). `width` is at least 1."""
-    if width == 1:
-        return (values > centre - 0.5).astype(np.float32)
-    return np.clip((values - np.float32(centre - 0.5)) / np.float32(width - 1) + np.float32(0.5), 0, 1)
-
-
-def linear_exact_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function LINEAR_EXACT, to 0..1 (DICOM PS3.3, C.11.2.1.3.2). `width` is above 0."""
-    return np.clip((values - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0, 1)
-
-
-def sigmoid_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function SIGMOID, to 0..1 (DICOM PS3.3, C.11.2.1.3.1). `width` is above 0."""
-    half = np.float32(2) * (values - np.float32(centre)) / np.float32(width)
-    return (1 + np.tanh(half)) / 2  # the logistic function of twice the argument, without its overflow
 
 
 def equalized(histogram: np.ndarray) -> np.ndarray:
@@ -303,3 +283,9 @@ def _refuse_constant(grey: GreyValues) -> None:
     low, high = _extremes(grey)
     if not low < high:
         raise UnreadableImage("constant image" if low == high else "image without a valid pixel")
+
+
+def _first(stated: Iterable[Any], known: dict[str, str]) -> str:
+    """The first word that is known, in the spelling of the tables."""
+    words = (known.get(str(word or "").strip().upper()) for word in stated)
+    return next((word for word in words if word), "")

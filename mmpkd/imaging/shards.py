@@ -4,31 +4,28 @@ Images are read one after the other: measured on chest radiographs, two threads 
 uncompressed image, 0.57 s a JPEG 2000 one either way), because the decoders hold Python's lock. Shards run in parallel.
 """
 
-import json
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.rejections import Rejections, refuse_too_many
-from mmpkd.cohorts.rle import RunLengths
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.files import atomic, write_csv, write_parquet
-from mmpkd.imaging.breast import fit
-from mmpkd.imaging.dicom import read_display, read_mask
-from mmpkd.imaging.display import Display, UnreadableImage
+from mmpkd.imaging.breast import Framing, framing
 from mmpkd.imaging.geometry import Geometry
-from mmpkd.imaging.npy import NpyStream
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import RoiError, read_display, read_roi
 from mmpkd.imaging.store import NO_BREAST, NOTE_END, StoreError
 from mmpkd.logs import progress
 from mmpkd.redaction import redact
 
-SAME_ASPECT = 0.01  # relative difference up to which two sizes are taken for two samplings of one picture
 GEOMETRY_COLUMNS = {"image_id": "str", "notes": "str"} | {
     name: {int: "int32", float: "float64", bool: "bool"}[kind] for name, kind in Geometry.__annotations__.items()
 }
@@ -69,122 +66,129 @@ def write_shard(
         raise StoreError("the cohort was read as tables alone, its images have no path; set its key images to true")
     count = len(tables.images)
     images = tables.images.iloc[shard * count // shards : (shard + 1) * count // shards]
-    folder, square = Path(folder), (imaging.size, imaging.size)
+    folder, side = Path(folder), (imaging.size, imaging.size)
     _remove_remains(folder)
+    reader = _Reader(tables, imaging, breast)
+    geometries: list[tuple] = []  # rows of the index are all that grows with the shard
+    rois: list[tuple] = []
+    notes: Counter[str] = Counter()
     with (
         atomic(folder / STREAMED[0]) as pixel_file,
         atomic(folder / STREAMED[1]) as mask_file,
-        NpyStream(pixel_file, square, np.uint8) as pixels,
-        NpyStream(mask_file, square, np.uint8) as masks,
+        NpyStream(pixel_file, side, np.uint8) as pixels,
+        NpyStream(mask_file, side, np.uint8) as masks,
     ):
-        writer = _ShardWriter(tables, imaging, breast, images, pixels, masks)
-        for image in progress(images.itertuples(), f"shard {shard}", total=len(images), unit="images"):
-            writer.add(image)
-        rejected = writer.rejections.table
+        squares = (reader.read(image) for image in images.itertuples())  # one at a time, when it is asked for
+        for square in progress(squares, f"shard {shard}", total=len(images), unit="images"):
+            if square is None:
+                continue
+            pixels.append(square.pixels)
+            geometries.append((square.image_id, NOTE_END.join(square.notes), *square.geometry.to_row().values()))
+            notes.update(square.notes)
+            for roi, mask in square.rois:
+                masks.append(mask.astype(np.uint8))
+                rois.append((roi.roi_id, roi.image_id, roi.label, float(mask.mean())))
+        rejected = reader.rejections.table
         if len(images) and not pixels.count:
             raise StoreError(_nothing_readable(shard, images, rejected))
         if len(images):
             refuse_too_many(rejected["reason"], pixels.count + masks.count, rejected_limit)
-    write_parquet(_table(writer.rois, ROI_COLUMNS), folder / "rois.parquet")
+    write_parquet(_table(rois, ROI_COLUMNS), folder / "rois.parquet")
     write_csv(rejected, folder / "rejected.csv")
-    write_parquet(_table(writer.geometries, GEOMETRY_COLUMNS), folder / "geometry.parquet")
-    for note, count in sorted(writer.notes.items()):
+    write_parquet(_table(geometries, GEOMETRY_COLUMNS), folder / "geometry.parquet")
+    for note, count in sorted(notes.items()):
         log.info("%d images: %s", count, note)
-    log.info(
-        "%d of %d images and %d ROI stored, %d records set aside",
-        len(writer.geometries),
-        len(images),
-        len(writer.rois),
-        len(rejected),
-    )
+    counts = len(geometries), len(images), len(rois), len(rejected)
+    log.info("%d of %d images and %d ROI stored, %d records set aside", *counts)
 
 
-class _ShardWriter:
-    """Adds images with their ROI to the streams, and notes what was stored and what was set aside."""
+@dataclass(frozen=True)
+class _Square:
+    """An image and its ROI as the store has them: pixels uint8 and a mask, bool, per ROI, all size x size."""
 
-    def __init__(
-        self,
-        tables: CohortTables,
-        imaging: Imaging,
-        breast: Breast | None,
-        images: pd.DataFrame,
-        pixels: NpyStream,
-        masks: NpyStream,
-    ) -> None:
-        rois = tables.rois[is_among(tables.rois["image_id"], images["image_id"])]
-        self._rois_of = {image_id: list(part.itertuples()) for image_id, part in rois.groupby("image_id")}
-        self._root, self._imaging, self._pixels, self._masks = tables.image_root, imaging, pixels, masks
-        self._breast = breast
-        self.geometries: list[tuple] = []  # rows of the index are all that grows with the shard
-        self.rois: list[tuple] = []
-        self.notes: Counter[str] = Counter()
+    image_id: str
+    pixels: np.ndarray
+    geometry: Geometry
+    notes: list[str]
+    rois: list[tuple[Any, np.ndarray]]
+
+
+class _Reader:
+    """Makes squares of images and their ROI, and sets aside what cannot be read."""
+
+    def __init__(self, tables: CohortTables, imaging: Imaging, breast: Breast | None) -> None:
+        self._rois, self._rows_of = tables.rois, tables.rois.groupby("image_id").indices
+        self._root, self._imaging, self._breast = tables.image_root, imaging, breast or Breast()
         self.rejections = Rejections()
 
-    def add(self, image: Any) -> None:
-        rois = self._rois_of.get(image.image_id, [])
+    def read(self, image: Any) -> _Square | None:
+        """The path of one image, a row of the table: grey values, crop, resizing, and the ROI in the same way."""
+        imaging, breast = self._imaging, self._breast
+        rois = list(self._rois.iloc[self._rows_of.get(image.image_id, [])].itertuples())
         try:
-            display = read_display(self._root / image.path, self._imaging.window, self._imaging.view, radiograph=True)
+            display = read_display(self._root / image.path, imaging.window, imaging.view, radiograph=True)
         except UnreadableImage as error:
             self.rejections.add([image.image_id], str(error))
             self.rejections.add([roi.roi_id for roi in rois], "ROI: its image cannot be read")
-            return
-        geometry, square, notes = self._square(display)
-        notes += display.position.differs_from(image.view, image.laterality)
-        self.notes.update(notes)
-        self._pixels.append(square)
-        self.geometries.append((image.image_id, NOTE_END.join(notes), *geometry.to_row().values()))
-        for roi in rois:
-            self._add_roi(roi, geometry, image)
-
-    def _square(self, display: Display) -> tuple[Geometry, np.ndarray, list[str]]:
-        """The geometry, the square and notes of how it was made."""
-        geometry, found = fit(display, self._imaging.size, self._imaging.keep_aspect, self._breast)
-        square = geometry.image_to_store(display)
-        if found is not None and self._breast.remove_labels:
-            square[~found.in_store(geometry)] = 0
+            return None
+        differing = display.position.differs_from(image.view, image.laterality)
+        framed = framing(display, breast) if breast.active else Framing()
+        geometry = Geometry.fit(*display.shape, imaging.size, imaging.keep_aspect, framed.crop, framed.flip)
+        pixels = geometry.image_to_store(display)
+        if framed.found is not None and breast.remove_labels:
+            pixels[~geometry.resampled(*framed.found.mask.shape).mask_to_store(framed.found.mask)] = 0
         notes = list(display.notes)
-        if found is None and self._breast is not None and self._breast.active:
+        if framed.found is None and breast.active:
             notes.append(NO_BREAST)
         if display.note:
-            notes.append(f"window {self._imaging.window}: {display.note}")
-        return geometry, square, notes
-
-    def _add_roi(self, roi: Any, geometry: Geometry, image: Any) -> None:
-        try:
-            mask = self._mask(roi, geometry, image)
-        except RecursionError:
-            self.rejections.add([roi.roi_id], "ROI: its outline is nested too deeply to be one")
-            return
-        except (ValueError, TypeError) as error:  # TypeError: a polygon that is JSON, but no list of points
-            self.rejections.add([roi.roi_id], f"ROI: {error}")
-            return
-        if not mask.any():
-            self.rejections.add([roi.roi_id], "ROI: lies outside its image, or outside of the crop")
-            return
-        self._masks.append(mask.astype(np.uint8))
-        self.rois.append((roi.roi_id, roi.image_id, roi.label, float(mask.mean())))
-
-    def _mask(self, roi: Any, geometry: Geometry, image: Any) -> np.ndarray:
-        if roi.kind == "mask":
-            mask = read_mask(self._root / roi.mask_path)
-            return _for_size(geometry, *mask.shape).mask_to_store(mask)
-        if roi.kind == "rle":
-            mask = RunLengths.from_coco(json.loads(roi.polygon)).mask()
-            return _for_size(geometry, *mask.shape).mask_to_store(mask)
-        if not (pd.isna(image.rows) or pd.isna(image.columns)):
-            geometry = _for_size(geometry, image.rows, image.columns)
-        if roi.kind == "box":
-            return geometry.box_to_store_mask(roi.x0, roi.y0, roi.x1, roi.y1)
-        return geometry.polygon_to_store_mask(json.loads(roi.polygon))
+            notes.append(f"window {imaging.window}: {display.note}")
+        notes += differing
+        masks = []
+        for roi in rois:
+            try:
+                mask = read_roi(roi, image, self._root, geometry)
+            except RoiError as error:
+                self.rejections.add([roi.roi_id], f"ROI: {error}")
+            else:
+                masks.append((roi, mask))
+        return _Square(image.image_id, pixels, geometry, notes, masks)
 
 
-def _for_size(geometry: Geometry, rows: int, columns: int) -> Geometry:
-    """The geometry for what was drawn on a picture of `rows` x `columns`, the image or another sampling of it."""
-    if (rows, columns) == (geometry.rows, geometry.columns):
-        return geometry
-    if min(rows, columns) < 1 or abs(columns * geometry.rows / (rows * geometry.columns) - 1) >= SAME_ASPECT:
-        raise ValueError(f"drawn on {rows} x {columns} pixels, but its image has {geometry.rows} x {geometry.columns}")
-    return geometry.resampled(rows, columns)
+class NpyStream:
+    """A context manager that appends arrays of one shape and type to a .npy file.
+
+    The header says how many they are once the context is left. `count` is their number so far.
+    """
+
+    def __init__(self, path: str | Path, shape: tuple[int, ...], dtype: np.dtype | type) -> None:
+        self._path, self._shape, self._dtype = Path(path), tuple(shape), np.dtype(dtype)
+        self.count = 0
+
+    def __enter__(self) -> "NpyStream":
+        self._file = self._path.open("wb")
+        self._start = self._write_header()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._file:
+            self._file.seek(0)
+            end = self._write_header()
+        if end != self._start:  # numpy keeps room in the header for a first axis of up to 21 digits
+            raise RuntimeError("numpy's header grew; the file's content is damaged")
+
+    def append(self, array: np.ndarray) -> None:
+        """Appends one array. Raises ValueError for another shape or type."""
+        if array.shape != self._shape or array.dtype != self._dtype:
+            raise ValueError(f"want {self._dtype} {self._shape}, got {array.dtype} {array.shape}")
+        self._file.write(np.ascontiguousarray(array).tobytes())
+        self.count += 1
+
+    def _write_header(self) -> int:
+        header = np.lib.format.header_data_from_array_1_0(np.empty((0, *self._shape), dtype=self._dtype))
+        np.lib.format.write_array_header_1_0(self._file, {**header, "shape": (self.count, *self._shape)})
+        return self._file.tell()
 
 
 def _nothing_readable(shard: int, images: pd.DataFrame, rejected: pd.DataFrame) -> str:

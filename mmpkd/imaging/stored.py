@@ -1,4 +1,4 @@
-"""What the stored words of a DICOM image stand for: their bits, their sign and the order of their bytes.
+"""What the stored pixels of a DICOM image stand for: bits and sign of a word, the order of its bytes and of samples.
 
 The header says it, and sometimes wrongly: HighBit of another writer, too few BitsStored, a PixelRepresentation that
 turns the brightest pixels black. The pixels show it. The header is believed unless another reading of the same words is
@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
+from pydicom import Dataset
+from pydicom.uid import UID, JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes
 
+from mmpkd.imaging.image_file import UnreadableImage
+
+OWN_PRECISION = {*JPEG2000TransferSyntaxes, *JPEGLSTransferSyntaxes}  # these leave no bits above the stored ones
 SAMPLE = 1 << 16  # pixels that are looked at
 SMOOTHER = 0.5  # another reading is right if its roughness is below this share of the header's
 LEAST = 1024  # pixels without which an image shows nothing of this
@@ -27,6 +32,26 @@ SIGN_NOTE = "the pixels run over the range of PixelRepresentation; shown with th
 BYTES_NOTE = (
     "the pixels have their bytes in the other order than the transfer syntax says; shown as the pixels have them"
 )
+PLANES_NOTE = "the samples lie in the other order than PlanarConfiguration says; shown as they lie"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The decoded pixels of an image, before modality LUT and window.
+
+    pixels: rows x columns of numbers, or of uint8 or uint16 words that `numbers` gives a meaning; rows x columns x
+        samples where they are in colour.
+    photometric: the photometric interpretation of these pixels.
+    numbers: the number of each of the 256 or 65536 words; None where the pixels are the numbers.
+    dtype: the type of the numbers as they are stored; None: that of `pixels`.
+    notes: what the header says wrongly.
+    """
+
+    pixels: np.ndarray
+    photometric: str
+    numbers: np.ndarray | None = None
+    dtype: np.dtype | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,6 +84,29 @@ class Reading:
         words = np.arange(1 << bits, dtype=np.int32)
         field = ((1 << self.used) - 1) << self.low
         return (words & ~field == 0) | ((self.numbers(bits) << self.low) & ((1 << bits) - 1) == words)
+
+
+def stored_pixels(pixels: np.ndarray, photometric: str, dataset: Dataset, syntax: UID) -> Stored:
+    """What decoded pixels stand for. Raises UnreadableImage where Rows and Columns are exchanged."""
+    if pixels.ndim == 3 or photometric == "PALETTE COLOR":
+        pixels, notes = _by_planes(pixels, dataset, syntax)
+        return Stored(pixels, photometric, notes=notes)
+    kind, bits = pixels.dtype.kind, 8 * pixels.dtype.itemsize
+    if kind not in "iu" or bits > 16:
+        return Stored(pixels, photometric)
+    if not syntax.is_encapsulated and sides_are_exchanged(pixels):
+        raise UnreadableImage("Rows and Columns are exchanged, as the pixels lie")
+    own_precision = syntax in OWN_PRECISION
+    stated = Reading.stated(
+        bits,
+        None if own_precision else int(dataset.get("BitsStored") or bits),
+        None if own_precision or dataset.get("HighBit") is None else int(dataset.HighBit),
+        kind == "i",
+    )
+    words = pixels.view(pixels.dtype.str.replace("i", "u"))
+    words, reading, notes = read(words, stated, check_bytes=not syntax.is_encapsulated)
+    dtype = np.dtype(f"{'i' if reading.signed else 'u'}{pixels.dtype.itemsize}")
+    return Stored(words, photometric, reading.numbers(bits), dtype, notes)
 
 
 def read(words: np.ndarray, stated: Reading, check_bytes: bool) -> tuple[np.ndarray, Reading, tuple[str, ...]]:
@@ -106,6 +154,22 @@ def roughness(numbers: np.ndarray) -> float:
     rows, columns = numbers.shape
     distant = np.abs(numbers - np.roll(numbers, (rows // 2, columns // 2), axis=(0, 1))).mean()
     return float(np.abs(np.diff(numbers, axis=1)).mean() / distant) if distant > 0 and columns > 1 else 1.0
+
+
+def _by_planes(pixels: np.ndarray, dataset: Dataset, syntax: UID) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Colour pixels, rows x columns x 3; by the other PlanarConfiguration if only that makes them the grey they are."""
+    if syntax.is_encapsulated or dataset.get("PhotometricInterpretation") != "RGB" or _is_grey(pixels):
+        return pixels, ()
+    rows, columns, samples = pixels.shape
+    if int(dataset.get("PlanarConfiguration") or 0):
+        other = pixels.transpose(2, 0, 1).reshape(rows, columns, samples)
+    else:
+        other = pixels.reshape(samples, rows, columns).transpose(1, 2, 0)
+    return (other, (PLANES_NOTE,)) if _is_grey(other) else (pixels, ())
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    return bool((pixels == pixels[..., :1]).all())
 
 
 def _bits(sample: np.ndarray, stated: Reading, bits: int) -> Reading:

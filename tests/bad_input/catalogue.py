@@ -19,7 +19,7 @@ from mmpkd.cohorts.choices import ChoiceError
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.cohorts.rejections import TooManyRejectedError
 from mmpkd.config.study import ConfigError
-from mmpkd.imaging.dicom import UnreadableImage
+from mmpkd.imaging.image_file import UnreadableImage
 from mmpkd.imaging.store import StoreError
 from mmpkd.students.vit import CheckpointError
 

@@ -16,7 +16,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from mmpkd.imaging.dicom import UNSAFE, UnreadableImage, read_header, read_image
+from mmpkd.imaging.decoding import UNSAFE
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_header, read_image
 from tests.dicom_files import find, ramp, transcode, write
 
 

@@ -7,8 +7,9 @@ from pydicom import dcmread, dcmwrite
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.uid import JPEG2000, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from mmpkd.imaging.codestream import CutError, only_frame, refuse_cut
-from mmpkd.imaging.dicom import UnreadableImage, read_image
+from mmpkd.imaging.frame import CutError, only_frame, refuse_cut
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_image
 from tests.dicom_files import picture, transcode, write
 
 SYNTAXES = [

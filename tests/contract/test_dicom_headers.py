@@ -8,8 +8,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
-from mmpkd.imaging.dicom import UnreadableImage, read_display, read_image, read_mask
 from mmpkd.imaging.display import CLIPPED_NOTE
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_display, read_image, read_mask
 from mmpkd.imaging.stored import BITS_NOTE, BYTES_NOTE, SIGN_NOTE, Reading, roughness
 from tests.dicom_files import picture, write
 

@@ -9,7 +9,8 @@ import pydicom.data
 import pytest
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
-from mmpkd.imaging.dicom import UnreadableImage, read_header, read_image
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_header, read_image
 from tests.dicom_files import data_files, find
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "dicom"

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from mmpkd.imaging.dicom import read_display, read_image
 from mmpkd.imaging.display import equalized
+from mmpkd.imaging.reading import read_display, read_image
 from tests.dicom_files import ramp, write
 
 

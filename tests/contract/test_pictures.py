@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmpkd.imaging.dicom import UnreadableImage, read_header, read_image, read_mask
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_header, read_image, read_mask
 from tests.dicom_files import write
 
 

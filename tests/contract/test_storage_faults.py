@@ -11,13 +11,13 @@ import pytest
 from mmpkd.cohorts import cbis_files, inbreast_files, mimic_reports, open_i_reports, open_i_views
 from mmpkd.cohorts.listing import list_files
 from mmpkd.files import StorageError
-from mmpkd.imaging import dicom
+from mmpkd.imaging import reading
 
 READERS = {
-    "image": lambda path: dicom.read_display(path, "minmax"),
-    "picture": lambda path: dicom.read_display(path.with_suffix(".png"), "minmax"),
-    "header": dicom.read_header,
-    "mask": dicom.read_mask,
+    "image": lambda path: reading.read_display(path, "minmax"),
+    "picture": lambda path: reading.read_display(path.with_suffix(".png"), "minmax"),
+    "header": reading.read_header,
+    "mask": reading.read_mask,
     "MIMIC report": mimic_reports._read,
     "Open-i report": open_i_reports.read_report,
     "CBIS header": cbis_files.try_header,

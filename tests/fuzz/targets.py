@@ -25,9 +25,11 @@ from mmpkd.cohorts.paths import TableFileError, read_table
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.rle import MOST_PIXELS, RunLengths
 from mmpkd.config.imaging import Breast
-from mmpkd.imaging.breast import fit
-from mmpkd.imaging.dicom import UnreadableImage, read_display, read_header, read_mask
+from mmpkd.imaging.breast import Framing, framing
 from mmpkd.imaging.display import WINDOWS
+from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_display, read_header, read_mask
 from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
 from mmpkd.privileged.sections import KNOWN_SECTIONS, split_sections
 from mmpkd.text import TextError, decode
@@ -116,7 +118,8 @@ def _check_image(rng: Random, data: bytes, path: Path) -> str:
         shown = display[:]
         require(shown.dtype == np.float32 and shown.shape == display.shape, "an image is float32 of its shape")
         require(shown.min() >= 0 and shown.max() <= 1, "an image is shown within 0 and 1")  # not so if it holds a NaN
-    geometry, _ = fit(display, SIZE, use < 0.7, BREAST if use < 0.07 else None)
+    framed = framing(display, BREAST) if use < 0.07 else Framing()
+    geometry = Geometry.fit(*display.shape, SIZE, use < 0.7, framed.crop, framed.flip)
     square = geometry.image_to_store(display)
     require(square.dtype == np.uint8 and square.shape == (SIZE, SIZE), "the store takes uint8 squares")
     return ""

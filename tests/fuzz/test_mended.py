@@ -16,9 +16,11 @@ from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless
 
 from mmpkd.cohorts.rle import RunLengths
-from mmpkd.imaging.codestream import first_frame, stated_size
-from mmpkd.imaging.dicom import UNSAFE, UnreadableImage, read_display, read_header, read_image
+from mmpkd.imaging.decoding import UNSAFE
 from mmpkd.imaging.display import WINDOWS
+from mmpkd.imaging.frame import first_frame, stated_size
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.reading import read_display, read_header, read_image
 from tests.fuzz import seeds
 
 MIB = 1 << 20

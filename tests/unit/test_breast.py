@@ -9,8 +9,10 @@ from pydantic import ValidationError
 from mmpkd.config.demo import DEMO
 from mmpkd.config.imaging import Breast
 from mmpkd.config.study import ConfigError, load
-from mmpkd.imaging.breast import find, fit
-from mmpkd.imaging.display import GreyValues, to_display
+from mmpkd.imaging.breast import find, framing
+from mmpkd.imaging.display import to_display
+from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.grey import GreyValues
 from tests.inverse import points_to_image
 
 ALL = Breast(crop=True, chest_wall="left", remove_labels=True)
@@ -30,6 +32,17 @@ def mammogram(rows=1200, columns=900, side="left", centre=0.5, height=0.35, dept
     image[:, -6:] = 0.9
     image = np.clip(image + rng.normal(0, noise, image.shape), 0, 1).astype(np.float32)
     return (image, breast) if side == "left" else (image[:, ::-1].copy(), breast[:, ::-1].copy())
+
+
+def fit(image, size, keep_aspect, wanted):
+    """The geometry of a framed image, and the breast."""
+    framed = framing(image, wanted)
+    return Geometry.fit(*image.shape, size, keep_aspect, framed.crop, framed.flip), framed.found
+
+
+def in_store(found, geometry):
+    """The store pixels that show the breast."""
+    return geometry.resampled(*found.mask.shape).mask_to_store(found.mask)
 
 
 def box_of(mask):
@@ -83,7 +96,7 @@ def test_the_frame_of_a_scanned_film_is_no_breast(side, share):
     assert found.chest_wall == side
     outwards = (np.array(found.crop(margin=0)) - box_of(breast)) * (-1, -1, 1, 1)
     assert (outwards <= 8 * max(image.shape) / 256).all()
-    assert found.in_store(whole)[whole.mask_to_store(breast & ~frame)].mean() > 0.99
+    assert in_store(found, whole)[whole.mask_to_store(breast & ~frame)].mean() > 0.99
 
 
 def test_the_margin_is_a_share_of_the_longer_side_and_ends_at_the_image():
@@ -110,14 +123,6 @@ def test_a_breast_that_fills_the_image_is_kept():
         assert (geometry.crop_x1 - geometry.crop_x0) * (geometry.crop_y1 - geometry.crop_y0) > 0.9 * image.size
 
 
-def test_without_a_switch_nothing_is_looked_for_and_nothing_changes():
-    image, _ = mammogram(side="right")
-    plain, _ = fit(image, 64, True, None)
-    for off in (Breast(), Breast(margin=0.3)):
-        assert not off.active
-        assert fit(image, 64, True, off) == (plain, None)
-
-
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_each_switch_does_its_own_part(side):
     image, breast = mammogram(side=side)
@@ -127,7 +132,7 @@ def test_each_switch_does_its_own_part(side):
     assert turned.flip == (side == "left") and turned.crop_x1 - turned.crop_x0 == 900
     labels, found = fit(image, 64, True, Breast(remove_labels=True))
     assert not labels.flip and labels.crop_x1 == 900
-    store, kept = labels.image_to_store(image), found.in_store(labels)
+    store, kept = labels.image_to_store(image), in_store(found, labels)
     assert store[:12].max() > 100 and not np.where(kept, store, 0)[:5].any()
     assert kept[labels.mask_to_store(breast)].all()
 

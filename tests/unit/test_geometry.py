@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import binary_dilation
 
-from mmpkd.imaging import resize
-from mmpkd.imaging.display import PERCENTILES, SAMPLE, GreyValues, to_display
-from mmpkd.imaging.geometry import Geometry
-from mmpkd.imaging.resize import area_average, area_weights
+from mmpkd.imaging import geometry as geometry_module
+from mmpkd.imaging.display import PERCENTILES, SAMPLE, to_display
+from mmpkd.imaging.geometry import Geometry, area_average, area_weights
+from mmpkd.imaging.grey import GreyValues
 from tests.inverse import points_to_image
 
 
@@ -124,7 +124,7 @@ def test_blocks_of_rows_give_the_bits_of_the_whole(geometry, seed):
     image = np.random.default_rng(seed).random((geometry.rows, geometry.columns)).astype(np.float32)
     whole = geometry.image_to_store(image)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resize, "BLOCK", 700)
+        patch.setattr(geometry_module, "BLOCK", 700)
         assert np.array_equal(geometry.image_to_store(image), whole)
 
 
@@ -191,7 +191,7 @@ def test_a_large_picture_is_stored_as_it_is_displayed_whether_on_a_line_or_not(g
     display = to_display(GreyValues(words, levels, inverted, grey.get("window")), window)
     clean = to_display(GreyValues(words & 0xFFF, levels, inverted, grey.get("window")), window)
     assert np.array_equal(display[:], clean[:])
-    assert words.size > resize.BLOCK and (clean.line is None) == (grey != {} or window == "mimic_jpg")
+    assert words.size > geometry_module.BLOCK and (clean.line is None) == (grey != {} or window == "mimic_jpg")
     geometry = Geometry.fit(900, 700, 64, True)
     exact = exact_store(display[:].astype(float), geometry)
     for picture in (display, clean):

@@ -15,9 +15,9 @@ from PIL import Image
 
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
 from mmpkd.config.imaging import Breast, Imaging
+from mmpkd.imaging import shards
 from mmpkd.imaging.geometry import Geometry
-from mmpkd.imaging.npy import NpyStream
-from mmpkd.imaging.shards import write_shard
+from mmpkd.imaging.shards import NpyStream, write_shard
 from mmpkd.imaging.store import ImageStore, StoreError, roi_masks
 
 IMAGING = Imaging(size=16, window="minmax", keep_aspect=True)
@@ -300,6 +300,17 @@ def test_mammograms_are_cropped_turned_and_freed_of_labels_with_their_rois(tmp_p
     lesion = roi_masks([tmp_path / "out"])[1][0].astype(bool)
     assert np.array_equal(lesion, roi_masks([tmp_path / "out"])[1][1].astype(bool))
     assert first[lesion].min() > first[~lesion].max() - 30 and first.max() < 250  # the lesion, not the label
+
+
+def test_without_a_switch_no_breast_is_looked_for_and_nothing_changes(tmp_path, monkeypatch):
+    tables, imaging = mammograms(tmp_path, ["left", "right"]), Imaging(size=64, window="minmax")
+    monkeypatch.delattr(shards, "framing")
+    for name, breast in (("none", None), ("off", Breast()), ("margin", Breast(margin=0.3))):
+        write_shard(tables, imaging, 0, 1, tmp_path / name, breast)
+    for file in ("pixels.npy", "geometry.parquet", "rois.npy"):
+        assert len({(tmp_path / name / file).read_bytes() for name in ("none", "off", "margin")}) == 1
+    geometries = [Geometry.from_row(row) for _, row in ImageStore([tmp_path / "off"]).geometry.iterrows()]
+    assert geometries == [Geometry.fit(400, 300, 64, True)] * 2
 
 
 def test_labels_are_removed_and_the_breast_stays(tmp_path):

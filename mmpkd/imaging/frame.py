@@ -1,9 +1,9 @@
-"""What a compressed frame says of itself by its markers: its size, and whether all of it is there.
+"""Whether an image file holds one whole frame of the stated size, which is asked before a decoder reads it.
 
-A decoder takes memory and time by the stated size, so that it is compared before. Decoders of JPEG, JPEG-LS, JPEG 2000
-and PNG make an image of a stream that ends early or goes on in zeros, the rest of it grey or noise. So the end is
-looked for: its marker, in JPEG 2000 the tile-parts with their lengths, in PNG the chunks with their checksums. Decoders
-of RLE and deflate raise errors themselves.
+A decoder takes memory and time by the size that a compressed frame states, so that it is compared before. Decoders of
+JPEG, JPEG-LS, JPEG 2000 and PNG make an image of a stream that ends early or goes on in zeros, the rest of it grey or
+noise. So the end is looked for: its marker, in JPEG 2000 the tile-parts with their lengths, in PNG the chunks with
+their checksums. Decoders of RLE and deflate raise errors themselves.
 """
 
 import struct
@@ -11,8 +11,13 @@ import zlib
 from collections.abc import Sequence
 from io import BytesIO
 
+from pydicom import Dataset
 from pydicom.encaps import generate_fragments, parse_basic_offsets
 
+from mmpkd.imaging.image_file import ImageFile, UnreadableImage, has_pixels
+
+MOST_PIXELS = 400_000_000
+ITEM = b"\xfe\xff\x00\xe0"  # the tag that encapsulated pixels begin with
 START_OF_J2K = b"\xff\x4f\xff\x51"  # start of codestream, then the marker SIZ
 START_OF_JP2 = b"\x00\x00\x00\x0cjP  "  # a file format around the codestream, which some writers leave there
 START_OF_JPEG = b"\xff\xd8"
@@ -26,6 +31,24 @@ START_OF_RLE = struct.Struct("<2I")  # the number of segments, and where the fir
 
 class CutError(ValueError):
     """A codestream ends before its image does, or is followed by another image."""
+
+
+def refuse_faulty_frame(image: ImageFile) -> None:
+    """Raises UnreadableImage for no pixels, too many, several frames, and one that is cut or of another size."""
+    rows, columns = image.size
+    if rows * columns > MOST_PIXELS:
+        raise UnreadableImage(f"{rows} x {columns} pixels are more than {MOST_PIXELS // 1_000_000} million")
+    if image.picture is None and not has_pixels(image.header):
+        raise UnreadableImage("no pixels")
+    if image.frames != 1:
+        raise UnreadableImage(f"{image.frames} frames where one is wanted")
+    if image.picture is not None:
+        _refuse_unreadable_cut(image.content)
+    elif image.syntax.is_encapsulated:
+        _refuse_other_frame(image.header, rows, columns)
+    else:
+        _refuse_other_encoding(image.header)
+        _refuse_surplus(image.header, rows, columns)
 
 
 def first_frame(fragments: bytes) -> memoryview:
@@ -67,6 +90,43 @@ def refuse_cut(frame: bytes) -> None:
     start = frame.find(START_OF_J2K) if frame[: len(START_OF_JP2)] == START_OF_JP2 else 0
     if start >= 0 and frame[start : start + 4] == START_OF_J2K:
         _refuse_cut_j2k(memoryview(frame)[start:])
+
+
+def _refuse_other_encoding(dataset: Dataset) -> None:
+    """Refuses compressed pixels under a transfer syntax of uncompressed ones: they would be shown as noise."""
+    if dataset.get("PixelData", b"")[:4] == ITEM:
+        raise UnreadableImage("compressed pixels where the transfer syntax says that they are not")
+
+
+def _refuse_surplus(dataset: Dataset, rows: int, columns: int) -> None:
+    """Refuses native grey pixels that are more than Rows x Columns: a part of the image, or a sheared one, would show.
+
+    Less than a row and less than a column too much, or zeros, are padding.
+    """
+    bits = int(dataset.get("BitsAllocated") or 0)
+    if dataset.get("SamplesPerPixel", 1) != 1 or bits % 8 or "PixelData" not in dataset:
+        return
+    row, column = columns * bits // 8, rows * bits // 8
+    surplus = dataset.PixelData[rows * row :]
+    if len(surplus) >= min(row, column) > 0 and any(surplus):
+        raise UnreadableImage(f"more pixels than the {rows} x {columns} that its Rows and Columns say")
+
+
+def _refuse_other_frame(dataset: Dataset, rows: int, columns: int) -> None:
+    """Refuses a compressed frame of another size, or one that is cut."""
+    if "PixelData" not in dataset:
+        return
+    size = stated_size(first_frame(dataset.PixelData))
+    if size not in (None, (rows, columns)):
+        raise UnreadableImage(f"a frame of {size[0]} x {size[1]} where Rows and Columns say {rows} x {columns}")
+    _refuse_unreadable_cut(only_frame(dataset.PixelData))
+
+
+def _refuse_unreadable_cut(frame: bytes) -> None:
+    try:
+        refuse_cut(frame)
+    except CutError as error:
+        raise UnreadableImage(str(error)) from None
 
 
 def _jpeg_marker(frame: bytes | memoryview, wanted: set[int]) -> int | None:
