@@ -119,16 +119,19 @@ def read(words: np.ndarray, stated: Reading, check_bytes: bool) -> tuple[np.ndar
     notes = []
     bits = 8 * words.itemsize
     sample = words[:: max(1, words.size // SAMPLE)]
-    reading = _bits(sample, stated, bits)
+    occupied = _occupied(sample, bits)
+    reading = _bits(sample, occupied, stated, bits)
     as_read = roughness(reading.numbers(bits)[sample]) if check_bytes and bits == 16 else 0.0
     if as_read > ROUGH:
-        swapped = _bits(sample.byteswap(), stated, bits)
-        if roughness(swapped.numbers(bits)[sample.byteswap()]) < SMOOTHER * as_read:
+        swapped = sample.byteswap()
+        occupied_if_swapped = _occupied(swapped, bits)
+        reading_if_swapped = _bits(swapped, occupied_if_swapped, stated, bits)
+        if roughness(reading_if_swapped.numbers(bits)[swapped]) < SMOOTHER * as_read:
             notes.append(BYTES_NOTE)
-            words, sample, reading = words.byteswap(), sample.byteswap(), swapped
+            words, sample, occupied, reading = words.byteswap(), swapped, occupied_if_swapped, reading_if_swapped
     if reading != stated:
         notes.append(BITS_NOTE)
-    if _runs_over(sample, reading, bits):
+    if _runs_over(sample, occupied, reading, bits):
         notes.append(SIGN_NOTE)
         reading = replace(reading, signed=not reading.signed)
     return words, reading, tuple(notes)
@@ -172,9 +175,8 @@ def _is_grey(pixels: np.ndarray) -> bool:
     return bool((pixels == pixels[..., :1]).all())
 
 
-def _bits(sample: np.ndarray, stated: Reading, bits: int) -> Reading:
+def _bits(sample: np.ndarray, occupied: np.ndarray, stated: Reading, bits: int) -> Reading:
     """The reading that leaves no bit out, where the stated one does and cannot be right."""
-    occupied = _occupied(sample, bits)
     if stated.whole(bits)[occupied].all():
         return stated
     present = int(np.bitwise_or.reduce(np.flatnonzero(occupied)))
@@ -195,7 +197,7 @@ def _occupied(sample: np.ndarray, bits: int) -> np.ndarray:
     return np.bincount(sample.ravel(), minlength=1 << bits) > 0
 
 
-def _runs_over(sample: np.ndarray, reading: Reading, bits: int) -> bool:
+def _runs_over(sample: np.ndarray, occupied: np.ndarray, reading: Reading, bits: int) -> bool:
     """Whether surfaces run over the end of the range, from the largest number to the smallest, as the sign reads them.
 
     Only of numbers of more than 8 bits: in the few of a drawing white is next to black, and no image is signed there.
@@ -203,11 +205,11 @@ def _runs_over(sample: np.ndarray, reading: Reading, bits: int) -> bool:
     if reading.used <= 8:
         return False
     as_read, other = (replace(reading, signed=sign).numbers(bits) for sign in (reading.signed, not reading.signed))
-    upper, occupied = as_read >= (0 if reading.signed else 1 << (reading.used - 1)), _occupied(sample, bits)
+    upper = as_read >= (0 if reading.signed else 1 << (reading.used - 1))
     if min(np.count_nonzero(occupied & side) for side in (upper, ~upper)) < LEVELS:
         return False
-    crossings, crossings_otherwise = (_crossings(numbers[sample], reading.used) for numbers in (as_read, other))
-    return crossings > max(CROSSINGS * sample.size, 4 * crossings_otherwise)
+    crossings = _crossings(as_read[sample], reading.used)
+    return crossings > CROSSINGS * sample.size and crossings > 4 * _crossings(other[sample], reading.used)
 
 
 def _crossings(numbers: np.ndarray, used: int) -> int:
