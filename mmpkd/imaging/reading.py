@@ -106,14 +106,17 @@ def read_roi(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray
 
 
 def _shown(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray:
-    if roi.kind == "mask":
-        mask = read_mask(root / roi.mask_path)
-        return geometry.of_drawing(*mask.shape).mask_to_store(mask)
-    if roi.kind == "rle":
-        mask = RunLengths.from_coco(json.loads(roi.polygon)).mask()
+    if roi.kind in ("mask", "rle"):
+        mask = _drawn_mask(roi, root)
         return geometry.of_drawing(*mask.shape).mask_to_store(mask)
     if not (pd.isna(image.rows) or pd.isna(image.columns)):
         geometry = geometry.of_drawing(image.rows, image.columns)
     if roi.kind == "box":
         return geometry.box_to_store_mask(roi.x0, roi.y0, roi.x1, roi.y1)
     return geometry.polygon_to_store_mask(json.loads(roi.polygon))
+
+
+def _drawn_mask(roi: Any, root: Path) -> np.ndarray:
+    if roi.kind == "mask":
+        return read_mask(root / roi.mask_path)
+    return RunLengths.from_coco(json.loads(roi.polygon)).mask()
