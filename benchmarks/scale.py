@@ -37,7 +37,7 @@ import pandas as pd
 
 from benchmarks.mimic_tree import IMAGES, PATIENTS, write_tree
 from mmpkd.check.cohorts import examine
-from mmpkd.cohorts.adapters import mimic_cxr
+from mmpkd.cohorts.datasets import mimic_cxr
 from mmpkd.cohorts.tables import CohortTables, read_tables
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation

@@ -48,7 +48,7 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
         images_wanted=cohort.images,
     )
     try:
-        adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
+        adapter = import_module(f"mmpkd.cohorts.datasets.{cohort.adapter}")
         facts.licence_restricts = adapter.RESTRICTED and cohort.phantom is None
         if cohort.phantom is not None:
             _expect_phantom(facts, cohort.adapter, cohort.phantom, size)

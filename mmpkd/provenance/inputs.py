@@ -31,7 +31,7 @@ def data_set(name: str, cohort: Cohort) -> dict[str, Any]:
         InputError: a folder is missing or cannot be read.
     """
     folders = {"root": cohort.root, **cohort.folders}
-    needs = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}").needs(cohort)
+    needs = import_module(f"mmpkd.cohorts.datasets.{cohort.adapter}").needs(cohort)
     try:
         return {
             "adapter": cohort.adapter,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.cohorts.adapters import cbis_ddsm
+from mmpkd.cohorts.datasets import cbis_ddsm
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.teachers import TabularTeacher
 from mmpkd.privileged.metadata import APPLIES_TO, SCALES

@@ -12,8 +12,8 @@ import yaml
 
 from mmpkd.check.terminal import WIDTH
 from mmpkd.cli import main
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom.write import write_tree
 
 ROOT = Path(__file__).parents[2]
 PATIENTS = {"mimic_cxr": 90, "vindr_cxr": 30, "cbis_ddsm": 40, "vindr_mammo": 20}
@@ -77,7 +77,7 @@ def test_a_good_set_of_roots(here, downloads, capsys):
 
 def test_the_counts_are_those_of_the_tables(here, downloads, capsys):
     """A survey counts what the workflow will read, where no file has to be opened to know it."""
-    from mmpkd.cohorts.adapters.vindr_mammo import read
+    from mmpkd.cohorts.datasets.vindr_mammo import read
     from mmpkd.config.cohorts import Cohort
 
     _, facts = facts_of(capsys, overlay(here, downloads))
@@ -172,7 +172,7 @@ def test_what_is_expected_of_a_phantom_is_about_what_is_drawn(downloads, adapter
 
     images, rois, tree = PHANTOMS[adapter]
     labels = ["malignant", "mass", "calcification", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"]
-    read = import_module(f"mmpkd.cohorts.adapters.{adapter}").read
+    read = import_module(f"mmpkd.cohorts.datasets.{adapter}").read
     tables = read(Cohort(adapter=adapter, root=downloads / adapter), labels)
     count = PATIENTS[adapter]
     assert len(tables.images) / count == pytest.approx(images, rel=0.3)
@@ -182,7 +182,7 @@ def test_what_is_expected_of_a_phantom_is_about_what_is_drawn(downloads, adapter
 
 
 def test_an_adapter_that_fails_does_not_hide_the_others(here, downloads, capsys, monkeypatch):
-    from mmpkd.cohorts.adapters import vindr_cxr
+    from mmpkd.cohorts.datasets import vindr_cxr
 
     def fail(cohort, labels, *, survey=False):
         assert survey

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters.chexlocalize import RESTRICTED, needs, read
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.datasets.chexlocalize import RESTRICTED, needs, read
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.cohorts.rle import RunLengths
 from mmpkd.config.cohorts import Cohort

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from pydicom.uid import generate_uid
 
-from mmpkd.cohorts.adapters.inbreast import RESTRICTED, needs, read
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.datasets.inbreast import RESTRICTED, needs, read
 from mmpkd.cohorts.inbreast_files import ContourFileError, read_contours, read_sheet
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.phantom.dicom_writer import write_dicom
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import roi_masks
+from mmpkd.phantom.dicom_writer import write_dicom
 from tests.spreadsheet import write_xls
 
 LABELS = ["malignant", "mass", "calcification"]

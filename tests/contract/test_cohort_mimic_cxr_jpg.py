@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters import mimic_cxr, mimic_cxr_jpg
-from mmpkd.cohorts.phantom.write import write_tree
+from mmpkd.cohorts.datasets import mimic_cxr, mimic_cxr_jpg
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.phantom.write import write_tree
 
 LABELS = ["Atelectasis", "Lung Opacity", "Pneumothorax"]
 

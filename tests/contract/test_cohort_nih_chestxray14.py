@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters import nih_chestxray14
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.datasets import nih_chestxray14
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.config.cohorts import Cohort
 

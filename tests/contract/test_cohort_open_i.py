@@ -6,12 +6,12 @@ import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from mmpkd.cohorts.adapters import open_i
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.datasets import open_i
+from mmpkd.cohorts.datasets.open_i.labels import TERMS, labels_of_terms
+from mmpkd.cohorts.datasets.open_i.reports import ReportError, has_text, read_report
+from mmpkd.cohorts.datasets.open_i.views import image_key, view_of_header, view_of_words, views_of_captions
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS, UNCERTAIN
-from mmpkd.cohorts.open_i_labels import TERMS, labels_of_terms
-from mmpkd.cohorts.open_i_reports import ReportError, has_text, read_report
-from mmpkd.cohorts.open_i_views import image_key, view_of_header, view_of_words, views_of_captions
 from mmpkd.config.cohorts import Cohort
 from mmpkd.privileged.records import build
 from mmpkd.privileged.sections import split_sections

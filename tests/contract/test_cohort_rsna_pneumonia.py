@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from mmpkd.cohorts.adapters import rsna_pneumonia
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.datasets import rsna_pneumonia
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.config.cohorts import Cohort
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mmpkd.cohorts.adapters import vindr_cxr, vindr_mammo
 from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.datasets import vindr_cxr, vindr_mammo
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.phantom.write import write_tree
 
 CXR_LABELS = ["Cardiomegaly", "Fracture", "Pleural Effusion"]
 MAMMO_LABELS = ["malignant", "mass", "calcification"]

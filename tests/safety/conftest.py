@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom.write import write_tree
 from tests.contract.test_cohort_chexlocalize import tree as chexlocalize_tree  # noqa: F401
 from tests.contract.test_cohort_inbreast import release as inbreast_tree  # noqa: F401
 from tests.contract.test_cohort_inbreast import write_csv

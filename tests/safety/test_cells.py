@@ -28,7 +28,7 @@ def said(adapter: str, root: Path, log: io.StringIO, limit: float = 0.0) -> str:
     shown = ""
     try:
         cohort = Cohort(adapter=adapter, root=root)
-        tables = import_module(f"mmpkd.cohorts.adapters.{adapter}").read(cohort, LABELS[adapter])
+        tables = import_module(f"mmpkd.cohorts.datasets.{adapter}").read(cohort, LABELS[adapter])
         shown = table({adapter: tables})[0].to_csv()
         refuse_too_many(tables.rejected["reason"], tables.kept, limit)
     except Exception:  # whichever it is, its traceback would be in the job's log

@@ -4,6 +4,7 @@ import re
 import shlex
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 import yaml
@@ -15,7 +16,7 @@ from mmpkd.config.study import load
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text()
-ADAPTERS = sorted(path.stem for path in (ROOT / "mmpkd" / "cohorts" / "adapters").glob("[a-z]*.py"))
+ADAPTERS = sorted(module.name for module in iter_modules([str(ROOT / "mmpkd" / "cohorts" / "datasets")]))
 HEADINGS = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
 SECTIONS = dict(re.findall(r"^### [^\n]*\(`(\w+)`\)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -45,7 +46,7 @@ def test_every_configuration_block_is_valid(block):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_the_section_says_what_the_licence_asks_for(adapter):
-    restricted = import_module(f"mmpkd.cohorts.adapters.{adapter}").RESTRICTED
+    restricted = import_module(f"mmpkd.cohorts.datasets.{adapter}").RESTRICTED
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
     assert ("restricted: true" in block) == restricted
 
@@ -53,7 +54,7 @@ def test_the_section_says_what_the_licence_asks_for(adapter):
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_options_and_folders_are_the_adapters(adapter):
     """Those that a block shows, in a comment too."""
-    module = import_module(f"mmpkd.cohorts.adapters.{adapter}")
+    module = import_module(f"mmpkd.cohorts.datasets.{adapter}")
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
     for name, known in (("options", getattr(module, "OPTIONS", None)), ("folders", getattr(module, "FOLDERS", None))):
         for shown in re.findall(rf"{name}: (\{{.*?\}})(?:\s|$|,|\}})", block):

@@ -10,15 +10,15 @@ from pydicom import dcmread
 from skimage.io import imread
 
 from mmpkd.cli import main
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import ENLARGEMENT, Cohort, Phantom
+from mmpkd.phantom.write import write_tree
 
 ROOT = Path(__file__).parents[2]
 CHEST = ["Atelectasis", "Cardiomegaly", "Pleural Effusion", "Pneumothorax"]
 
 
 def read(adapter: str, root: Path, labels: list[str], **further):
-    return import_module(f"mmpkd.cohorts.adapters.{adapter}").read(
+    return import_module(f"mmpkd.cohorts.datasets.{adapter}").read(
         Cohort(adapter=adapter, root=root, **further), labels
     )
 

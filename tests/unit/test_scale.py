@@ -8,7 +8,7 @@ import pytest
 from benchmarks.forecast import disk, forecast
 from benchmarks.mimic_tree import write_tree
 from benchmarks.scale import STAGES, cohort_of, collect, exponent, in_own_process, run_stage
-from mmpkd.cohorts.adapters import mimic_cxr
+from mmpkd.cohorts.datasets import mimic_cxr
 from mmpkd.config.layers import load_study
 
 ROOT = Path(__file__).parents[2]

@@ -23,14 +23,14 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.cohorts.choices import declared_folders, read_folders, read_options
+from mmpkd.cohorts.datasets.mimic_cxr.labels import expert_labels, image_labels, study_labels
+from mmpkd.cohorts.datasets.mimic_cxr.ms_cxr import PATTERN, no_boxes, place_boxes, read_boxes
+from mmpkd.cohorts.datasets.mimic_cxr.ms_cxr import SOURCE as BOXES_SOURCE
+from mmpkd.cohorts.datasets.mimic_cxr.reports import SOURCE as REPORTS_SOURCE
+from mmpkd.cohorts.datasets.mimic_cxr.reports import read_reports, study_path
 from mmpkd.cohorts.label_policy import BLANK, CHEXPERT_LABELS, UNCERTAIN, apply_policy, policy_table
 from mmpkd.cohorts.listing import Listing, list_files, with_files
 from mmpkd.cohorts.membership import is_among
-from mmpkd.cohorts.mimic_labels import expert_labels, image_labels, study_labels
-from mmpkd.cohorts.mimic_reports import SOURCE as REPORTS_SOURCE
-from mmpkd.cohorts.mimic_reports import read_reports, study_path
-from mmpkd.cohorts.ms_cxr import PATTERN, no_boxes, place_boxes, read_boxes
-from mmpkd.cohorts.ms_cxr import SOURCE as BOXES_SOURCE
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections

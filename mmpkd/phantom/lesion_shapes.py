@@ -9,8 +9,8 @@ import numpy as np
 from scipy.spatial import ConvexHull
 from skimage.draw import polygon2mask
 
-from mmpkd.cohorts.phantom import canvas
-from mmpkd.cohorts.phantom.lesions import ASYMMETRIES, Lesion
+from mmpkd.phantom import canvas
+from mmpkd.phantom.lesions import ASYMMETRIES, Lesion
 
 RADIUS = (5.0, 8.0)  # smallest and largest, in units
 MARGIN = 0.6  # units that a reader's outline leaves around a lesion

@@ -21,7 +21,7 @@ def write_tree(adapter: str, phantom: Phantom, folder: str | Path) -> pd.DataFra
         raise ValueError(f"adapter {adapter!r} has no phantom; set root to a folder, or use one of {', '.join(known)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    truth = import_module(f"mmpkd.cohorts.phantom.{adapter}_tree").write(phantom, folder)
+    truth = import_module(f"mmpkd.phantom.{adapter}_tree").write(phantom, folder)
     missing = [column for column in TRUTH_COLUMNS if column not in truth.columns]
     if missing:
         raise ValueError(f"phantom of {adapter}: the truth lacks the column(s) {', '.join(missing)}")

@@ -13,8 +13,8 @@ from textwrap import wrap
 import numpy as np
 
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
-from mmpkd.cohorts.phantom.chest import LABELS, Anatomy, Study
-from mmpkd.cohorts.phantom.chest_findings import Finding
+from mmpkd.phantom.chest import LABELS, Anatomy, Study
+from mmpkd.phantom.chest_findings import Finding
 
 SIZES = (
     ("small", "mild", "minor", "minimal", "slight"),

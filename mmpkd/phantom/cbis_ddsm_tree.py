@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.phantom import canvas, mammogram
-from mmpkd.cohorts.phantom.dicom_writer import stable_uid, write_dicom
-from mmpkd.cohorts.phantom.lesions import BENIGN_TYPES, Kind, Lesion, draw_lesion
-from mmpkd.cohorts.phantom.mammogram import Breast, Stored
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import atomic
 from mmpkd.logs import progress
+from mmpkd.phantom import canvas, mammogram
+from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
+from mmpkd.phantom.lesions import BENIGN_TYPES, Kind, Lesion, draw_lesion
+from mmpkd.phantom.mammogram import Breast, Stored
 
 IMAGE_FOLDER = "CBIS-DDSM"
 MASS_COLUMNS = [

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.phantom.canvas import enlarged
-from mmpkd.cohorts.phantom.chest import (
+from mmpkd.config.cohorts import Phantom
+from mmpkd.files import atomic, write_csv, write_text
+from mmpkd.logs import progress
+from mmpkd.phantom.canvas import enlarged
+from mmpkd.phantom.chest import (
     LABELS,
     MIMIC,
     Anatomy,
@@ -25,11 +28,8 @@ from mmpkd.cohorts.phantom.chest import (
     draw_study,
     truth_rows,
 )
-from mmpkd.cohorts.phantom.dicom_writer import stable_uid, write_dicom
-from mmpkd.cohorts.phantom.reports import CHEXPERT_LABELS, labeller, phrase, write_report
-from mmpkd.config.cohorts import Phantom
-from mmpkd.files import atomic, write_csv, write_text
-from mmpkd.logs import progress
+from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
+from mmpkd.phantom.reports import CHEXPERT_LABELS, labeller, phrase, write_report
 
 BANDS = {"test": (0.0, 0.12), "validate": (0.20, 0.30), "boxes": (0.40, 0.49)}  # of a patient's phase, see `_band`
 SYNTAXES = (["explicit", "implicit", "jpegls", "rle", "jpeg2000"], [0.60, 0.26, 0.06, 0.04, 0.04])

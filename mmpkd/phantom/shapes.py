@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mmpkd.cohorts.phantom.canvas import texture
+from mmpkd.phantom.canvas import texture
 
 KINDS = ("ellipse", "ring", "polygon", "bar", "blob", "stripes", "dots", "gradient")
 BATCH = 128  # pictures drawn at once: few enough to stay in the cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmpkd.cohorts.phantom import canvas
+from mmpkd.phantom import canvas
 
 SIGN = {"left": 1.0, "right": -1.0}  # the patient's left is the image's right
 ZONE_HEIGHT = {"upper": 0.27, "middle": 0.5, "lower": 0.72}  # v of a consolidation's centre

@@ -11,10 +11,10 @@ import pandas as pd
 from skimage.io import imsave
 from skimage.transform import resize
 
-from mmpkd.cohorts.phantom.chest import VINDR, Anatomy, Box, draw_frontal, draw_study, truth_rows
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import atomic, write_text
 from mmpkd.logs import progress
+from mmpkd.phantom.chest import VINDR, Anatomy, Box, draw_frontal, draw_study, truth_rows
 
 SIDE = 1024
 NAMES = {"Pleural Effusion": "Effusion"}  # where NIH's name is another one than CheXpert's

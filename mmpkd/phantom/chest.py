@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mmpkd.cohorts.phantom import canvas
-from mmpkd.cohorts.phantom.chest_findings import DISTRACTORS, LESIONS, Finding, Frame, Normal, draw_marker, lung
+from mmpkd.phantom import canvas
+from mmpkd.phantom.chest_findings import DISTRACTORS, LESIONS, Finding, Frame, Normal, draw_marker, lung
 
 LABELS = ("Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax")
 Box = tuple[float, float, float, float]

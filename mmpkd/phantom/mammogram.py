@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from mmpkd.cohorts.phantom import canvas, lesion_shapes
-from mmpkd.cohorts.phantom.lesions import Lesion
+from mmpkd.phantom import canvas, lesion_shapes
+from mmpkd.phantom.lesions import Lesion
 
 CENTRE_FREE = 0.27
 HEIGHT_IN_UNITS = 64  # the unit of lesions: 1/64 of the image's height

@@ -49,7 +49,8 @@ from typing import Any
 
 import pandas as pd
 
-from mmpkd.cohorts.cbis_files import (
+from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
+from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     PICTURES,
     Header,
     NotFoundError,
@@ -59,7 +60,6 @@ from mmpkd.cohorts.cbis_files import (
     files_by_folder,
     try_header,
 )
-from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
 from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct, list_files
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import read_table, relative_below_all, require_folder

@@ -12,17 +12,17 @@ Layout below root:
     files/p10/p10000032/s50414267/<dicom_id>.dcm      images
     files/p10/p10000032/s50414267.txt                 reports                                       (folder `reports`)
     mimic-cxr-2.0.0-{split,metadata,chexpert}.csv.gz  tables; mimic-cxr-2.1.0-test-set-labeled.csv  (folder `tables`)
-    ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `mmpkd.cohorts.ms_cxr`   (folder `ms_cxr`)
+    ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `mimic_cxr.ms_cxr`       (folder `ms_cxr`)
 
 Yields frontal images (PA, AP); a report a study; boxes of the requested labels on these images. How a view is told, the
-split and the options: see `mmpkd.cohorts.mimic`.
+split and the options: see `mimic_cxr.reading`.
 
 Traps: CheXpert labels are read off the very reports that a text teacher reads. The radiologist's table calls Lung
 Opacity `Airspace Opacity`. MS-CXR's own split column is not that of MIMIC-CXR and is ignored. MS-CXR repeats a box for
 each sentence on it: it counts once. Boxes of labels that are not requested are left out, but hold their patients out.
 """
 
-from mmpkd.cohorts.mimic import Layout, mimic_needs, read_mimic
+from mmpkd.cohorts.datasets.mimic_cxr.reading import Layout, mimic_needs, read_mimic
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.cohorts import Cohort

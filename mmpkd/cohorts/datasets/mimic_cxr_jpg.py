@@ -11,10 +11,10 @@ Layout below root, as the data set's page gives it (version 2.1.0):
     files/p10/p10000032/s50414267/<dicom_id>.jpg      images
     mimic-cxr-2.0.0-{split,metadata,chexpert}.csv.gz  tables; mimic-cxr-2.1.0-test-set-labeled.csv  (folder `tables`)
     files/p10/p10000032/s50414267.txt                 reports, which are no part of the download    (folder `reports`)
-    ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `mmpkd.cohorts.ms_cxr`   (folder `ms_cxr`)
+    ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `mimic_cxr.ms_cxr`       (folder `ms_cxr`)
 
 Yields what `mimic_cxr` does from its tree, but for the file names. How a view is told, the split and the options: see
-`mmpkd.cohorts.mimic`.
+`mimic_cxr.reading`.
 
 Traps: those of `mimic_cxr`; these are the same patients, so one is no external data for the other. The pixels were
 stretched from their minimum to their maximum, inverted where the DICOM file says so, and histogram-equalised: choose
@@ -22,7 +22,7 @@ the window `mimic_jpg` for DICOM cohorts that are compared with these. Where the
 scaled with them (rows and columns of the metadata table are those of the DICOM file).
 """
 
-from mmpkd.cohorts.mimic import Layout, mimic_needs, read_mimic
+from mmpkd.cohorts.datasets.mimic_cxr.reading import Layout, mimic_needs, read_mimic
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.cohorts import Cohort

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.phantom import canvas, mammogram
-from mmpkd.cohorts.phantom.dicom_writer import stable_uid, write_dicom
-from mmpkd.cohorts.phantom.lesions import Lesion, draw_lesion
-from mmpkd.cohorts.phantom.mammogram import DIGITAL, Breast, Stored
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_csv
 from mmpkd.logs import progress
+from mmpkd.phantom import canvas, mammogram
+from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
+from mmpkd.phantom.lesions import Lesion, draw_lesion
+from mmpkd.phantom.mammogram import DIGITAL, Breast, Stored
 
 STUDIES_WITH_FINDINGS = 0.8
 BOTH_BREASTS = 0.15

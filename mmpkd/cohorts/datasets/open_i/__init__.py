@@ -44,12 +44,9 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
-from mmpkd.cohorts.label_policy import UNCERTAIN, policy_table
-from mmpkd.cohorts.listing import MissingFilesError, list_files, require_some
-from mmpkd.cohorts.needs import Need
-from mmpkd.cohorts.open_i_labels import TERMS, labels_of_terms
-from mmpkd.cohorts.open_i_reports import Report, ReportError, has_text, read_report
-from mmpkd.cohorts.open_i_views import (
+from mmpkd.cohorts.datasets.open_i.labels import TERMS, labels_of_terms
+from mmpkd.cohorts.datasets.open_i.reports import Report, ReportError, has_text, read_report
+from mmpkd.cohorts.datasets.open_i.views import (
     PROJECTIONS,
     PROJECTIONS_SOURCE,
     image_key,
@@ -57,6 +54,9 @@ from mmpkd.cohorts.open_i_views import (
     views_of_captions,
     views_of_headers,
 )
+from mmpkd.cohorts.label_policy import UNCERTAIN, policy_table
+from mmpkd.cohorts.listing import MissingFilesError, list_files, require_some
+from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.splits import stable_share

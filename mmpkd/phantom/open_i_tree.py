@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from skimage.io import imsave
 
-from mmpkd.cohorts.open_i_views import PROJECTIONS
-from mmpkd.cohorts.phantom.canvas import enlarged
-from mmpkd.cohorts.phantom.chest import MIMIC, Anatomy, Study, draw_frontal, draw_lateral, draw_study, truth_rows
-from mmpkd.cohorts.phantom.reports import write_report
+from mmpkd.cohorts.datasets.open_i.views import PROJECTIONS
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import atomic, write_csv, write_text
 from mmpkd.logs import progress
+from mmpkd.phantom.canvas import enlarged
+from mmpkd.phantom.chest import MIMIC, Anatomy, Study, draw_frontal, draw_lateral, draw_study, truth_rows
+from mmpkd.phantom.reports import write_report
 
 TERMS = {
     "Atelectasis": "Pulmonary Atelectasis/base",
