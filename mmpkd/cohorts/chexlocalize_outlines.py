@@ -1,7 +1,7 @@
 """The radiologists' outlines of CheXlocalize: contours, or masks as run lengths where there is no contour.
 
 gt_annotations_<set>.json   image -> img_size: [rows, columns]; finding -> [contour, ...]; contour: [[x, y], ...]
-gt_segmentations_<set>.json image -> finding -> {size: [rows, columns], counts}: see `mmpkd.cohorts.rle`
+gt_segmentations_<set>.json image -> finding -> {size: [rows, columns], counts}: see `mmpkd.cohorts.rois`
 
 The masks were drawn from the contours, all of one finding in one mask, and stand there for all ten findings of each
 image, empty ones included. So the contours are taken, each as an ROI of its own, and the mask where they are missing.
@@ -18,7 +18,7 @@ import pandas as pd
 
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
 from mmpkd.cohorts.paths import TableFileError, existing, read_json, snake_case
-from mmpkd.cohorts.rle import RunLengths
+from mmpkd.cohorts.rois import RunLengths
 
 NAMES = {snake_case(label): label for label in CHEXPERT_LABELS} | {"airspace_opacity": "Lung Opacity"}
 COLUMNS = ["image_id", "label", "kind", "polygon", "rows", "columns", "fault"]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.paths import is_below, real_folders
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.tables import is_among
 from mmpkd.files import blame_storage
 from mmpkd.redaction import redact
 

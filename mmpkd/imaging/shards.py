@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.rejections import Rejections, refuse_too_many
-from mmpkd.cohorts.rle import RunLengths
-from mmpkd.cohorts.tables import CohortTables
+from mmpkd.cohorts.rois import RunLengths
+from mmpkd.cohorts.tables import CohortTables, is_among
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.files import atomic, write_csv, write_parquet
 from mmpkd.imaging.breast import fit

@@ -18,9 +18,9 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.files import atomic
 from mmpkd.logs import progress
 from mmpkd.phantom import canvas, mammogram
-from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
 from mmpkd.phantom.lesions import BENIGN_TYPES, Kind, Lesion, draw_lesion
 from mmpkd.phantom.mammogram import Breast, Stored
+from mmpkd.phantom.write import stable_uid, write_dicom
 
 IMAGE_FOLDER = "CBIS-DDSM"
 MASS_COLUMNS = [

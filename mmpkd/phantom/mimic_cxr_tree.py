@@ -28,8 +28,8 @@ from mmpkd.phantom.chest import (
     draw_study,
     truth_rows,
 )
-from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
 from mmpkd.phantom.reports import CHEXPERT_LABELS, labeller, phrase, write_report
+from mmpkd.phantom.write import stable_uid, write_dicom
 
 BANDS = {"test": (0.0, 0.12), "validate": (0.20, 0.30), "boxes": (0.40, 0.49)}  # of a patient's phase, see `_band`
 SYNTAXES = (["explicit", "implicit", "jpegls", "rle", "jpeg2000"], [0.60, 0.26, 0.06, 0.04, 0.04])

@@ -14,7 +14,7 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_csv
 from mmpkd.logs import progress
 from mmpkd.phantom.chest import LABELS, VINDR, Anatomy, Box, digitise, draw_frontal, draw_study, truth_rows
-from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
+from mmpkd.phantom.write import stable_uid, write_dicom
 
 LOCAL_LABELS = (
     "Aortic enlargement",

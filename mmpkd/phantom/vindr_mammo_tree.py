@@ -15,9 +15,9 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_csv
 from mmpkd.logs import progress
 from mmpkd.phantom import canvas, mammogram
-from mmpkd.phantom.dicom_writer import stable_uid, write_dicom
 from mmpkd.phantom.lesions import Lesion, draw_lesion
 from mmpkd.phantom.mammogram import DIGITAL, Breast, Stored
+from mmpkd.phantom.write import stable_uid, write_dicom
 
 STUDIES_WITH_FINDINGS = 0.8
 BOTH_BREASTS = 0.15

@@ -9,7 +9,7 @@ import pytest
 from mmpkd.cohorts.choices import ChoiceError
 from mmpkd.cohorts.datasets.chexlocalize import RESTRICTED, needs, read
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.rle import RunLengths
+from mmpkd.cohorts.rois import RunLengths
 from mmpkd.config.cohorts import Cohort
 
 LABELS = ["Cardiomegaly", "Lung Opacity", "Pleural Effusion", "Pneumonia", "Support Devices"]

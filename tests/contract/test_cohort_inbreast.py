@@ -16,7 +16,7 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import roi_masks
-from mmpkd.phantom.dicom_writer import write_dicom
+from mmpkd.phantom.write import write_dicom
 from tests.spreadsheet import write_xls
 
 LABELS = ["malignant", "mass", "calcification"]

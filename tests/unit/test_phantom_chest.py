@@ -15,9 +15,8 @@ from scipy.ndimage import zoom
 from mmpkd.config.cohorts import Phantom
 from mmpkd.phantom import canvas, chest, reports
 from mmpkd.phantom.chest_findings import Finding
-from mmpkd.phantom.dicom_writer import TRANSFER_SYNTAXES, stable_uid, write_dicom
 from mmpkd.phantom.shapes import KINDS, draw_shapes
-from mmpkd.phantom.write import TRUTH_COLUMNS, write_tree
+from mmpkd.phantom.write import TRANSFER_SYNTAXES, TRUTH_COLUMNS, stable_uid, write_dicom, write_tree
 
 PATIENTS = 60
 

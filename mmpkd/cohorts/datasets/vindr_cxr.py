@@ -29,14 +29,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
 from mmpkd.cohorts.listing import Listing, list_files, with_files
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, read_table, require_folder, snake_case
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
+from mmpkd.cohorts.rois import box_rois
+from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables, is_among
 from mmpkd.config.cohorts import Cohort
 
 RESTRICTED = True

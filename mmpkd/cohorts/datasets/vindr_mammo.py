@@ -33,12 +33,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
 from mmpkd.cohorts.listing import list_files, with_files
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.rois import box_rois
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
 from mmpkd.config.cohorts import Cohort
 

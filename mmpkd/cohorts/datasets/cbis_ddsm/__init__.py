@@ -64,8 +64,7 @@ from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct, list_fil
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import read_table, relative_below_all, require_folder
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.splits import resolve, stable_share
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
+from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty, resolve, stable_share
 from mmpkd.config.cohorts import Cohort
 from mmpkd.logs import progress
 

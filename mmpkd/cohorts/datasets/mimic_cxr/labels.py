@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.label_policy import apply_policy
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.paths import read_table, snake_case
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.tables import is_among
 
 EXPERT_NAMES = {"airspace_opacity": "lung_opacity"}
 

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from mmpkd.cohorts.boxes import box_rois
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
 from mmpkd.cohorts.paths import TableFileError, read_json, read_table, require_folder, snake_case, tables_like
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.rois import box_rois
 from mmpkd.redaction import redact
 
 PATTERN = "MS_CXR_Local_Alignment_v*"

@@ -4,7 +4,7 @@ View: ViewPosition where it is given. Where it is empty (15,769 images), the vie
 taken for frontal unless the procedure's description names a lateral view.
 
 Split: the published one, but patients with an MS-CXR box go to test with all their images, for no image that is scored
-for localisation may have a patient in training. So does any patient who stands in several splits (`splits.resolve`).
+for localisation may have a patient in training. So does any patient who stands in several splits (`tables.resolve`).
 
 Labels are a study's, the split is an image's: each image has the labels of its study.
 
@@ -30,12 +30,10 @@ from mmpkd.cohorts.datasets.mimic_cxr.reports import SOURCE as REPORTS_SOURCE
 from mmpkd.cohorts.datasets.mimic_cxr.reports import read_reports, study_path
 from mmpkd.cohorts.label_policy import BLANK, CHEXPERT_LABELS, UNCERTAIN, apply_policy, policy_table
 from mmpkd.cohorts.listing import Listing, list_files, with_files
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.splits import resolve
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, SPLITS, CohortTables
+from mmpkd.cohorts.tables import IMAGE_COLUMNS, SPLITS, CohortTables, is_among, resolve
 from mmpkd.config.cohorts import Cohort
 
 OPTIONS = {"uncertain": UNCERTAIN, "blank": BLANK, "expert_test_labels": True, "reports": True}

@@ -59,8 +59,7 @@ from mmpkd.cohorts.listing import MissingFilesError, list_files, require_some
 from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import require_folder
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.splits import stable_share
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
+from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables, stable_share
 from mmpkd.config.cohorts import Cohort
 from mmpkd.logs import progress
 

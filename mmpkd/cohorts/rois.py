@@ -1,9 +1,10 @@
-"""Masks as run lengths in COCO's format, as pycocotools writes them: {"size": [rows, columns], "counts": ...}.
+"""Regions of interest: boxes of a table, clipped to their images, and masks as run lengths.
 
-The mask is read column by column, from the top of the left one; the runs are of pixels outside and inside by turns, the
-first one outside. `counts` lists them, or is a text: each run is written as a number of 5 bits a character, the lowest
-first, character code 48 + 32 if more follow + the bits, the last of them with its sign; from the fourth run on the
-number is the difference to the run before the last (github.com/cocodataset/cocoapi, common/maskApi.c).
+Run lengths are in COCO's format, as pycocotools writes them: {"size": [rows, columns], "counts": ...}. The mask is read
+column by column, from the top of the left one; the runs are of pixels outside and inside by turns, the first one
+outside. `counts` lists them, or is a text: each run is written as a number of 5 bits a character, the lowest first,
+character code 48 + 32 if more follow + the bits, the last of them with its sign; from the fourth run on the number is
+the difference to the run before the last (github.com/cocodataset/cocoapi, common/maskApi.c).
 """
 
 from collections.abc import Mapping
@@ -11,9 +12,37 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.tables import ROI_COLUMNS
+
+CORNERS = ["x0", "y0", "x1", "y1"]
 MOST_PIXELS = 400_000_000  # of a mask, as of an image
 BITS = 60  # of a run: more are no number of pixels, and as many as a text has would take minutes
+
+
+def box_rois(boxes: pd.DataFrame, rejections: Rejections) -> pd.DataFrame:
+    """ROI rows from boxes with image_id, label, x0, y0, x1, y1 (text or numbers) and the image's rows and columns.
+
+    A box is clipped to its image where rows and columns are known; one that is not a number or has no area left is set
+    aside. A box that is stated twice for the same label of an image counts once. roi_id numbers the boxes of an image.
+    """
+    boxes = boxes.copy()
+    boxes[CORNERS] = boxes[CORNERS].apply(pd.to_numeric, errors="coerce").astype("float64")
+    boxes = rejections.split_off(
+        boxes, boxes[CORNERS].isna().any(axis=1), "image_id", "box whose corners are not numbers"
+    )
+    for low, high, size in (("x0", "x1", "columns"), ("y0", "y1", "rows")):
+        limit = boxes[size].astype("Float64").fillna(float("inf")).astype("float64")
+        for corner in (low, high):
+            boxes[corner] = boxes[corner].clip(lower=0).clip(upper=limit)
+    flat = (boxes["x1"] <= boxes["x0"]) | (boxes["y1"] <= boxes["y0"])
+    boxes = rejections.split_off(boxes, flat, "image_id", "box without area inside its image")
+    boxes = boxes.drop_duplicates(["image_id", "label", *CORNERS])
+    number = boxes.groupby("image_id").cumcount().add(1).astype(str)
+    rois = boxes.assign(roi_id=boxes["image_id"] + "_" + number, kind="box", polygon="", mask_path="")
+    return rois[list(ROI_COLUMNS)]
 
 
 @dataclass(frozen=True)
