@@ -14,6 +14,7 @@ from mmpkd.check.terminal import WIDTH
 from mmpkd.cli import main
 from mmpkd.config.cohorts import Phantom
 from mmpkd.phantom.write import write_tree
+from tests import cohorts
 
 ROOT = Path(__file__).parents[2]
 PATIENTS = {"mimic_cxr": 90, "vindr_cxr": 30, "cbis_ddsm": 40, "vindr_mammo": 20}
@@ -77,11 +78,12 @@ def test_a_good_set_of_roots(here, downloads, capsys):
 
 def test_the_counts_are_those_of_the_tables(here, downloads, capsys):
     """A survey counts what the workflow will read, where no file has to be opened to know it."""
-    from mmpkd.cohorts.datasets.vindr_mammo import read
     from mmpkd.config.cohorts import Cohort
 
     _, facts = facts_of(capsys, overlay(here, downloads))
-    tables = read(Cohort(adapter="vindr_mammo", root=downloads / "vindr_mammo"), ["malignant", "mass", "calcification"])
+    tables = cohorts.read(
+        Cohort(adapter="vindr_mammo", root=downloads / "vindr_mammo"), ["malignant", "mass", "calcification"]
+    )
     cohort = facts["cohorts"]["vindr_mammo"]
     assert cohort["counts"]["images"]["all"] == len(tables.images)
     assert cohort["counts"]["rois"]["test"] == len(tables.rois)
@@ -165,15 +167,12 @@ def test_phantoms_miss_nothing(here, capsys):
 
 @pytest.mark.parametrize("adapter", PATIENTS)
 def test_what_is_expected_of_a_phantom_is_about_what_is_drawn(downloads, adapter):
-    from importlib import import_module
-
     from mmpkd.check.cohorts import PHANTOMS
     from mmpkd.config.cohorts import Cohort
 
     images, rois, tree = PHANTOMS[adapter]
     labels = ["malignant", "mass", "calcification", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"]
-    read = import_module(f"mmpkd.cohorts.datasets.{adapter}").read
-    tables = read(Cohort(adapter=adapter, root=downloads / adapter), labels)
+    tables = cohorts.read(Cohort(adapter=adapter, root=downloads / adapter), labels)
     count = PATIENTS[adapter]
     assert len(tables.images) / count == pytest.approx(images, rel=0.3)
     assert len(tables.rois) / count == pytest.approx(rois, rel=0.7)

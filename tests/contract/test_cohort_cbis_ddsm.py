@@ -9,8 +9,8 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from mmpkd.cohorts.choices import ChoiceError
-from mmpkd.cohorts.datasets.cbis_ddsm import METADATA, RESTRICTED, needs, read
+from mmpkd.cohorts.base import ChoiceError
+from mmpkd.cohorts.datasets.cbis_ddsm import METADATA
 from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     Header,
     NotFoundError,
@@ -26,6 +26,7 @@ from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import roi_masks
 from mmpkd.phantom.write import write_tree
+from tests.cohorts import is_restricted, needs, read
 from tests.dicom_files import write
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -422,7 +423,7 @@ def test_masks_unlike_their_mammogram_are_scaled_or_set_aside(tmp_path):
 
 
 def test_what_is_needed(tree):
-    assert not RESTRICTED
+    assert not is_restricted(cohort(tree))
     wanted = needs(cohort(tree))
     assert [need.path.name for need in wanted[:4]] == [
         f"{kind}_case_description_{part}_set.csv" for kind in ("mass", "calc") for part in ("train", "test")

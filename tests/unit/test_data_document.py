@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -10,6 +9,8 @@ import pytest
 import yaml
 
 from mmpkd.cli import _parser
+from mmpkd.cohorts.base import find_data_set
+from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import merge
 from mmpkd.config.reading import read_config
 from mmpkd.config.study import load
@@ -46,7 +47,7 @@ def test_every_configuration_block_is_valid(block):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_the_section_says_what_the_licence_asks_for(adapter):
-    restricted = import_module(f"mmpkd.cohorts.datasets.{adapter}").RESTRICTED
+    restricted = find_data_set(adapter)(Cohort(adapter=adapter, root=ROOT)).RESTRICTED
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
     assert ("restricted: true" in block) == restricted
 
@@ -54,12 +55,11 @@ def test_the_section_says_what_the_licence_asks_for(adapter):
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_options_and_folders_are_the_adapters(adapter):
     """Those that a block shows, in a comment too."""
-    module = import_module(f"mmpkd.cohorts.datasets.{adapter}")
+    data_set = find_data_set(adapter)(Cohort(adapter=adapter, root=ROOT))
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
-    for name, known in (("options", getattr(module, "OPTIONS", None)), ("folders", getattr(module, "FOLDERS", None))):
+    for name, known in (("options", data_set.OPTIONS), ("folders", data_set.FOLDERS)):
         for shown in re.findall(rf"{name}: (\{{.*?\}})(?:\s|$|,|\}})", block):
-            if known is not None:
-                assert set(yaml.safe_load(shown)) <= set(known), f"{name} of {adapter}"
+            assert set(yaml.safe_load(shown)) <= set(known), f"{name} of {adapter}"
 
 
 def test_commands_are_those_of_the_program():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpkd.cohorts.choices import ChoiceError, among, read_folders, read_options
+from mmpkd.cohorts.base import ChoiceError, among, read_folders, read_options
 from mmpkd.cohorts.label_policy import BLANK, UNCERTAIN, apply_policy, policy_table
 from mmpkd.cohorts.listing import list_files
 from mmpkd.cohorts.paths import TableFileError, read_table, relative_below_all

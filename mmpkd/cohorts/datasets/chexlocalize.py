@@ -32,10 +32,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from mmpkd.cohorts.base import Need, among, declared_folders, read_folders, read_options
 from mmpkd.cohorts.chexlocalize_outlines import NAMES, read_outlines
-from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
 from mmpkd.cohorts.listing import Listing, list_files, with_files
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, read_table, relative_below_all, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables
@@ -67,7 +66,7 @@ OUTLINED = (
 
 
 def needs(cohort: Cohort) -> list[Need]:
-    """See `mmpkd.cohorts.needs`. Raises ChoiceError for an unknown option, folder or set."""
+    """See `mmpkd.cohorts.base`. Raises ChoiceError for an unknown option, folder or set."""
     chexpert, outlines = _folders(cohort)
     wanted = []
     for name in among("sets", read_options(cohort, OPTIONS)["sets"], tuple(SETS)):

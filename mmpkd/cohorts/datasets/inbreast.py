@@ -49,11 +49,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import ChoiceError, Need, declared_folders, read_folders, read_options
 from mmpkd.cohorts.inbreast_files import ContourFileError, read_contours, read_sheet
 from mmpkd.cohorts.label_policy import VALUES
 from mmpkd.cohorts.listing import distinct, list_files, with_named_files
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty

@@ -22,8 +22,8 @@ the window `mimic_jpg` for DICOM cohorts that are compared with these. Where the
 scaled with them (rows and columns of the metadata table are those of the DICOM file).
 """
 
+from mmpkd.cohorts.base import Need
 from mmpkd.cohorts.datasets.mimic_cxr.reading import Layout, mimic_needs, read_mimic
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.cohorts import Cohort
 
@@ -35,7 +35,7 @@ LAYOUT = Layout(
 
 
 def needs(cohort: Cohort) -> list[Need]:
-    """See `mmpkd.cohorts.needs`. Raises ChoiceError for an unknown option or folder."""
+    """See `mmpkd.cohorts.base`. Raises ChoiceError for an unknown option or folder."""
     return mimic_needs(cohort, LAYOUT)
 
 

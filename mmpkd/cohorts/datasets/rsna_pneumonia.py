@@ -41,9 +41,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import Need, among, declared_folders, read_folders, read_options
 from mmpkd.cohorts.listing import list_files, with_files
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import TableFileError, existing, read_json, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.rois import box_rois

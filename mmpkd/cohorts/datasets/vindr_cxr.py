@@ -29,9 +29,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import among, declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import Need, among, declared_folders, read_folders, read_options
 from mmpkd.cohorts.listing import Listing, list_files, with_files
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, read_table, require_folder, snake_case
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.rois import box_rois

@@ -49,7 +49,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import ChoiceError, Need, declared_folders, read_folders, read_options
 from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     PICTURES,
     Header,
@@ -61,7 +61,6 @@ from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     try_header,
 )
 from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct, list_files
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import read_table, relative_below_all, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty, resolve, stable_share

@@ -22,8 +22,10 @@ Opacity `Airspace Opacity`. MS-CXR's own split column is not that of MIMIC-CXR a
 each sentence on it: it counts once. Boxes of labels that are not requested are left out, but hold their patients out.
 """
 
+from mmpkd.cohorts.base import Need
+from mmpkd.cohorts.datasets.mimic_cxr.reading import FOLDERS as FOLDERS
+from mmpkd.cohorts.datasets.mimic_cxr.reading import OPTIONS as OPTIONS
 from mmpkd.cohorts.datasets.mimic_cxr.reading import Layout, mimic_needs, read_mimic
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.cohorts import Cohort
 
@@ -35,7 +37,7 @@ LAYOUT = Layout(
 
 
 def needs(cohort: Cohort) -> list[Need]:
-    """See `mmpkd.cohorts.needs`. Raises ChoiceError for an unknown option or folder."""
+    """See `mmpkd.cohorts.base`. Raises ChoiceError for an unknown option or folder."""
     return mimic_needs(cohort, LAYOUT)
 
 

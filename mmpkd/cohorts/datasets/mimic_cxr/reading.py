@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.choices import declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import Need, declared_folders, read_folders, read_options
 from mmpkd.cohorts.datasets.mimic_cxr.labels import expert_labels, image_labels, study_labels
 from mmpkd.cohorts.datasets.mimic_cxr.ms_cxr import PATTERN, no_boxes, place_boxes, read_boxes
 from mmpkd.cohorts.datasets.mimic_cxr.ms_cxr import SOURCE as BOXES_SOURCE
@@ -30,7 +30,6 @@ from mmpkd.cohorts.datasets.mimic_cxr.reports import SOURCE as REPORTS_SOURCE
 from mmpkd.cohorts.datasets.mimic_cxr.reports import read_reports, study_path
 from mmpkd.cohorts.label_policy import BLANK, CHEXPERT_LABELS, UNCERTAIN, apply_policy, policy_table
 from mmpkd.cohorts.listing import Listing, list_files, with_files
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import existing, read_table, require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, SPLITS, CohortTables, is_among, resolve
@@ -81,7 +80,7 @@ class _Places:
 
 
 def mimic_needs(cohort: Cohort, layout: Layout) -> list[Need]:
-    """See `mmpkd.cohorts.needs`.
+    """See `mmpkd.cohorts.base`.
 
     Raises:
         ChoiceError: for an unknown option or folder.

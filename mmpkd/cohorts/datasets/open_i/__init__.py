@@ -43,7 +43,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.choices import ChoiceError, declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import ChoiceError, Need, declared_folders, read_folders, read_options
 from mmpkd.cohorts.datasets.open_i.labels import TERMS, labels_of_terms
 from mmpkd.cohorts.datasets.open_i.reports import Report, ReportError, has_text, read_report
 from mmpkd.cohorts.datasets.open_i.views import (
@@ -56,7 +56,6 @@ from mmpkd.cohorts.datasets.open_i.views import (
 )
 from mmpkd.cohorts.label_policy import UNCERTAIN, policy_table
 from mmpkd.cohorts.listing import MissingFilesError, list_files, require_some
-from mmpkd.cohorts.needs import Need
 from mmpkd.cohorts.paths import require_folder
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables, stable_share
