@@ -181,13 +181,13 @@ def test_what_is_expected_of_a_phantom_is_about_what_is_drawn(downloads, adapter
 
 
 def test_an_adapter_that_fails_does_not_hide_the_others(here, downloads, capsys, monkeypatch):
-    from mmpkd.cohorts.datasets import vindr_cxr
+    from mmpkd.cohorts.datasets.vindr_cxr import VindrCxr
 
-    def fail(cohort, labels, *, survey=False):
-        assert survey
+    def fail(data_set):
+        assert data_set.survey
         raise KeyError("patient 10000032, 'a small effusion'")
 
-    monkeypatch.setattr(vindr_cxr, "read", fail)
+    monkeypatch.setattr(VindrCxr, "read", fail)
     code, facts = facts_of(capsys, overlay(here, downloads))
     assert code == 1 and {where for level, where in levels(facts) if level == "error"} == {"cohorts.vindr_cxr"}
     error = facts["cohorts"]["vindr_cxr"]["error"]
