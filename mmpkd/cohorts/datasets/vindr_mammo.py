@@ -24,8 +24,7 @@ Options:
 
 Traps: only suspicious calcifications are annotated, so an image without the label may hold benign ones. A finding may
 have several categories; its box then counts for each. Asymmetry, distortion and other findings are left out. Some boxes
-reach out of their image, with negative corners among them, and are clipped. With `survey` nothing is different: no
-image is opened either way.
+reach out of their image, with negative corners among them, and are clipped.
 """
 
 import ast
@@ -33,129 +32,112 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.base import Need, among, declared_folders, read_folders, read_options
-from mmpkd.cohorts.listing import list_files, with_files
-from mmpkd.cohorts.paths import read_table, require_folder
-from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.base import DataSet, Need
+from mmpkd.cohorts.listing import Listing
+from mmpkd.cohorts.paths import read_table
 from mmpkd.cohorts.rois import box_rois
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables
-from mmpkd.config.cohorts import Cohort
 
-RESTRICTED = True
-OPTIONS = {"splits": ["test"]}
-FOLDERS = ("tables",)
 OFFICIAL = ("training", "test")
-SOURCE = "VinDr-Mammo is at https://physionet.org/content/vindr-mammo/ (credentialed)"
 CATEGORIES = {"mass": "mass", "suspicious calcification": "calcification"}
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 
 
-def needs(cohort: Cohort) -> list[Need]:
-    """The two tables and the folder of images."""
-    breasts, findings = _tables(cohort)
-    tables = [
-        Need(breasts, "the images, their sizes and sets", SOURCE),
-        Need(findings, "findings and their boxes", SOURCE),
-    ]
-    return [*tables, Need(cohort.root / "images", "mammograms, a folder a study", SOURCE)] if cohort.images else tables
+class VindrMammo(DataSet):
+    """VinDr-Mammo below the cohort's root; its labels are mass and calcification."""
 
+    RESTRICTED = True
+    SOURCE = "VinDr-Mammo is at https://physionet.org/content/vindr-mammo/ (credentialed)"
+    OPTIONS = {"splits": ["test"]}
+    FOLDERS = ("tables",)
+    SUFFIXES = (".dicom",)
 
-def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
-    """Reads VinDr-Mammo below `cohort.root`; it knows the labels mass and calcification.
+    def needs(self) -> list[Need]:
+        """The two tables and the folder of images."""
+        tables = [
+            Need(self._breast_table, "the images, their sizes and sets", self.SOURCE),
+            Need(self._finding_table, "findings and their boxes", self.SOURCE),
+        ]
+        images = Need(self.cohort.root / "images", "mammograms, a folder a study", self.SOURCE)
+        return [*tables, images] if self.cohort.images else tables
 
-    `survey` is accepted for the sake of the other adapters.
+    def list_images(self) -> pd.DataFrame:
+        """The images of the published sets that are taken."""
+        splits = self.choices("splits", OFFICIAL)
+        columns = ["study_id", "image_id", "laterality", "view_position", "height", "width", "split"]
+        listed = read_table(self._breast_table, columns, self.SOURCE)
+        self.not_taken = listed.loc[~listed["split"].isin(splits), "image_id"]
+        for name in OFFICIAL:
+            if name not in splits:
+                self.notes[f"images_of_official_{name}_set_left_out"] = int((listed["split"] == name).sum())
+        unknown = ~listed["split"].isin(OFFICIAL)
+        listed = self.set_aside(listed, unknown, "image_id", "split is neither training nor test")
+        images = listed[listed["split"].isin(splits)]
+        # Identifiers become parts of paths, so they may hold nothing but what VinDr-Mammo's hold.
+        malformed = ~(images["image_id"].str.fullmatch(r"[\w-]+") & images["study_id"].str.fullmatch(r"[\w-]+"))
+        images = self.set_aside(images, malformed, "image_id", "malformed identifier")
+        images = self.set_aside(images, images.duplicated("image_id"), "image_id", "second row of an image")
+        size = images[["height", "width"]].apply(pd.to_numeric, errors="coerce")
+        size = size.astype("Float64").round().astype("Int32")
+        return images.assign(
+            patient_id=images["study_id"],
+            split="test",
+            view=images["view_position"].str.upper(),
+            laterality=images["laterality"].str.upper().replace(SIDES),
+            rows=size["height"],
+            columns=size["width"],
+        )
 
-    Raises:
-        FileNotFoundError: if a table, or every image, is missing.
-        TableFileError: if a table cannot be read.
-        ChoiceError: for an unknown option, folder or split.
-    """
-    splits = among("splits", read_options(cohort, OPTIONS)["splits"], OFFICIAL)
-    breast_table, finding_table = _tables(cohort)
-    known = [label for label in labels if label in CATEGORIES.values()]
-    rejections = Rejections()
-    listed = read_table(
-        breast_table,
-        ["study_id", "image_id", "laterality", "view_position", "height", "width", "split"],
-        SOURCE,
-    )
-    images = _with_files(_images(listed, splits, rejections), cohort, rejections)
-    findings = read_table(
-        finding_table,
-        ["image_id", "finding_categories", "xmin", "ymin", "xmax", "ymax"],
-        SOURCE,
-    )
-    findings = findings[~findings["image_id"].isin(listed.loc[~listed["split"].isin(splits), "image_id"])]
-    findings, unread = _labelled(findings, images, rejections)
-    boxes = findings[findings["label"].isin(known)].merge(images[["image_id", "rows", "columns"]], on="image_id")
-    boxes = boxes.rename(columns={"xmin": "x0", "ymin": "y0", "xmax": "x1", "ymax": "y1"})
-    left_out = {name: int((listed["split"] == name).sum()) for name in OFFICIAL if name not in splits}
-    return CohortTables(
-        image_root=cohort.root,
-        images=images[list(IMAGE_COLUMNS)],
-        labels=_labels(images, findings, unread, known),
-        rois=box_rois(boxes, rejections),
-        rejected=rejections.table,
-        notes={f"images_of_official_{name}_set_left_out": count for name, count in left_out.items()} | rejections.notes,
-    )
+    def image_folders(self) -> list[Path]:
+        """The folder with a folder per study."""
+        return [self.cohort.root / "images"]
 
+    def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
+        """The identifiers are names of folder and file."""
+        path = "images/" + images["study_id"] + "/" + images["image_id"] + ".dicom"
+        return self.match(images, files.locate(path), files)
 
-def _tables(cohort: Cohort) -> tuple[Path, Path]:
-    folder = read_folders(cohort, FOLDERS).get("tables", cohort.root)
-    return folder / "breast-level_annotations.csv", folder / "finding_annotations.csv"
+    def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """1 where an image has a finding of the label, 0 where not, masked where a finding could not be read."""
+        self.findings, unread = self._labelled(images)
+        labels = images[["image_id"]].copy()
+        for label in self._known:
+            present = labels["image_id"].isin(self.findings.loc[self.findings["label"] == label, "image_id"])
+            labels[label] = present.astype("float64").mask(~present & labels["image_id"].isin(unread))
+        return labels
 
+    def roi_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """The boxes of findings."""
+        findings = self.findings[self.findings["label"].isin(self._known)]
+        boxes = findings.merge(images[["image_id", "rows", "columns"]], on="image_id")
+        boxes = boxes.rename(columns={"xmin": "x0", "ymin": "y0", "xmax": "x1", "ymax": "y1"})
+        return box_rois(boxes, self.rejections)
 
-def _images(listed: pd.DataFrame, splits: list[str], rejections: Rejections) -> pd.DataFrame:
-    """The rows of images of the published sets `splits`, without files."""
-    unknown = ~listed["split"].isin(OFFICIAL)
-    listed = rejections.split_off(listed, unknown, "image_id", "split is neither training nor test")
-    images = listed[listed["split"].isin(splits)]
-    # Identifiers become parts of paths, so they may hold nothing but what VinDr-Mammo's hold.
-    malformed = ~(images["image_id"].str.fullmatch(r"[\w-]+") & images["study_id"].str.fullmatch(r"[\w-]+"))
-    images = rejections.split_off(images, malformed, "image_id", "malformed identifier")
-    images = rejections.split_off(images, images.duplicated("image_id"), "image_id", "second row of an image")
-    size = images[["height", "width"]].apply(pd.to_numeric, errors="coerce").astype("Float64").round().astype("Int32")
-    return images.assign(
-        patient_id=images["study_id"],
-        split="test",
-        view=images["view_position"].str.upper(),
-        laterality=images["laterality"].str.upper().replace(SIDES),
-        rows=size["height"],
-        columns=size["width"],
-        path="",
-    )
+    @property
+    def _breast_table(self) -> Path:
+        return self.folder("tables") / "breast-level_annotations.csv"
 
+    @property
+    def _finding_table(self) -> Path:
+        return self.folder("tables") / "finding_annotations.csv"
 
-def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) -> pd.DataFrame:
-    """Adds `path`; sets images aside that are not on the disk."""
-    if not cohort.images:
-        return images
-    path = "images/" + images["study_id"] + "/" + images["image_id"] + ".dicom"
-    folder = require_folder(cohort.root / "images", SOURCE)
-    files = list_files(folder, (".dicom",), declared_folders(cohort)).under(cohort.root, "images")
-    return with_files(images, path, files, "tables", SOURCE, rejections)
+    @property
+    def _known(self) -> list[str]:
+        return [label for label in self.labels if label in CATEGORIES.values()]
 
-
-def _labelled(findings: pd.DataFrame, images: pd.DataFrame, rejections: Rejections) -> tuple[pd.DataFrame, set[str]]:
-    """One row a finding on `images` and label that its categories mean; and the images with unreadable findings."""
-    cells = findings["finding_categories"]
-    findings = findings.assign(category=cells.map({cell: _parse(cell) for cell in cells.unique()}))
-    broken = findings["category"].isna()
-    unread = set(findings.loc[broken, "image_id"])
-    findings = rejections.split_off(findings, broken, "image_id", "finding_categories is no list of names")
-    findings = findings.explode("category").assign(label=lambda rows: rows["category"].map(CATEGORIES))
-    findings = findings.dropna(subset="label")
-    orphans = ~findings["image_id"].isin(images["image_id"])
-    return rejections.split_off(findings, orphans, "image_id", "finding on an image that was left out"), unread
-
-
-def _labels(images: pd.DataFrame, findings: pd.DataFrame, unread: set[str], known: list[str]) -> pd.DataFrame:
-    """1 where an image has a finding of the label, 0 where not, masked where one of its findings could not be read."""
-    labels = images[["image_id"]].copy()
-    for label in known:
-        present = labels["image_id"].isin(findings.loc[findings["label"] == label, "image_id"])
-        labels[label] = present.astype("float64").mask(~present & labels["image_id"].isin(unread))
-    return labels
+    def _labelled(self, images: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
+        """One row a finding on `images` and label that its categories mean; and images with unreadable findings."""
+        columns = ["image_id", "finding_categories", "xmin", "ymin", "xmax", "ymax"]
+        findings = read_table(self._finding_table, columns, self.SOURCE)
+        findings = findings[~findings["image_id"].isin(self.not_taken)]
+        cells = findings["finding_categories"]
+        findings = findings.assign(category=cells.map({cell: _parse(cell) for cell in cells.unique()}))
+        broken = findings["category"].isna()
+        unread = set(findings.loc[broken, "image_id"])
+        findings = self.set_aside(findings, broken, "image_id", "finding_categories is no list of names")
+        findings = findings.explode("category").assign(label=lambda rows: rows["category"].map(CATEGORIES))
+        findings = findings.dropna(subset="label")
+        orphans = ~findings["image_id"].isin(images["image_id"])
+        return self.set_aside(findings, orphans, "image_id", "finding on an image that was left out"), unread
 
 
 def _parse(text: str) -> list[str] | None:
@@ -167,3 +149,6 @@ def _parse(text: str) -> list[str] | None:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return None
     return [name.strip().lower() for name in names]
+
+
+DATA_SET = VindrMammo
