@@ -41,21 +41,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.base import Need, among, declared_folders, read_folders, read_options
-from mmpkd.cohorts.listing import key, list_files, with_named_files
-from mmpkd.cohorts.paths import TableFileError, existing, read_table, require_folder, snake_case, tables_like
-from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.base import DataSet, Need
+from mmpkd.cohorts.listing import Listing, key
+from mmpkd.cohorts.paths import TableFileError, existing, read_table, snake_case, tables_like
 from mmpkd.cohorts.rois import box_rois
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, CohortTables, is_among
-from mmpkd.config.cohorts import Cohort
+from mmpkd.cohorts.tables import is_among
 from mmpkd.text import TextError, read_text
 
-RESTRICTED = False
-OPTIONS = {"sets": ["boxed"], "infiltration_is_lung_opacity": False}
-FOLDERS = ("tables", "images")
 SETS = ("boxed", "test")
 SIDE = 1024  # pixels of every image of the release
-SOURCE = "ChestX-ray14 is at https://nihcc.app.box.com/v/ChestXray-NIHCC (open)"
 IMAGE_TABLE, BOX_TABLE = "Data_Entry_2017*.csv*", "BBox_List_2017*.csv*"
 IMAGE_NAME = r"\d{8}_\d{3}\.png"
 FINDINGS = (
@@ -92,91 +86,147 @@ SOURCES = {
 }
 
 
-def needs(cohort: Cohort) -> list[Need]:
-    """The two tables, the list of the test set where it is asked for, and the folder of images."""
-    sets, folder = read_options(cohort, OPTIONS)["sets"], _table_folder(cohort)
-    wanted = [
-        Need(folder / IMAGE_TABLE, "labels and views of the images", SOURCE),
-        Need(folder / BOX_TABLE, "boxes", SOURCE),
-    ]
-    if "test" in sets:
-        wanted.append(Need(folder / "test_list.txt", "names of the official test set", SOURCE))
-    return [*wanted, Need(_image_root(cohort), "images", SOURCE)] if cohort.images else wanted
+class NihChestXray14(DataSet):
+    """ChestX-ray14 below the cohort's root; its labels are those of `SOURCES`."""
 
+    RESTRICTED = False
+    SOURCE = "ChestX-ray14 is at https://nihcc.app.box.com/v/ChestXray-NIHCC (open)"
+    OPTIONS = {"sets": ["boxed"], "infiltration_is_lung_opacity": False}
+    FOLDERS = ("tables", "images")
+    SUFFIXES = (".png",)
 
-def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
-    """Reads ChestX-ray14 below `cohort.root`; `labels` are CheXpert names, those of `SOURCES` are known to it.
+    def needs(self) -> list[Need]:
+        """The two tables, the list of the test set where it is asked for, and the folder of images."""
+        folder = self.folder("tables")
+        wanted = [
+            Need(folder / IMAGE_TABLE, "labels and views of the images", self.SOURCE),
+            Need(folder / BOX_TABLE, "boxes", self.SOURCE),
+        ]
+        if "test" in self.option("sets"):
+            wanted.append(Need(folder / "test_list.txt", "names of the official test set", self.SOURCE))
+        return [*wanted, Need(self.image_root, "images", self.SOURCE)] if self.cohort.images else wanted
 
-    No file is opened a record, so that `survey` changes nothing.
+    @property
+    def image_root(self) -> Path:
+        """The folder with images at any depth."""
+        return self.folder("images")
 
-    Raises:
-        FileNotFoundError: if a table, or every image, is missing.
-        TableFileError: if a table cannot be read.
-        ChoiceError: for an unknown option, folder or set.
-    """
-    options, folder = read_options(cohort, OPTIONS), _table_folder(cohort)
-    sets = among("sets", options["sets"], SETS)
-    sources = dict(SOURCES) | ({"Lung Opacity": ["Infiltration"]} if options["infiltration_is_lung_opacity"] else {})
-    known = [label for label in labels if label in sources]
-    rejections = Rejections()
-    boxes = _boxes(folder, rejections)
-    listed = _listed_images(folder, rejections)
-    boxes = rejections.split_off(
-        boxes, ~is_among(boxes["image_id"], listed["image_id"]), "image_id", "box on an image that the table lacks"
-    )
-    official = is_among(listed["image_id"], _official_test(folder, required="test" in sets))
-    boxed = is_among(listed["image_id"], boxes["image_id"])
-    taken = (boxed & ("boxed" in sets)) | (official & ("test" in sets))
-    images = _with_files(listed[taken], cohort, rejections)
-    table, contradicted = _labels(images, boxes, {label: sources[label] for label in known})
-    rois, notes = _rois(boxes, images, set(listed.loc[~taken, "image_id"]), sources, known, rejections)
-    return CohortTables(
-        image_root=_image_root(cohort),
-        images=images[list(IMAGE_COLUMNS)],
-        labels=table,
-        rois=rois,
-        rejected=rejections.table,
-        notes={
-            "images_not_in_the_chosen_sets": int((~taken).sum()),
-            "boxed_images_in_the_official_test_set": int((boxed & official).sum()),
-            "labels_present_by_a_box_alone": contradicted,
-            **notes,
-            **rejections.notes,
-        },
-    )
+    def list_images(self) -> pd.DataFrame:
+        """The images of the sets that are taken, with the set of their `findings`."""
+        sets = self.choices("sets", SETS)
+        boxes = self._boxes()
+        listed = self._listed_images()
+        unlisted = ~is_among(boxes["image_id"], listed["image_id"])
+        self.boxes = self.set_aside(boxes, unlisted, "image_id", "box on an image that the table lacks")
+        official = is_among(listed["image_id"], self._official_test(required="test" in sets))
+        boxed = is_among(listed["image_id"], self.boxes["image_id"])
+        taken = (boxed & ("boxed" in sets)) | (official & ("test" in sets))
+        self.not_taken = set(listed.loc[~taken, "image_id"])
+        self.notes["images_not_in_the_chosen_sets"] = int((~taken).sum())
+        self.notes["boxed_images_in_the_official_test_set"] = int((boxed & official).sum())
+        images = listed[taken]
+        return images.assign(study_id=images["image_id"], split="test", rows=SIDE, columns=SIDE)
 
+    def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
+        """The identifier is the file's name, in whatever folder."""
+        names = pd.Series([key(path).rpartition("/")[2].removesuffix(".png") for path in files], dtype="str")
+        candidates = pd.Series(files.paths, dtype="str").groupby(names).agg(list).to_dict()
+        return self.match_names(images, candidates, files)
 
-def _table_folder(cohort: Cohort) -> Path:
-    return read_folders(cohort, FOLDERS).get("tables", cohort.root)
+    def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """1 where a finding of the label was mined or boxed, else 0; what a box alone made present is counted."""
+        table, contradicted = images[["image_id"]].copy(), 0
+        for label in self._known:
+            names = self._sources[label]
+            mined = images["findings"].map(lambda findings, names=names: not findings.isdisjoint(names)).astype(bool)
+            boxed = is_among(images["image_id"], self.boxes.loc[self.boxes["finding"].isin(names), "image_id"])
+            table[label] = (mined | boxed).astype("float64")
+            contradicted += int((boxed & ~mined).sum())
+        if "No Finding" in table:  # what is boxed is a finding
+            table.loc[is_among(images["image_id"], self.boxes["image_id"]), "No Finding"] = 0.0
+        self.notes["labels_present_by_a_box_alone"] = contradicted
+        return table
 
+    def roi_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """The boxes of known labels; those of other labels are counted."""
+        names = {finding: label for label, findings in self._sources.items() for finding in findings}
+        boxes = self.boxes[~is_among(self.boxes["image_id"], self.not_taken)]
+        boxes = boxes.assign(label=boxes["finding"].map(names))
+        orphans = ~is_among(boxes["image_id"], images["image_id"])
+        boxes = self.set_aside(boxes, orphans, "image_id", "box on an image that was left out")
+        requested = boxes["label"].isin(self._known)
+        self.notes["boxes_of_other_labels"] = int((~requested).sum())
+        return box_rois(boxes[requested], self.rejections)
 
-def _image_root(cohort: Cohort) -> Path:
-    return read_folders(cohort, FOLDERS).get("images", cohort.root)
+    @property
+    def _sources(self) -> dict[str, list[str]]:
+        infiltration = {"Lung Opacity": ["Infiltration"]} if self.option("infiltration_is_lung_opacity") else {}
+        return SOURCES | infiltration
 
+    @property
+    def _known(self) -> list[str]:
+        return [label for label in self.labels if label in self._sources]
 
-def _last(folder: Path, pattern: str) -> Path:
-    """The last table of that name pattern; where there is none, the path that the error will name."""
-    return max(tables_like(folder, pattern), default=folder / pattern.replace("*", ""))
+    def _table(self, pattern: str, columns: list[str]) -> pd.DataFrame:
+        """The last table of that name pattern; where there is none, the error names the shortest of the names."""
+        folder = self.folder("tables")
+        path = max(tables_like(folder, pattern), default=folder / pattern.replace("*", ""))
+        return read_table(path, columns, self.SOURCE)
 
+    def _listed_images(self) -> pd.DataFrame:
+        """One row an image: image_id, patient_id, view and the set of its `findings`."""
+        table = self._table(IMAGE_TABLE, ["image_index", "finding_labels", "patient_id", "view_position"])
+        malformed = ~table["image_index"].str.fullmatch(IMAGE_NAME)
+        table = self.set_aside(table, malformed, "image_index", "malformed name of an image in the table of images")
+        table = table.assign(image_id=table["image_index"].str.removesuffix(".png"))
+        table = self.set_aside(table, table.duplicated("image_id"), "image_id", "second row of an image")
+        patient = table["image_id"].str[:8]
+        other = pd.to_numeric(table["patient_id"], errors="coerce") != pd.to_numeric(patient)
+        table = self.set_aside(table.assign(patient_id=patient), other, "image_id", "patient is not that of its name")
+        cells = table["finding_labels"]
+        table = table.assign(findings=cells.map({cell: _parse(cell) for cell in cells.unique()}))
+        unknown = table["findings"].isna()
+        table = self.set_aside(table, unknown, "image_id", "finding that ChestX-ray14 does not know")
+        view = table["view_position"].str.upper()
+        return table.assign(view=view.where(view.isin(["PA", "AP"]), "frontal"))
 
-def _listed_images(folder: Path, rejections: Rejections) -> pd.DataFrame:
-    """One row an image: image_id, patient_id, view and the set of its `findings`."""
-    table = read_table(
-        _last(folder, IMAGE_TABLE), ["image_index", "finding_labels", "patient_id", "view_position"], SOURCE
-    )
-    malformed = ~table["image_index"].str.fullmatch(IMAGE_NAME)
-    table = rejections.split_off(table, malformed, "image_index", "malformed name of an image in the table of images")
-    table = table.assign(image_id=table["image_index"].str.removesuffix(".png"))
-    table = rejections.split_off(table, table.duplicated("image_id"), "image_id", "second row of an image")
-    patient = table["image_id"].str[:8]
-    other = pd.to_numeric(table["patient_id"], errors="coerce") != pd.to_numeric(patient)
-    table = rejections.split_off(table.assign(patient_id=patient), other, "image_id", "patient is not that of its name")
-    cells = table["finding_labels"]
-    table = table.assign(findings=cells.map({cell: _parse(cell) for cell in cells.unique()}))
-    unknown = table["findings"].isna()
-    table = rejections.split_off(table, unknown, "image_id", "finding that ChestX-ray14 does not know")
-    view = table["view_position"].str.upper()
-    return table.assign(view=view.where(view.isin(["PA", "AP"]), "frontal"))
+    def _boxes(self) -> pd.DataFrame:
+        """One row a box: image_id, finding and the corners, as text or numbers."""
+        table = self._table(BOX_TABLE, ["image_index", "finding_label", "bbox_[x", "y", "w", "h]"])
+        table = table.rename(columns={"bbox_[x": "x0", "y": "y0", "w": "width", "h]": "height"})
+        table["finding"] = table["finding_label"].map(lambda text: SPELLINGS.get(snake_case(text)))
+        unknown = table["finding"].isna()
+        table = self.set_aside(table, unknown, "image_index", "box of a finding that ChestX-ray14 does not know")
+        numbers = table[["x0", "y0", "width", "height"]].apply(pd.to_numeric, errors="coerce")
+        return table.assign(
+            image_id=table["image_index"].str.removesuffix(".png"),
+            x0=numbers["x0"],
+            y0=numbers["y0"],
+            x1=numbers["x0"] + numbers["width"],
+            y1=numbers["y0"] + numbers["height"],
+            rows=SIDE,
+            columns=SIDE,
+        )
+
+    def _official_test(self, required: bool) -> set[str]:
+        """The images of the official test set; none if its list is not there and not required.
+
+        Raises:
+            FileNotFoundError: if the list is required and not there.
+            TableFileError: if it is no list of image names.
+        """
+        path = existing(self.folder("tables") / "test_list.txt")
+        if not path.is_file():
+            if required:
+                raise FileNotFoundError(f"{path}: no such file; {self.SOURCE}")
+            return set()
+        try:
+            names = pd.Series(read_text(path).content.split(), dtype="str")
+        except TextError as error:
+            raise TableFileError(f"{path}: {error}; download it again: {self.SOURCE}") from error
+        if not len(names) or not names.str.fullmatch(IMAGE_NAME).all():
+            raise TableFileError(f"{path}: not a list of image names; download it again: {self.SOURCE}")
+        return set(names.str.removesuffix(".png"))
 
 
 def _parse(cell: str) -> frozenset[str] | None:
@@ -185,86 +235,4 @@ def _parse(cell: str) -> frozenset[str] | None:
     return None if None in names else frozenset(names)
 
 
-def _boxes(folder: Path, rejections: Rejections) -> pd.DataFrame:
-    """One row a box: image_id, finding and the corners, as text or numbers."""
-    table = read_table(
-        _last(folder, BOX_TABLE), ["image_index", "finding_label", "bbox_[x", "y", "w", "h]"], SOURCE
-    ).rename(columns={"bbox_[x": "x0", "y": "y0", "w": "width", "h]": "height"})
-    table["finding"] = table["finding_label"].map(lambda text: SPELLINGS.get(snake_case(text)))
-    unknown = table["finding"].isna()
-    table = rejections.split_off(table, unknown, "image_index", "box of a finding that ChestX-ray14 does not know")
-    numbers = table[["x0", "y0", "width", "height"]].apply(pd.to_numeric, errors="coerce")
-    return table.assign(
-        image_id=table["image_index"].str.removesuffix(".png"),
-        x0=numbers["x0"],
-        y0=numbers["y0"],
-        x1=numbers["x0"] + numbers["width"],
-        y1=numbers["y0"] + numbers["height"],
-        rows=SIDE,
-        columns=SIDE,
-    )
-
-
-def _official_test(folder: Path, required: bool) -> set[str]:
-    """The images of the official test set; none if its list is not there and not required.
-
-    Raises:
-        FileNotFoundError: if the list is required and not there.
-        TableFileError: if it is no list of image names.
-    """
-    path = existing(folder / "test_list.txt")
-    if not path.is_file():
-        if required:
-            raise FileNotFoundError(f"{path}: no such file; {SOURCE}")
-        return set()
-    try:
-        names = pd.Series(read_text(path).content.split(), dtype="str")
-    except TextError as error:
-        raise TableFileError(f"{path}: {error}; download it again: {SOURCE}") from error
-    if not len(names) or not names.str.fullmatch(IMAGE_NAME).all():
-        raise TableFileError(f"{path}: not a list of image names; download it again: {SOURCE}")
-    return set(names.str.removesuffix(".png"))
-
-
-def _with_files(images: pd.DataFrame, cohort: Cohort, rejections: Rejections) -> pd.DataFrame:
-    """Adds the further columns of images; sets those aside that are not on the disk."""
-    images = images.assign(
-        study_id=images["image_id"], split="test", path="", laterality="", rows=SIDE, columns=SIDE
-    ).reset_index(drop=True)
-    if not cohort.images:
-        return images
-    root = _image_root(cohort)
-    files = list_files(require_folder(root, SOURCE), (".png",), declared_folders(cohort))
-    names = pd.Series([key(path).rpartition("/")[2].removesuffix(".png") for path in files], dtype="str")
-    candidates = pd.Series(files.paths, dtype="str").groupby(names).agg(list).to_dict()
-    return with_named_files(images, candidates, files, "tables", SOURCE, rejections).reset_index(drop=True)
-
-
-def _labels(images: pd.DataFrame, boxes: pd.DataFrame, sources: dict[str, list[str]]) -> tuple[pd.DataFrame, int]:
-    """1 where a finding of the label was mined or boxed, else 0; and how many a box alone made present."""
-    table, contradicted = images[["image_id"]].copy(), 0
-    for label, names in sources.items():
-        mined = images["findings"].map(lambda findings, names=names: not findings.isdisjoint(names)).astype(bool)
-        boxed = is_among(images["image_id"], boxes.loc[boxes["finding"].isin(names), "image_id"])
-        table[label] = (mined | boxed).astype("float64")
-        contradicted += int((boxed & ~mined).sum())
-    if "No Finding" in table:  # what is boxed is a finding
-        table.loc[is_among(images["image_id"], boxes["image_id"]), "No Finding"] = 0.0
-    return table, contradicted
-
-
-def _rois(
-    boxes: pd.DataFrame,
-    images: pd.DataFrame,
-    not_taken: set[str],
-    sources: dict[str, list[str]],
-    known: list[str],
-    rejections: Rejections,
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The boxes of the labels `known` on `images`, and the count of boxes of other labels on them."""
-    names = {finding: label for label, findings in sources.items() for finding in findings}
-    boxes = boxes[~is_among(boxes["image_id"], not_taken)].assign(label=lambda rows: rows["finding"].map(names))
-    orphans = ~is_among(boxes["image_id"], images["image_id"])
-    boxes = rejections.split_off(boxes, orphans, "image_id", "box on an image that was left out")
-    requested = boxes["label"].isin(known)
-    return box_rois(boxes[requested], rejections), {"boxes_of_other_labels": int((~requested).sum())}
+DATA_SET = NihChestXray14
