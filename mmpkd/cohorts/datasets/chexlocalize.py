@@ -12,8 +12,14 @@ Layout below root:
 A CheXpert-v1.0 download, small or not, does as folder `chexpert` for the validation set: its names are valid.csv and
 valid/. File names and contents as in https://github.com/rajpurkarlab/cheXlocalize (README.md, sample/).
 
-Yields frontal radiographs, labels under CheXpert's names, and the outlines (see `mmpkd.cohorts.chexlocalize_outlines`),
-each a polygon, or a mask as run lengths. There are no reports, so there is no privileged table.
+Yields frontal radiographs, labels under CheXpert's names, and the outlines, each a polygon, or a mask as run lengths.
+There are no reports, so there is no privileged table.
+
+Outlines:
+    gt_annotations_<set>.json   image -> img_size: [rows, columns]; finding -> [contour, ...]; contour: [[x, y], ...]
+    gt_segmentations_<set>.json image -> finding -> {size: [rows, columns], counts}: see `mmpkd.cohorts.rois`
+The masks were drawn from the contours, all of one finding in one mask, and stand there for all ten findings of each
+image, empty ones included. So the contours are taken, each as an ROI of its own, and the mask where they are missing.
 
 Split: an external cohort is evaluated whole, so every image that is taken has the split `test`.
 
@@ -21,32 +27,32 @@ Options:
     sets: the published sets that are taken, val or test; test alone, as in the paper, unless it says otherwise.
     views: frontal, lateral; frontal alone, as in training, unless it says otherwise.
 
-Traps: Lung Opacity is called `Airspace Opacity` in the outlines. The Path column starts with a folder that is not that
-of the images (`CheXpert-v1.0/valid/...` for `val/...`), so only its last three parts count. The labels are those of a
-panel of radiologists, none uncertain or blank; if there are any, they are masked and counted. A study's label need not
-show in each of its views, and one image of the test set has positive labels and no outline at all: positive labels
-without outline are counted. Outlines were drawn at full size: the store scales them where the images are smaller.
+Traps: Lung Opacity is called `Airspace Opacity` in both files of outlines. The Path column starts with a folder that is
+not that of the images (`CheXpert-v1.0/valid/...` for `val/...`), so only its last three parts count. The labels are
+those of a panel of radiologists, none uncertain or blank; if there are any, they are masked and counted. A study's label
+need not show in each of its views, and one image of the test set has positive labels and no outline at all: positive
+labels without outline are counted. Outlines were drawn at full size: the store scales them where the images are
+smaller.
 """
 
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.base import Need, among, declared_folders, read_folders, read_options
-from mmpkd.cohorts.chexlocalize_outlines import NAMES, read_outlines
-from mmpkd.cohorts.listing import Listing, list_files, with_files
-from mmpkd.cohorts.paths import existing, read_table, relative_below_all, require_folder
-from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables
-from mmpkd.config.cohorts import Cohort
+from mmpkd.cohorts.base import DataSet, Need
+from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
+from mmpkd.cohorts.listing import Listing
+from mmpkd.cohorts.paths import TableFileError, existing, read_json, read_table, relative_below_all, snake_case
+from mmpkd.cohorts.rois import RunLengths
+from mmpkd.cohorts.tables import ROI_COLUMNS
 
-RESTRICTED = True
-OPTIONS = {"sets": ["test"], "views": ["frontal"]}
-FOLDERS = ("chexpert", "outlines")
 SETS = {"val": ("val_labels.csv", "valid.csv"), "test": ("test_labels.csv",)}  # the names that its table may have
 IMAGE_FOLDERS = {"val": ("val", "valid"), "test": ("test",)}
 VIEWS = ("frontal", "lateral")
-SOURCE = "CheXlocalize is at https://aimi.stanford.edu/datasets/chexlocalize (registration)"
 IMAGE_PATH = (
     r"(?:^|/)(?P<patient>patient\d+)/(?P<study>study\d+)/(?P<name>view\d+_(?P<side>frontal|lateral))\.(?i:jpg)$"
 )
@@ -63,148 +69,218 @@ OUTLINED = (
     "Pneumothorax",
     "Support Devices",
 )
+NAMES = {snake_case(label): label for label in CHEXPERT_LABELS} | {"airspace_opacity": "Lung Opacity"}
+OUTLINE_COLUMNS = ["image_id", "label", "kind", "polygon", "rows", "columns", "fault"]
+SIZE = "img_size"
 
 
-def needs(cohort: Cohort) -> list[Need]:
-    """See `mmpkd.cohorts.base`. Raises ChoiceError for an unknown option, folder or set."""
-    chexpert, outlines = _folders(cohort)
-    wanted = []
-    for name in among("sets", read_options(cohort, OPTIONS)["sets"], tuple(SETS)):
-        wanted.append(Need(_first_there(chexpert, SETS[name]), f"CheXpert labels, {name} set", SOURCE))
-        if cohort.images:
-            wanted.append(Need(_first_there(chexpert, IMAGE_FOLDERS[name]), f"images, {name} set", SOURCE))
-        wanted.append(Need(outlines / f"gt_*_{name}.json", f"outlines, {name} set", SOURCE))
-    return wanted
+class CheXlocalize(DataSet):
+    """CheXlocalize below the cohort's root; its labels are CheXpert's."""
+
+    RESTRICTED = True
+    SOURCE = "CheXlocalize is at https://aimi.stanford.edu/datasets/chexlocalize (registration)"
+    OPTIONS = {"sets": ["test"], "views": ["frontal"]}
+    FOLDERS = ("chexpert", "outlines")
+    SUFFIXES = (".jpg",)
+
+    def needs(self) -> list[Need]:
+        """Labels, images and outlines of each set that is taken."""
+        wanted = []
+        for name in self.choices("sets", tuple(SETS)):
+            wanted.append(Need(self._first_there(SETS[name]), f"CheXpert labels, {name} set", self.SOURCE))
+            if self.cohort.images:
+                wanted.append(Need(self._first_there(IMAGE_FOLDERS[name]), f"images, {name} set", self.SOURCE))
+            wanted.append(Need(self._outlines / f"gt_*_{name}.json", f"outlines, {name} set", self.SOURCE))
+        return wanted
+
+    @property
+    def image_root(self) -> Path:
+        """The folder of images and labels."""
+        return self.folder("chexpert", self.cohort.root / "CheXpert")
+
+    @property
+    def declared(self) -> tuple[Path, ...]:
+        """Also the folder of images and labels, which may be a link itself."""
+        return (self.image_root, *super().declared)
+
+    def list_images(self) -> pd.DataFrame:
+        """The images of the sets and views that are taken, with their labels as text."""
+        self.sets, views = self.choices("sets", tuple(SETS)), self.choices("views", VIEWS)
+        images = pd.concat([self._listed_images(name) for name in self.sets], ignore_index=True)
+        images = self.set_aside(images, images.duplicated("image_id"), "image_id", "second row of an image")
+        return self.set_aside(images, ~images["side"].isin(views), "image_id", "view is not one of options.views")
+
+    def image_folders(self) -> list[Path]:
+        """A folder per published set."""
+        return [self._first_there(IMAGE_FOLDERS[name]) for name in self.sets]
+
+    def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
+        """Paths are those of the table."""
+        return self.match(images, files.locate(images["place"]), files)
+
+    def review(self, images: pd.DataFrame) -> pd.DataFrame:
+        """Reads the labels, and the sizes that the outlines tell; sets images with another label aside."""
+        self.known = [label for label in self.labels if label in images]
+        text = images[self.known].fillna("")  # a label that one set's table lacks is unknown there
+        values = text.apply(pd.to_numeric, errors="coerce")
+        wrong = (~values.isin([1, 0, -1]) & (text != "")).any(axis=1)
+        images = images.assign(**values.where(values.isin([1, 0])))
+        images = self.set_aside(images, wrong, "image_id", "label is not 1, 0, -1 or blank")
+        masked = images[self.known].isna().to_numpy()
+        self.notes["labels_masked_as_uncertain_or_blank"] = int(masked.sum())
+        tables = [read_outlines(self._outlines, name, self.SOURCE) for name in self.sets]
+        self.outlines = pd.concat(tables, ignore_index=True)
+        sizes = self.outlines.dropna(subset=["rows", "columns"]).drop_duplicates("image_id").set_index("image_id")
+        sides = {side: images["image_id"].map(sizes[side]).astype("Int32") for side in ("rows", "columns")}
+        return images.assign(**sides)
+
+    def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """The labels were read with the images."""
+        return images[["image_id", *self.known]]
+
+    def roi_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """The outlines of known labels, each an ROI; what is left out without being wrong is counted."""
+        outlines = self.outlines
+        nameless = outlines["label"] == ""
+        outlines = self.set_aside(outlines, nameless, "image_id", "outline of a finding that is no CheXpert label")
+        requested = outlines["label"].isin(self.known)
+        rois = outlines[requested]
+        orphans = ~rois["image_id"].isin(images["image_id"])
+        rois = self.set_aside(rois, orphans, "image_id", "outline on an image that was left out")
+        rois = self.set_aside(rois, rois["fault"] != "", "image_id", rois["fault"])
+        judged = images[["image_id", *self.known]].melt("image_id", var_name="label", value_name="present")
+        rois = rois.merge(judged, on=["image_id", "label"], how="left")
+        denied = rois["present"] == 0
+        rois = self.set_aside(rois, denied, "image_id", "outline of a finding that its image's label denies")
+        rois = rois.drop_duplicates(["image_id", "label", "polygon"])
+        number = rois.groupby("image_id").cumcount().add(1).astype(str)
+        rois = rois.assign(roi_id=rois["image_id"] + "_" + number, mask_path="", x0=None, y0=None, x1=None, y1=None)
+        positive = judged[(judged["present"] == 1) & judged["label"].isin(OUTLINED)]
+        outlined = positive.merge(rois[["image_id", "label"]].drop_duplicates(), on=["image_id", "label"])
+        self.notes["outlines_of_other_labels"] = int((~requested).sum())
+        self.notes["positive_labels_without_outline"] = len(positive) - len(outlined)
+        return rois[list(ROI_COLUMNS)]
+
+    @property
+    def _outlines(self) -> Path:
+        return self.folder("outlines", self.cohort.root / "CheXlocalize")
+
+    def _first_there(self, names: tuple[str, ...]) -> Path:
+        """The first of `names` that is beside the images; the first of all where none is."""
+        paths = [self.image_root / name for name in names]
+        return next((path for path in map(existing, paths) if path.exists()), paths[0])
+
+    def _listed_images(self, name: str) -> pd.DataFrame:
+        """One row an image of a published set, with its labels as text, under CheXpert's names."""
+        path = self._first_there(SETS[name])
+        table = read_table(path, ["path"], self.SOURCE, optional=["ap/pa", *NAMES]).rename(columns=NAMES)
+        relative, refused = relative_below_all(self.image_root, table["path"], self.declared)
+        table = self.set_aside(table.assign(relative=relative), refused, "path", f"path in {path.name} is refused")
+        parts = table["relative"].str.extract(IMAGE_PATH)
+        table = self.set_aside(table, parts["name"].isna(), "path", f"path in {path.name} is not CheXpert's")
+        parts = parts.loc[table.index]
+        study = parts["patient"] + "_" + parts["study"]
+        folder = self._first_there(IMAGE_FOLDERS[name]).name
+        position = table.get("ap/pa", pd.Series("", index=table.index)).str.upper()
+        return table.drop(columns=["path", "relative", "ap/pa"], errors="ignore").assign(
+            image_id=study + "_" + parts["name"],
+            patient_id=parts["patient"],
+            study_id=study,
+            side=parts["side"],
+            split="test",
+            place=f"{folder}/" + parts["patient"] + "/" + parts["study"] + "/" + parts["name"] + ".jpg",
+            view=position.where(position.isin(["AP", "PA"]) & (parts["side"] == "frontal"), parts["side"]),
+        )
 
 
-def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
-    """Reads CheXlocalize below `cohort.root`; `labels` are CheXpert names.
+def read_outlines(folder: Path, name: str, source: str) -> pd.DataFrame:
+    """The outlines of a published set: image_id, label, kind (polygon, rle), polygon (JSON), rows, columns, fault.
 
-    `survey` changes nothing, for nothing is opened image by image.
+    `label` is CheXpert's name, "" for a finding that it has none for. `fault` says why an outline is of no use, "" for
+    a good one. rows and columns are those of the image, <NA> where the file does not tell.
 
     Raises:
-        FileNotFoundError: if a table, the outlines, or every image is missing.
+        FileNotFoundError: if there is neither file; the message tells `source`, where they are to be had.
         TableFileError: if a file cannot be read.
-        ChoiceError: for an unknown option, folder, set or view.
     """
-    options = read_options(cohort, OPTIONS)
-    sets = among("sets", options["sets"], tuple(SETS))
-    views = among("views", options["views"], VIEWS)
-    chexpert, folder = _folders(cohort)
-    rejections = Rejections()
-    declared = declared_folders(cohort)
-    images = pd.concat([_listed_images(chexpert, name, declared, rejections) for name in sets], ignore_index=True)
-    images = rejections.split_off(images, images.duplicated("image_id"), "image_id", "second row of an image")
-    images = rejections.split_off(images, ~images["side"].isin(views), "image_id", "view is not one of options.views")
-    images = _with_files(images, chexpert, cohort, sets, rejections)
-    known = [label for label in labels if label in images]
-    images, notes = _with_labels(images, known, rejections)
-    outlines = pd.concat([read_outlines(folder, name, SOURCE) for name in sets], ignore_index=True)
-    images = _with_sizes(images, outlines)
-    rois, roi_notes = _rois(outlines, images, known, rejections)
-    return CohortTables(
-        image_root=chexpert,
-        images=images[list(IMAGE_COLUMNS)],
-        labels=images[["image_id", *known]],
-        rois=rois,
-        rejected=rejections.table,
-        notes={**notes, **roi_notes, **rejections.notes},
-    )
+    files = [existing(folder / f"gt_{kind}_{name}.json") for kind in ("annotations", "segmentations")]
+    if not any(path.is_file() for path in files):
+        raise FileNotFoundError(f"{folder}: neither {' nor '.join(path.name for path in files)}; {source}")
+    contours, masks = (_load(path, source) for path in files)
+    polygons = _table(row for image, findings in contours.items() for row in _polygons(image, findings))
+    lengths = _table(row for image, findings in masks.items() for row in _masks(image, findings))
+    outlined = pd.MultiIndex.from_frame(polygons.loc[polygons["fault"] == "", ["image_id", "label"]])
+    needed = ~pd.MultiIndex.from_frame(lengths[["image_id", "label"]]).isin(outlined)
+    return pd.concat([polygons, lengths[needed]], ignore_index=True)
 
 
-def _folders(cohort: Cohort) -> tuple[Path, Path]:
-    """Where the images and labels are, and where the outlines are."""
-    folders = read_folders(cohort, FOLDERS)
-    return folders.get("chexpert", cohort.root / "CheXpert"), folders.get("outlines", cohort.root / "CheXlocalize")
+def _table(rows: Iterable[tuple]) -> pd.DataFrame:
+    kinds = {name: "Int32" if name in ("rows", "columns") else "str" for name in OUTLINE_COLUMNS}
+    return pd.DataFrame(rows, columns=OUTLINE_COLUMNS).astype(kinds)
 
 
-def _first_there(folder: Path, names: tuple[str, ...]) -> Path:
-    """The first of `names` that is in `folder`; the first of all where none is."""
-    return next((path for name in names if (path := existing(folder / name)).exists()), folder / names[0])
+def _load(path: Path, source: str) -> dict[str, dict[str, Any]]:
+    """A file's mapping of images to mappings; empty if there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        content = read_json(path)
+    except (OSError, ValueError) as error:
+        raise TableFileError(f"{path}: not a readable JSON file ({error}); download it again: {source}") from error
+    if not isinstance(content, dict) or not all(isinstance(findings, dict) for findings in content.values()):
+        raise TableFileError(f"{path}: not a file of CheXlocalize; {source}")
+    return content
 
 
-def _listed_images(chexpert: Path, name: str, declared: tuple[Path, ...], rejections: Rejections) -> pd.DataFrame:
-    """One row an image of a published set, with its labels as text, under CheXpert's names."""
-    path = _first_there(chexpert, SETS[name])
-    table = read_table(path, ["path"], SOURCE, optional=["ap/pa", *NAMES]).rename(columns=NAMES)
-    relative, refused = relative_below_all(chexpert, table["path"], declared)
-    table = rejections.split_off(table.assign(relative=relative), refused, "path", f"path in {path.name} is refused")
-    parts = table["relative"].str.extract(IMAGE_PATH)
-    table = rejections.split_off(table, parts["name"].isna(), "path", f"path in {path.name} is not CheXpert's")
-    parts = parts.loc[table.index]
-    study = parts["patient"] + "_" + parts["study"]
-    folder = _first_there(chexpert, IMAGE_FOLDERS[name]).name
-    position = table.get("ap/pa", pd.Series("", index=table.index)).str.upper()
-    size = pd.Series(pd.NA, index=table.index, dtype="Int32")
-    return table.drop(columns=["relative", "ap/pa"], errors="ignore").assign(
-        image_id=study + "_" + parts["name"],
-        patient_id=parts["patient"],
-        study_id=study,
-        side=parts["side"],
-        split="test",
-        path=f"{folder}/" + parts["patient"] + "/" + parts["study"] + "/" + parts["name"] + ".jpg",
-        view=position.where(position.isin(["AP", "PA"]) & (parts["side"] == "frontal"), parts["side"]),
-        laterality="",
-        rows=size,
-        columns=size,
-    )
+def _polygons(image: str, findings: dict[str, Any]) -> Iterator[tuple]:
+    """The rows of an image's contours."""
+    size = _size(findings.get(SIZE))
+    for finding, contours in findings.items():
+        if finding == SIZE:
+            continue
+        if not isinstance(contours, list):
+            yield image, _label(finding), "polygon", "", *size, "outline that is no list of contours"
+            continue
+        for contour in contours:
+            yield image, _label(finding), "polygon", json.dumps(contour), *size, _contour_fault(contour, *size)
 
 
-def _with_files(
-    images: pd.DataFrame, chexpert: Path, cohort: Cohort, sets: list[str], rejections: Rejections
-) -> pd.DataFrame:
-    """Sets images aside that are not on the disk. Without images in the cohort, paths are empty."""
-    if not cohort.images:
-        return images.assign(path="")
-    files = Listing(chexpert)
-    for name in sets:
-        folder = require_folder(_first_there(chexpert, IMAGE_FOLDERS[name]), SOURCE)
-        files += list_files(folder, (".jpg",), (chexpert, *declared_folders(cohort))).under(chexpert, folder.name)
-    return with_files(images, images["path"], files, "tables", SOURCE, rejections)
+def _label(finding: str) -> str:
+    return NAMES.get(snake_case(finding), "")
 
 
-def _with_labels(
-    images: pd.DataFrame, labels: list[str], rejections: Rejections
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Labels as 1, 0 and NaN; sets images with another one aside, and counts those that are masked."""
-    text = images[labels].fillna("")  # a label that one set's table lacks is unknown there
-    values = text.apply(pd.to_numeric, errors="coerce")
-    wrong = (~values.isin([1, 0, -1]) & (text != "")).any(axis=1)
-    images = images.assign(**values.where(values.isin([1, 0])))
-    images = rejections.split_off(images, wrong, "image_id", "label is not 1, 0, -1 or blank")
-    return images, {"labels_masked_as_uncertain_or_blank": int(images[labels].isna().to_numpy().sum())}
+def _size(size: Any) -> tuple[Any, Any]:
+    """The rows and columns of an image, <NA> where the file tells none that can be."""
+    if isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
+        return size[0], size[1]
+    return pd.NA, pd.NA
 
 
-def _with_sizes(images: pd.DataFrame, outlines: pd.DataFrame) -> pd.DataFrame:
-    """Fills in rows and columns of images that the outlines tell the size of."""
-    sizes = outlines.dropna(subset=["rows", "columns"]).drop_duplicates("image_id").set_index("image_id")
-    return images.assign(**{name: images["image_id"].map(sizes[name]).astype("Int32") for name in ("rows", "columns")})
+def _contour_fault(contour: Any, rows: Any, columns: Any) -> str:
+    try:
+        points = np.array(contour, dtype=np.float64)
+    except (TypeError, ValueError):
+        return "outline that is no list of points"
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        return "outline that is no list of points"
+    if len(points) < 3:
+        return "outline of fewer than three points"
+    low, high = points.min(axis=0), points.max(axis=0)
+    if not pd.isna(rows) and ((high <= 0).any() or low[0] >= columns or low[1] >= rows):
+        return "outline outside its image"
+    return ""
 
 
-def _rois(
-    outlines: pd.DataFrame, images: pd.DataFrame, labels: list[str], rejections: Rejections
-) -> tuple[pd.DataFrame, dict[str, int]]:
-    """The outlines of `labels` on `images`, each an ROI, and what was left out without being wrong."""
-    outlines = rejections.split_off(
-        outlines, outlines["label"] == "", "image_id", "outline of a finding that is no CheXpert label"
-    )
-    requested = outlines["label"].isin(labels)
-    rois = outlines[requested]
-    rois = rejections.split_off(
-        rois, ~rois["image_id"].isin(images["image_id"]), "image_id", "outline on an image that was left out"
-    )
-    rois = rejections.split_off(rois, rois["fault"] != "", "image_id", rois["fault"])
-    judged = images[["image_id", *labels]].melt("image_id", var_name="label", value_name="present")
-    rois = rois.merge(judged, on=["image_id", "label"], how="left")
-    rois = rejections.split_off(
-        rois, rois["present"] == 0, "image_id", "outline of a finding that its image's label denies"
-    )
-    rois = rois.drop_duplicates(["image_id", "label", "polygon"])
-    number = rois.groupby("image_id").cumcount().add(1).astype(str)
-    rois = rois.assign(roi_id=rois["image_id"] + "_" + number, mask_path="", x0=None, y0=None, x1=None, y1=None)
-    positive = judged[(judged["present"] == 1) & judged["label"].isin(OUTLINED)]
-    outlined = positive.merge(rois[["image_id", "label"]].drop_duplicates(), on=["image_id", "label"])
-    return rois[list(ROI_COLUMNS)], {
-        "outlines_of_other_labels": int((~requested).sum()),
-        "positive_labels_without_outline": len(positive) - len(outlined),
-    }
+def _masks(image: str, findings: dict[str, Any]) -> Iterator[tuple]:
+    """The rows of an image's masks; an empty mask stands for no finding and gives none."""
+    for finding, coco in findings.items():
+        try:
+            mask = RunLengths.from_coco(coco)
+        except ValueError as error:
+            yield image, _label(finding), "rle", "", pd.NA, pd.NA, f"outline: {error}"
+            continue
+        if mask.area:
+            yield image, _label(finding), "rle", json.dumps(coco), mask.rows, mask.columns, ""
+
+
+DATA_SET = CheXlocalize
