@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from mmpkd.cohorts.base import ChoiceError
-from mmpkd.cohorts.inbreast_files import ContourFileError, read_contours, read_sheet
+from mmpkd.cohorts.datasets.inbreast import ContourFileError, read_contours, read_sheet
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.imaging import Imaging

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.cohorts import inbreast_files
-from mmpkd.cohorts.datasets import cbis_ddsm, mimic_cxr, open_i
+from mmpkd.cohorts.datasets import cbis_ddsm, inbreast, mimic_cxr, open_i
 from mmpkd.cohorts.listing import list_files
 from mmpkd.files import StorageError
 from mmpkd.imaging import dicom
@@ -22,7 +21,7 @@ READERS = {
     "MIMIC report": mimic_cxr.reports._read,
     "Open-i report": open_i.reports.read_report,
     "CBIS header": cbis_ddsm.files.try_header,
-    "INbreast contours": inbreast_files.read_contours,
+    "INbreast contours": inbreast.read_contours,
     "Open-i view": open_i.views._read_view,
     "listing": lambda path: list_files(path.parent, (".dcm",)),
 }
