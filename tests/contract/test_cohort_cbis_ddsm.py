@@ -108,7 +108,7 @@ def test_every_real_path_of_the_downloader_is_found():
 def test_the_adapter_finds_every_listed_mammogram_among_empty_files(tmp_path, monkeypatch):
     listed = pd.concat([pd.read_csv(DATA / "cbis_ddsm_nbia_paths" / f"{name}.csv") for name in ("training", "test")])
     monkeypatch.setattr(
-        "mmpkd.cohorts.datasets.cbis_ddsm.list_files",
+        "mmpkd.cohorts.base.list_files",
         lambda *_: Listing(tmp_path, [*listed["image_path"].drop_duplicates(), *listed["mask_path"]]),
     )
     monkeypatch.setattr("mmpkd.cohorts.datasets.cbis_ddsm.try_header", lambda _: Header(4000, 3000, 16))
@@ -131,7 +131,7 @@ def test_the_adapter_finds_every_file_of_the_older_layout(tmp_path, monkeypatch)
     }
     below = "older/CBIS-DDSM/"  # a folder above, so that the quoted paths are the ends of those on the disk
     monkeypatch.setattr(
-        "mmpkd.cohorts.datasets.cbis_ddsm.list_files",
+        "mmpkd.cohorts.base.list_files",
         lambda *_: Listing(tmp_path, [below + path for path in set(pd.concat(quoted))]),
     )
     tables = read(cohort(tmp_path, folders={"tables": DATA / "cbis_ddsm", "images": tmp_path}), LABELS, survey=True)

@@ -29,10 +29,10 @@ Options:
 
 Traps: Lung Opacity is called `Airspace Opacity` in both files of outlines. The Path column starts with a folder that is
 not that of the images (`CheXpert-v1.0/valid/...` for `val/...`), so only its last three parts count. The labels are
-those of a panel of radiologists, none uncertain or blank; if there are any, they are masked and counted. A study's label
-need not show in each of its views, and one image of the test set has positive labels and no outline at all: positive
-labels without outline are counted. Outlines were drawn at full size: the store scales them where the images are
-smaller.
+those of a panel of radiologists, none uncertain or blank; if there are any, they are masked and counted. A study's
+label need not show in each of its views, and one image of the test set has positive labels and no outline at all:
+positive labels without outline are counted. Outlines were drawn at full size: the store scales them where the images
+are smaller.
 """
 
 import json

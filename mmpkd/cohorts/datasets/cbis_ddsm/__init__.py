@@ -49,7 +49,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmpkd.cohorts.base import ChoiceError, Need, declared_folders, read_folders, read_options
+from mmpkd.cohorts.base import ChoiceError, DataSet, Need
 from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     PICTURES,
     Header,
@@ -60,18 +60,12 @@ from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     files_by_folder,
     try_header,
 )
-from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct, list_files
-from mmpkd.cohorts.paths import read_table, relative_below_all, require_folder
-from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty, resolve, stable_share
-from mmpkd.config.cohorts import Cohort
+from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct
+from mmpkd.cohorts.paths import read_table, relative_below_all
+from mmpkd.cohorts.tables import ROI_COLUMNS, empty, resolve, stable_share
 from mmpkd.logs import progress
 
-RESTRICTED = False
-OPTIONS = {"validation_share": 0.15}
-FOLDERS = ("tables", "images")
 LABELS = ("malignant", "mass", "calcification")
-SOURCE = "CBIS-DDSM is at https://www.cancerimagingarchive.net/collection/cbis-ddsm/ (open)"
 PATHS = ["image_file_path", "roi_mask_file_path"]
 MALIGNANT = {"MALIGNANT": 1.0, "BENIGN": 0.0, "BENIGN_WITHOUT_CALLBACK": 0.0}
 COLUMNS = [
@@ -103,223 +97,207 @@ MAMMOGRAM = r"^(?P<mammogram>(?:Mass|Calc)-(?:Training|Test)_(?P<image_id>P_\d+_
 LESION = r"^((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)_\d+)/"
 
 
-def needs(cohort: Cohort) -> list[Need]:
-    """The four tables and the folder of images."""
-    folder, root = _table_folder(cohort), _image_root(cohort)
-    tables = [
-        Need(path, f"descriptions of the {kind} cases, {name} set", SOURCE) for path, kind, name in _tables(folder)
-    ]
-    if not cohort.images:
-        return tables
-    if (root / "jpeg").is_dir():
-        return [*tables, Need(root / "csv" / "dicom_info.csv", "what each picture of the JPEG export shows", SOURCE)]
-    return [*tables, Need(root, "mammograms, crops and masks", SOURCE)]
+class CbisDdsm(DataSet):
+    """CBIS-DDSM below the cohort's root; its labels are malignant, mass and calcification."""
 
+    RESTRICTED = False
+    SOURCE = "CBIS-DDSM is at https://www.cancerimagingarchive.net/collection/cbis-ddsm/ (open)"
+    OPTIONS = {"validation_share": 0.15}
+    FOLDERS = ("tables", "images")
+    KEY_NAME = "image_id"
 
-def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
-    """Reads CBIS-DDSM below `cohort.root`; it knows the labels malignant, mass and calcification.
+    def needs(self) -> list[Need]:
+        """The four tables and the folder of images."""
+        tables = [
+            Need(path, f"descriptions of the {subset} cases, {official_set} set", self.SOURCE)
+            for path, subset, official_set in self._tables()
+        ]
+        if not self.cohort.images:
+            return tables
+        if self._is_exported:
+            return [*tables, Need(self._contents, "what each picture of the JPEG export shows", self.SOURCE)]
+        return [*tables, Need(self.image_root, "mammograms, crops and masks", self.SOURCE)]
 
-    With `survey` no image is opened, so that masks are listed but not told from crops.
+    @property
+    def image_root(self) -> Path:
+        """The folder with the folders of mammograms and lesions, at any depth, or with the JPEG export."""
+        below = self.cohort.root / "CBIS-DDSM"
+        return self.folder("images", below if below.is_dir() else None)
 
-    Raises:
-        FileNotFoundError: if a table, or every image, is missing.
-        TableFileError: if a table cannot be read.
-        ChoiceError: for an unknown option or folder, or a share outside 0 to 1.
-    """
-    options = read_options(cohort, OPTIONS)
-    folder, root = _table_folder(cohort), _image_root(cohort)
-    known = [label for label in LABELS if label in labels]
-    rejections = Rejections()
-    lesions = _lesions(folder, root, declared_folders(cohort), rejections)
-    lesions, notes = _split(lesions, options["validation_share"])
-    if cohort.images:
-        listed, files = _files(root, declared_folders(cohort))
-        rejections.count(listed.notes, root)
-        if (len(lesions) or listed.remark) and not any(name in files for name in lesions["mammogram"]):
+    def list_images(self) -> pd.DataFrame:
+        """The mammograms of the lesions, in the order of the tables."""
+        self.lesions = self._split(self._lesions())
+        images = self.lesions.drop_duplicates("image_id")[["image_id", "patient_id", "split", "view", "laterality"]]
+        return images.assign(study_id=images["patient_id"] + "_" + images["laterality"])
+
+    def image_files(self) -> Listing:
+        """DICOM files, or those of the JPEG export where there is one; `self.files` has them by folder."""
+        if self._is_exported:
+            contents = read_table(self._contents, ["patientid", "image_path"], self.SOURCE)
+            listed = self.files_below(self.image_root / "jpeg", PICTURES).under(self.image_root, "jpeg")
+            self.files = exported_files(contents, listed)
+        else:
+            listed = self.files_below(self.image_root, (".dcm",))
+            self.files = files_by_folder(listed)
+        return listed
+
+    def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
+        """Adds path, rows and columns; sets images aside whose mammogram is missing or no image that can be read."""
+        root, mammograms = self.image_root, self.lesions["mammogram"]
+        self.rejections.count(files.notes, root)
+        if (len(mammograms) or files.remark) and not any(name in self.files for name in mammograms):
             raise MissingFilesError(
-                f"{root}: holds no folder of the {lesions['mammogram'].nunique()} mammograms of the tables; "
-                f"{listed.remark or f'set folders.images. {SOURCE}'}; {rejections.told}"
+                f"{root}: holds no folder of the {mammograms.nunique()} mammograms of the tables; "
+                f"{files.remark or f'set folders.images. {self.SOURCE}'}; {self.rejections.told}"
             )
-        images = _with_files(_images(lesions), lesions, root, files, rejections, survey)
-        orphans = ~lesions["image_id"].isin(images["image_id"])
-        lesions = rejections.split_off(lesions, orphans, "record_id", "lesion of a mammogram that was left out")
-        masks = _masks(lesions, images, root, files, rejections, survey)
-        rois = _rois(lesions, masks, known)
-    else:
-        images, rois = _images(lesions), empty(ROI_COLUMNS)
-    targets = lesions.groupby("image_id")[[f"target_{label}" for label in known]].max()
-    targets.columns = known
-    notes["images_in_mass_and_calcification_tables"] = int((lesions.groupby("image_id")["subset"].nunique() > 1).sum())
-    return CohortTables(
-        image_root=root,
-        images=images[list(IMAGE_COLUMNS)],
-        labels=targets.reindex(images["image_id"]).reset_index(),
-        rois=rois,
-        privileged=_records(lesions),
-        rejected=rejections.table,
-        key_name="image_id",
-        notes={**notes, **rejections.notes},
-    )
+        # Mass before Calc
+        folders = self.lesions.drop_duplicates("mammogram").sort_values("mammogram", ascending=False)
+        candidates = {
+            image_id: list(zip(group["mammogram"], group["image_file_path"], strict=True))
+            for image_id, group in folders.groupby("image_id")
+        }
+        found, reasons = {}, {}
+        for image_id in progress(images["image_id"], "mammograms", unit="image"):
+            folder, quoted = next((one for one in candidates[image_id] if one[0] in self.files), ("", ""))
+            try:
+                path = choose_mammogram(distinct(root, self.files.get(folder, [])), quoted)
+                found[image_id] = self._mammogram(path)
+            except NotFoundError as reason:
+                reasons[image_id] = str(reason)
+        self.rejections.add(reasons, reasons.values())
+        images = images[images["image_id"].isin(found)].copy()
+        columns = ["path", "rows", "columns"]
+        rows = [found[image_id] for image_id in images["image_id"]]
+        images[columns] = pd.DataFrame(rows, columns=columns, index=images.index, dtype=object)
+        return images
+
+    def review(self, images: pd.DataFrame) -> pd.DataFrame:
+        """Sets the lesions of other images aside, and those without a mask."""
+        if self.cohort.images:
+            orphans = ~self.lesions["image_id"].isin(images["image_id"])
+            reason = "lesion of a mammogram that was left out"
+            self.lesions = self.set_aside(self.lesions, orphans, "record_id", reason)
+            self.masks = self._masks(images)
+        subsets = self.lesions.groupby("image_id")["subset"].nunique()
+        self.notes["images_in_mass_and_calcification_tables"] = int((subsets > 1).sum())
+        return images
+
+    def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """A label of any lesion is one of its image."""
+        targets = self.lesions.groupby("image_id")[[f"target_{label}" for label in self._known]].max()
+        targets.columns = self._known
+        return targets.reindex(images["image_id"]).reset_index()
+
+    def roi_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """A row a lesion that has a mask, and label: its kind, and malignant if it is."""
+        if not self.cohort.images or not self._known:
+            return empty(ROI_COLUMNS)
+        lesions = self.lesions[["record_id", "image_id"]]
+        parts = [lesions[self.lesions[f"target_{label}"] == 1].assign(label=label) for label in self._known]
+        rois = pd.concat(parts, ignore_index=True)
+        rois = rois[rois["record_id"].isin(self.masks)]
+        return rois.assign(
+            roi_id=rois["record_id"] + "_" + rois["label"],
+            kind="mask",
+            mask_path=rois["record_id"].map(self.masks),
+            polygon="",
+            **dict.fromkeys(("x0", "y0", "x1", "y1"), float("nan")),
+        )[list(ROI_COLUMNS)]
+
+    def privileged_table(self, images: pd.DataFrame) -> pd.DataFrame:
+        """One row a lesion."""
+        columns = ["record_id", "image_id", "patient_id", "split", "subset", "official_set", *METADATA]
+        targets = [f"target_{label}" for label in LABELS]
+        return self.lesions[columns + targets].rename(columns={"image_id": "key"})
+
+    @property
+    def _known(self) -> list[str]:
+        return [label for label in LABELS if label in self.labels]
+
+    @property
+    def _is_exported(self) -> bool:
+        return (self.image_root / "jpeg").is_dir()
+
+    @property
+    def _contents(self) -> Path:
+        return self.image_root / "csv" / "dicom_info.csv"
+
+    def _tables(self) -> list[tuple[Path, str, str]]:
+        """Each table's path, kind and official set."""
+        below = self.cohort.root / "csv"
+        folder = self.folder("tables", below if below.is_dir() else None)
+        return [
+            (folder / f"{subset}_case_description_{official_set}_set.csv", subset, official_set)
+            for subset in DESCRIPTORS
+            for official_set in ("train", "test")
+        ]
+
+    def _lesions(self) -> pd.DataFrame:
+        """One row a lesion of the four tables: their columns, record_id, image_id, subset, official_set, targets."""
+        parts = [
+            read_table(path, COLUMNS + DESCRIPTORS[subset], self.SOURCE).assign(
+                subset=subset, official_set=official_set
+            )
+            for path, subset, official_set in self._tables()
+        ]
+        lesions = pd.concat(parts, ignore_index=True).fillna("")
+        lesions = lesions.rename(columns={"left_or_right_breast": "laterality", "image_view": "view"})
+        stated = lesions["patient_id"] + "_" + lesions["laterality"] + "_" + lesions["view"]
+        lesions["stated"] = stated + ", lesion " + lesions["abnormality_id"]
+        for column in PATHS:
+            lesions[column], refused = relative_below_all(self.image_root, lesions[column], self.declared)
+            lesions = self.set_aside(lesions, refused, "stated", f"{column} does not stay below the images' folder")
+        lesions = lesions.join(lesions["image_file_path"].str.extract(MAMMOGRAM))
+        lesions["record_id"] = lesions["roi_mask_file_path"].str.extract(LESION, expand=False)
+        unnamed = lesions["image_id"].isna() | lesions["record_id"].isna()
+        lesions = self.set_aside(lesions, unnamed, "stated", "its paths name no mammogram or no lesion")
+        other = lesions["image_id"] != stated[lesions.index]
+        lesions = self.set_aside(lesions, other, "record_id", "its paths name another patient, breast or view")
+        unknown = ~lesions["pathology"].isin(MALIGNANT)
+        lesions = self.set_aside(lesions, unknown, "record_id", "pathology is missing or not known")
+        repeated = lesions.duplicated("record_id")
+        lesions = self.set_aside(lesions, repeated, "record_id", "second row of a lesion")
+        return lesions.assign(
+            target_malignant=lesions["pathology"].map(MALIGNANT),
+            target_mass=(lesions["subset"] == "mass").astype("float64"),
+            target_calcification=(lesions["subset"] == "calc").astype("float64"),
+        )
+
+    def _split(self, lesions: pd.DataFrame) -> pd.DataFrame:
+        """Resolves patients of both official sets, and lets a share of the training patients validate."""
+        share = self.option("validation_share")
+        if not 0 <= share < 1:
+            raise ChoiceError(f"options.validation_share is {share}; it must be at least 0 and below 1")
+        lesions, moved = resolve(lesions.assign(split=lesions["official_set"]))
+        training = lesions.loc[lesions["split"] == "train", "patient_id"].unique()
+        chosen = stable_share(training, share)
+        lesions["split"] = lesions["split"].mask(lesions["patient_id"].isin(chosen), "validate")
+        self.notes |= moved | {"patients_validating": len(chosen)}
+        return lesions
+
+    def _mammogram(self, path: str) -> tuple[str, Any, Any]:
+        """Path, rows and columns of a mammogram. Raises NotFoundError if it cannot be read."""
+        if self.survey:
+            return path, pd.NA, pd.NA
+        header = try_header(self.image_root / path)
+        if header is None:
+            raise NotFoundError("mammogram is no readable image")
+        return path, header.rows, header.columns
+
+    def _masks(self, images: pd.DataFrame) -> dict[str, str]:
+        """The mask of each lesion (in a survey, any of its files). Lesions without one are set aside."""
+        root, sizes = self.image_root, {}
+        if not self.survey:
+            sizes = {row.image_id: Header(row.rows, row.columns, 16) for row in images.itertuples()}
+        masks, reasons = {}, {}
+        pairs = list(zip(self.lesions["record_id"], self.lesions["image_id"], strict=True))
+        for record_id, image_id in progress(pairs, "masks", unit="lesion"):
+            try:
+                masks[record_id] = choose_mask(root, self.files.get(record_id, []), sizes.get(image_id))
+            except NotFoundError as reason:
+                reasons[record_id] = f"ROI: {reason}"
+        self.rejections.add(reasons, reasons.values())
+        return masks
 
 
-def _table_folder(cohort: Cohort) -> Path:
-    below = cohort.root / "csv"
-    return read_folders(cohort, FOLDERS).get("tables", below if below.is_dir() else cohort.root)
-
-
-def _image_root(cohort: Cohort) -> Path:
-    below = cohort.root / "CBIS-DDSM"
-    return read_folders(cohort, FOLDERS).get("images", below if below.is_dir() else cohort.root)
-
-
-def _tables(folder: Path) -> list[tuple[Path, str, str]]:
-    """Each table's path, kind and official set."""
-    return [
-        (folder / f"{subset}_case_description_{official_set}_set.csv", subset, official_set)
-        for subset in DESCRIPTORS
-        for official_set in ("train", "test")
-    ]
-
-
-def _files(root: Path, declared: tuple[Path, ...]) -> tuple[Listing, dict[str, list[str]]]:
-    """The files of each mammogram's and lesion's folder: DICOM, or those of the JPEG export where there is one."""
-    if (root / "jpeg").is_dir():
-        contents = read_table(root / "csv" / "dicom_info.csv", ["patientid", "image_path"], SOURCE)
-        listed = list_files(root / "jpeg", PICTURES, declared).under(root, "jpeg")
-        return listed, exported_files(contents, listed)
-    listed = list_files(require_folder(root, SOURCE), (".dcm",), declared)
-    return listed, files_by_folder(listed)
-
-
-def _lesions(folder: Path, root: Path, declared: tuple[Path, ...], rejections: Rejections) -> pd.DataFrame:
-    """One row a lesion of the four tables: their columns, record_id, image_id, subset, official_set and the targets."""
-    parts = [
-        read_table(path, COLUMNS + DESCRIPTORS[subset], SOURCE).assign(subset=subset, official_set=official_set)
-        for path, subset, official_set in _tables(folder)
-    ]
-    lesions = pd.concat(parts, ignore_index=True).fillna("")
-    lesions = lesions.rename(columns={"left_or_right_breast": "laterality", "image_view": "view"})
-    stated = lesions["patient_id"] + "_" + lesions["laterality"] + "_" + lesions["view"]
-    lesions["stated"] = stated + ", lesion " + lesions["abnormality_id"]
-    for column in PATHS:
-        lesions[column], refused = relative_below_all(root, lesions[column], declared)
-        lesions = rejections.split_off(lesions, refused, "stated", f"{column} does not stay below the images' folder")
-    lesions = lesions.join(lesions["image_file_path"].str.extract(MAMMOGRAM))
-    lesions["record_id"] = lesions["roi_mask_file_path"].str.extract(LESION, expand=False)
-    unnamed = lesions["image_id"].isna() | lesions["record_id"].isna()
-    lesions = rejections.split_off(lesions, unnamed, "stated", "its paths name no mammogram or no lesion")
-    other = lesions["image_id"] != stated[lesions.index]
-    lesions = rejections.split_off(lesions, other, "record_id", "its paths name another patient, breast or view")
-    unknown = ~lesions["pathology"].isin(MALIGNANT)
-    lesions = rejections.split_off(lesions, unknown, "record_id", "pathology is missing or not known")
-    repeated = lesions.duplicated("record_id")
-    lesions = rejections.split_off(lesions, repeated, "record_id", "second row of a lesion")
-    return lesions.assign(
-        target_malignant=lesions["pathology"].map(MALIGNANT),
-        target_mass=(lesions["subset"] == "mass").astype("float64"),
-        target_calcification=(lesions["subset"] == "calc").astype("float64"),
-    )
-
-
-def _split(lesions: pd.DataFrame, validation_share: float) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Resolves patients of both official sets, and lets a share of the training patients validate."""
-    if not 0 <= validation_share < 1:
-        raise ChoiceError(f"options.validation_share is {validation_share}; it must be at least 0 and below 1")
-    lesions, notes = resolve(lesions.assign(split=lesions["official_set"]))
-    training = lesions.loc[lesions["split"] == "train", "patient_id"].unique()
-    chosen = stable_share(training, validation_share)
-    lesions["split"] = lesions["split"].mask(lesions["patient_id"].isin(chosen), "validate")
-    return lesions, {**notes, "patients_validating": len(chosen)}
-
-
-def _images(lesions: pd.DataFrame) -> pd.DataFrame:
-    """One row a mammogram, in the order of the tables, without its file."""
-    images = lesions.drop_duplicates("image_id")[["image_id", "patient_id", "split", "view", "laterality"]]
-    size = pd.Series(pd.NA, index=images.index, dtype="Int32")
-    study = images["patient_id"] + "_" + images["laterality"]
-    return images.assign(study_id=study, path="", rows=size, columns=size)
-
-
-def _with_files(
-    images: pd.DataFrame,
-    lesions: pd.DataFrame,
-    root: Path,
-    files: dict[str, list[str]],
-    rejections: Rejections,
-    survey: bool,
-) -> pd.DataFrame:
-    """Adds path, rows and columns; sets images aside whose mammogram is missing or no image that can be read."""
-    folders = lesions.drop_duplicates("mammogram").sort_values("mammogram", ascending=False)  # Mass before Calc
-    candidates = {
-        image_id: list(zip(group["mammogram"], group["image_file_path"], strict=True))
-        for image_id, group in folders.groupby("image_id")
-    }
-    found, reasons = {}, {}
-    for image_id in progress(images["image_id"], "mammograms", unit="image"):
-        folder, quoted = next((one for one in candidates[image_id] if one[0] in files), ("", ""))
-        try:
-            found[image_id] = _mammogram(root, choose_mammogram(distinct(root, files.get(folder, [])), quoted), survey)
-        except NotFoundError as reason:
-            reasons[image_id] = str(reason)
-    rejections.add(reasons, reasons.values())
-    images = images[images["image_id"].isin(found)].copy()
-    files_found = [found[image_id] for image_id in images["image_id"]]
-    columns = ["path", "rows", "columns"]
-    images[columns] = pd.DataFrame(files_found, columns=columns, index=images.index, dtype=object)
-    return images
-
-
-def _mammogram(root: Path, path: str, survey: bool) -> tuple[str, Any, Any]:
-    """Path, rows and columns of a mammogram. Raises NotFoundError if it cannot be read."""
-    if survey:
-        return path, pd.NA, pd.NA
-    header = try_header(root / path)
-    if header is None:
-        raise NotFoundError("mammogram is no readable image")
-    return path, header.rows, header.columns
-
-
-def _masks(
-    lesions: pd.DataFrame,
-    images: pd.DataFrame,
-    root: Path,
-    files: dict[str, list[str]],
-    rejections: Rejections,
-    survey: bool,
-) -> dict[str, str]:
-    """The mask of each lesion (with `survey`, any of its files). Lesions without one are set aside."""
-    sizes = {} if survey else {row.image_id: Header(row.rows, row.columns, 16) for row in images.itertuples()}
-    masks, reasons = {}, {}
-    pairs = list(zip(lesions["record_id"], lesions["image_id"], strict=True))
-    for record_id, image_id in progress(pairs, "masks", unit="lesion"):
-        try:
-            masks[record_id] = choose_mask(root, files.get(record_id, []), sizes.get(image_id))
-        except NotFoundError as reason:
-            reasons[record_id] = f"ROI: {reason}"
-    rejections.add(reasons, reasons.values())
-    return masks
-
-
-def _rois(lesions: pd.DataFrame, masks: dict[str, str], labels: list[str]) -> pd.DataFrame:
-    """A row a lesion that has a mask, and label: its kind, and malignant if it is."""
-    parts = [
-        lesions.loc[lesions[f"target_{label}"] == 1, ["record_id", "image_id"]].assign(label=label) for label in labels
-    ]
-    if not parts:
-        return empty(ROI_COLUMNS)
-    rois = pd.concat(parts, ignore_index=True)
-    rois = rois[rois["record_id"].isin(masks)]
-    return rois.assign(
-        roi_id=rois["record_id"] + "_" + rois["label"],
-        kind="mask",
-        mask_path=rois["record_id"].map(masks),
-        polygon="",
-        **dict.fromkeys(("x0", "y0", "x1", "y1"), float("nan")),
-    )[list(ROI_COLUMNS)]
-
-
-def _records(lesions: pd.DataFrame) -> pd.DataFrame:
-    """The privileged table: one row a lesion."""
-    columns = ["record_id", "image_id", "patient_id", "split", "subset", "official_set", *METADATA]
-    targets = [f"target_{label}" for label in LABELS]
-    return lesions[columns + targets].rename(columns={"image_id": "key"})
+DATA_SET = CbisDdsm
