@@ -18,7 +18,7 @@ READERS = {
     "picture": lambda path: dicom.read_display(path.with_suffix(".png"), "minmax"),
     "header": dicom.read_header,
     "mask": dicom.read_mask,
-    "MIMIC report": mimic_cxr.reports._read,
+    "MIMIC report": mimic_cxr.studies._read,
     "Open-i report": open_i.reports.read_report,
     "CBIS header": cbis_ddsm.files.try_header,
     "INbreast contours": inbreast.read_contours,

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.datasets.mimic_cxr.reports import read_reports
+from mmpkd.cohorts.datasets.mimic_cxr.studies import read_reports
 from mmpkd.cohorts.datasets.open_i.reports import ReportError, has_text, read_report
 from mmpkd.cohorts.listing import Listing, MissingFilesError, is_data, list_files
 from mmpkd.cohorts.paths import TableFileError, read_table

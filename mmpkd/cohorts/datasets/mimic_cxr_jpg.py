@@ -14,7 +14,7 @@ Layout below root, as the data set's page gives it (version 2.1.0):
     ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `mimic_cxr.ms_cxr`       (folder `ms_cxr`)
 
 Yields what `mimic_cxr` does from its tree, but for the file names. How a view is told, the split and the options: see
-`mimic_cxr.reading`.
+there.
 
 Traps: those of `mimic_cxr`; these are the same patients, so one is no external data for the other. The pixels were
 stretched from their minimum to their maximum, inverted where the DICOM file says so, and histogram-equalised: choose
@@ -22,31 +22,14 @@ the window `mimic_jpg` for DICOM cohorts that are compared with these. Where the
 scaled with them (rows and columns of the metadata table are those of the DICOM file).
 """
 
-from mmpkd.cohorts.base import Need
-from mmpkd.cohorts.datasets.mimic_cxr.reading import Layout, mimic_needs, read_mimic
-from mmpkd.cohorts.tables import CohortTables
-from mmpkd.config.cohorts import Cohort
-
-RESTRICTED = True
-LAYOUT = Layout(
-    suffix=".jpg",
-    source="MIMIC-CXR-JPG is at https://physionet.org/content/mimic-cxr-jpg/ (credentialed); set root to the folder",
-)
+from mmpkd.cohorts.datasets.mimic_cxr import MimicCxr
 
 
-def needs(cohort: Cohort) -> list[Need]:
-    """See `mmpkd.cohorts.base`. Raises ChoiceError for an unknown option or folder."""
-    return mimic_needs(cohort, LAYOUT)
+class MimicCxrJpg(MimicCxr):
+    """MIMIC-CXR-JPG below the cohort's root; its labels are CheXpert's."""
+
+    SOURCE = "MIMIC-CXR-JPG is at https://physionet.org/content/mimic-cxr-jpg/ (credentialed); set root to the folder"
+    SUFFIXES = (".jpg",)
 
 
-def read(cohort: Cohort, labels: list[str], *, survey: bool = False) -> CohortTables:
-    """Reads MIMIC-CXR-JPG below `cohort.root`; `labels` are CheXpert names, others are not known to it.
-
-    With `survey` reports are listed, and of them a sample read: their text is "".
-
-    Raises:
-        FileNotFoundError: if a table, or every image or report, is missing.
-        TableFileError: if a table cannot be read.
-        ChoiceError: for an unknown option, folder or policy.
-    """
-    return read_mimic(cohort, labels, LAYOUT, survey)
+DATA_SET = MimicCxrJpg
