@@ -7,8 +7,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from mmpkd.cohorts.base import ChoiceError
-from mmpkd.cohorts.datasets.open_i.labels import TERMS, labels_of_terms
-from mmpkd.cohorts.datasets.open_i.reports import ReportError, has_text, read_report
+from mmpkd.cohorts.datasets.open_i.reports import TERMS, ReportError, has_text, labels_of_terms, read_report
 from mmpkd.cohorts.datasets.open_i.views import image_key, view_of_header, view_of_words, views_of_captions
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS, UNCERTAIN
 from mmpkd.config.cohorts import Cohort
