@@ -8,7 +8,6 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -255,18 +254,7 @@ class DataSet(ABC):
 
 def find_data_set(adapter: str) -> type[DataSet]:
     """The class of a data set; no other data set's module is imported."""
-    module = import_module(f"mmpkd.cohorts.datasets.{adapter}")
-    return getattr(module, "DATA_SET", None) or partial(_Functions, module)
-
-
-class _Functions:
-    """A data set that is not a class yet, but a module with functions."""
-
-    def __init__(self, module: Any, cohort: Cohort, labels: Iterable[str] = (), *, survey: bool = False) -> None:
-        self.RESTRICTED = module.RESTRICTED
-        self.OPTIONS, self.FOLDERS = module.OPTIONS, module.FOLDERS
-        self.needs = partial(module.needs, cohort)
-        self.read = partial(module.read, cohort, labels, survey=survey)
+    return import_module(f"mmpkd.cohorts.datasets.{adapter}").DATA_SET
 
 
 def _completed(images: pd.DataFrame) -> pd.DataFrame:
@@ -299,11 +287,6 @@ def read_folders(cohort: Cohort, known: tuple[str, ...]) -> dict[str, Path]:
     folders = {name: folder for name, folder in cohort.folders.items() if not name.startswith(LINKED)}
     _refuse_unknown(cohort, "folders", folders, (*known, LINKED))
     return folders
-
-
-def declared_folders(cohort: Cohort) -> tuple[Path, ...]:
-    """The folders that links may lead into: the root and all that `cohort.folders` names."""
-    return (cohort.root, *cohort.folders.values())
 
 
 def among(name: str, values: list[str], known: tuple[str, ...]) -> list[str]:
