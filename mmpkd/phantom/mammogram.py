@@ -108,27 +108,23 @@ def draw_mammogram(
     """
     rows = int(rng.integers(appearance.rows[0], appearance.rows[1] + 1))
     columns = round(rows * rng.uniform(*appearance.aspect))
-    grid = canvas.grid(rows, columns)
-    unit = rows / HEIGHT_IN_UNITS
-    inside, nipple = _outline(rng, grid, breast.size, view)
-    muscle = _muscle(rng, grid, view)
-    image = _tissue(rng, grid, inside, muscle, breast.density, appearance.gland)
-    body = np.clip(8 * inside, 0, 1)
-    image += body * _distractors(rng, grid, inside, nipple, unit, view)
+    frame = _frame(rng, canvas.grid(rows, columns), breast.size, view)
+    image = _tissue(rng, frame, breast.density, appearance.gland)
+    image += frame.body * _distractors(rng, frame, view)
 
     masks, taken = [], []
     for lesion in breast.lesions:
-        size = lesion_shapes.radius(lesion, unit)
-        centre = _place(rng, grid, inside, muscle, lesion, size, taken)
+        size = lesion_shapes.radius(lesion, frame.unit)
+        centre = _place(rng, frame, lesion, size, taken)
         taken.append((centre, size))
-        masks.append(_add_lesion(rng, image, body, centre, lesion, unit, nipple, appearance.lesion))
+        masks.append(_add_lesion(rng, image, frame, centre, lesion, appearance.lesion))
 
     film = _film(rng, image, appearance)
     dots = _letters(laterality + view)
     # The whole image is mirrored below, and a label must stay readable.
-    _stamp(rng, film, dots[:, ::-1] if laterality == "R" else dots, unit)
+    _stamp(rng, film, dots[:, ::-1] if laterality == "R" else dots, frame.unit)
     if marker:
-        _stamp_marker(film, unit)
+        _stamp_marker(film, frame.unit)
     if laterality == "R":
         film, masks = film[:, ::-1], [mask[:, ::-1] for mask in masks]
     film, *masks = (np.ascontiguousarray(canvas.enlarged(layer, enlargement)) for layer in (film, *masks))
@@ -166,6 +162,28 @@ def truth_rows(
     return rows
 
 
+@dataclass(frozen=True)
+class _Frame:
+    """Where a breast lies in its image of rows x columns.
+
+    grid: pixel centres. unit: pixels of 1/64 of the height. inside: how far inside the breast a pixel lies. body: its
+    opacity, 1 but near the skin. muscle: opacity of the pectoral muscle. nipple: its place (y, x).
+    """
+
+    grid: canvas.Grid
+    unit: float
+    inside: np.ndarray
+    body: np.ndarray
+    muscle: np.ndarray
+    nipple: canvas.Point
+
+
+def _frame(rng, grid, size, view):
+    inside, nipple = _outline(rng, grid, size, view)
+    unit, body = grid[0].shape[0] / HEIGHT_IN_UNITS, np.clip(8 * inside, 0, 1)
+    return _Frame(grid, unit, inside, body, _muscle(rng, grid, view), nipple)
+
+
 def _outline(rng, grid, size, view):
     """How far inside the breast a pixel lies (1 at the chest wall's middle, 0 at the skin), and the nipple (y, x)."""
     rows, columns = grid[0].shape[0], grid[1].shape[1]
@@ -194,8 +212,9 @@ def _muscle(rng, grid, view):
     return np.zeros((rows, columns), np.float32)
 
 
-def _tissue(rng, grid, inside, muscle, density, gland):
+def _tissue(rng, frame, density, gland):
     """Fat, parenchyma by density, muscle and skin."""
+    grid, inside, muscle = frame.grid, frame.inside, frame.muscle
     rows, columns = inside.shape
     thickness = np.sqrt(np.clip(2.5 * inside, 0, 1))
     cover = {1: -1.1, 2: -0.4, 3: 0.3, 4: 1.0}[density] + rng.normal(0, 0.15)
@@ -208,9 +227,10 @@ def _tissue(rng, grid, inside, muscle, density, gland):
     return image + 0.14 * np.exp(-(((inside / slope - 1.5) / 1.6) ** 2))
 
 
-def _distractors(rng, grid, inside, nipple, unit, view):
+def _distractors(rng, frame, view):
     """Vessels, benign dense islands, a lymph node and the nipple: bright, but no lesion."""
-    rows, columns = inside.shape
+    grid, nipple, unit = frame.grid, frame.nipple, frame.unit
+    rows, columns = frame.inside.shape
     image = 0.3 * canvas.soft_ellipse(grid, (nipple[0], nipple[1] - unit), (1.8 * unit, 1.6 * unit), 0.0, unit)
     for _ in range(rng.integers(2, 5)):
         start, slope, bend = rows * rng.uniform(0.1, 0.9), rng.uniform(-0.5, 0.5), rng.uniform(-0.12, 0.12) * rows
@@ -229,15 +249,15 @@ def _distractors(rng, grid, inside, nipple, unit, view):
     return image
 
 
-def _place(rng, grid, inside, muscle, lesion, size, taken):
+def _place(rng, frame, lesion, size, taken):
     """The centre (y, x) of a lesion: at its depth and on its side where there is room, off the image's centre."""
+    inside, unit = frame.inside, frame.unit
     rows, columns = inside.shape
-    y, x = np.broadcast_arrays(*grid)
-    unit = rows / HEIGHT_IN_UNITS
+    y, x = np.broadcast_arrays(*frame.grid)
     room = 3.0 * size / columns  # in the units of `inside`, roughly: its slope at the skin is about 2 / depth
     free = np.hypot(y - rows / 2, x - columns / 2) > CENTRE_FREE * rows
     within = (inside > room) & (x > 0.8 * size) & (np.abs(y - rows / 2) < rows / 2 - 0.9 * size)
-    clear = muscle < 0.3
+    clear = frame.muscle < 0.3
     for (other_y, other_x), other in taken:
         clear = clear & (np.hypot(y - other_y, x - other_x) > other + size + unit)
     allowed = free & within & clear
@@ -250,17 +270,16 @@ def _place(rng, grid, inside, muscle, lesion, size, taken):
     return float(y[allowed][chosen]), float(x[allowed][chosen])
 
 
-def _add_lesion(rng, image, body, centre, lesion, unit, nipple, brightness):
+def _add_lesion(rng, image, frame, centre, lesion, brightness):
     """Adds a lesion to `image` in place; returns its mask over the whole image."""
-    far = lesion_shapes.reach(lesion, unit)
+    far, body, nipple = lesion_shapes.reach(lesion, frame.unit), frame.body, frame.nipple
     window = tuple(
         slice(max(0, int(middle - far)), min(side, int(middle + far) + 1))
         for middle, side in zip(centre, image.shape, strict=True)
     )
-    grid = canvas.grid(*image.shape)
-    local = (grid[0][window[0]], grid[1][:, window[1]])
+    local = (frame.grid[0][window[0]], frame.grid[1][:, window[1]])
     towards = float(np.arctan2(nipple[0] - centre[0], nipple[1] - centre[1]))
-    opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, unit, towards)
+    opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, frame.unit, towards)
     # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk.
     strength = brightness * (2.0 if lesion.kind == "calcification" else 1.0) * (0.5 + 0.5 * lesion.contrast)
     image[window] += strength * opacity * body[window]
