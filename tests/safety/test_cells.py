@@ -28,7 +28,7 @@ def said(adapter: str, root: Path, log: io.StringIO, limit: float = 0.0) -> str:
     shown = ""
     try:
         cohort = Cohort(adapter=adapter, root=root)
-        tables = cohorts.read(cohort, LABELS[adapter])
+        tables = cohorts.read(cohort, LABELS)
         shown = table({adapter: tables})[0].to_csv()
         refuse_too_many(tables.rejected["reason"], tables.kept, limit)
     except Exception:  # whichever it is, its traceback would be in the job's log

@@ -19,7 +19,7 @@ IN_THE_TABLE = {"cbis_ddsm": r"(Mass|Calc)-.*", "chexlocalize": r"(test|val)/pat
 
 
 def read(adapter: str, root: Path) -> CohortTables:
-    return cohorts.read(Cohort(adapter=adapter, root=root), LABELS[adapter])
+    return cohorts.read(Cohort(adapter=adapter, root=root), LABELS)
 
 
 def rewrite(path: Path, old: str, new: str) -> bool:

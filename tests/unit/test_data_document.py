@@ -3,7 +3,6 @@
 import re
 import shlex
 from pathlib import Path
-from pkgutil import iter_modules
 
 import pytest
 import yaml
@@ -14,10 +13,10 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import merge
 from mmpkd.config.reading import read_config
 from mmpkd.config.study import load
+from tests.cohorts import ADAPTERS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text()
-ADAPTERS = sorted(module.name for module in iter_modules([str(ROOT / "mmpkd" / "cohorts" / "datasets")]))
 HEADINGS = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
 SECTIONS = dict(re.findall(r"^### [^\n]*\(`(\w+)`\)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -58,7 +57,7 @@ def test_options_and_folders_are_the_adapters(adapter):
     data_set = find_data_set(adapter)(Cohort(adapter=adapter, root=ROOT))
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
     for name, known in (("options", data_set.OPTIONS), ("folders", data_set.FOLDERS)):
-        for shown in re.findall(rf"{name}: (\{{.*?\}})(?:\s|$|,|\}})", block):
+        for shown in re.findall(rf"{name}: (\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})", block):
             assert set(yaml.safe_load(shown)) <= set(known), f"{name} of {adapter}"
 
 
