@@ -1,1 +1,1 @@
-"""One adapter a data set: `<name>.py` with `read(cohort, labels) -> CohortTables`."""
+"""A module or package per data set, each with a class over `mmpkd.cohorts.base.DataSet` that is called `DATA_SET`."""
