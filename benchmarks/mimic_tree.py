@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS
-from mmpkd.cohorts.phantom.dicom_writer import stable_uid, write_dicom
-from mmpkd.cohorts.phantom.mimic_cxr_tree import METADATA_COLUMNS, MS_CXR_COLUMNS
+from mmpkd.phantom.mimic_cxr_tree import METADATA_COLUMNS, MS_CXR_COLUMNS
+from mmpkd.phantom.write import stable_uid, write_dicom
 
 IMAGES, STUDIES, PATIENTS = 377_110, 227_835, 65_379  # of MIMIC-CXR
 BOX_EVERY = 360

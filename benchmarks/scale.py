@@ -37,7 +37,7 @@ import pandas as pd
 
 from benchmarks.mimic_tree import IMAGES, PATIENTS, write_tree
 from mmpkd.check.cohorts import examine
-from mmpkd.cohorts.adapters import mimic_cxr
+from mmpkd.cohorts.base import find_data_set
 from mmpkd.cohorts.tables import CohortTables, read_tables
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
@@ -72,7 +72,7 @@ def cohort_of(folder: Path) -> Cohort:
 
 
 def catalogue(folder: Path, images: int) -> None:
-    mimic_cxr.read(cohort_of(folder), LABELS).write(folder / "cohort")
+    find_data_set("mimic_cxr")(cohort_of(folder), LABELS).read().write(folder / "cohort")
 
 
 def check(folder: Path, images: int) -> None:

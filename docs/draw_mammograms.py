@@ -6,8 +6,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mmpkd.cohorts.phantom.lesions import Lesion, draw_lesion
-from mmpkd.cohorts.phantom.mammogram import (
+from mmpkd.phantom.lesions import Lesion, draw_lesion
+from mmpkd.phantom.mammogram import (
     DIGITAL,
     FILM,
     Appearance,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmpkd.check.study import check
 from mmpkd.check.terminal import render
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import Layers, load_layers, parse_entries
 from mmpkd.config.study import ConfigError

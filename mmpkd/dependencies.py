@@ -63,14 +63,14 @@ def read_source(path: Path) -> Source:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, DEFINITIONS) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    return Source(frozenset(path for name in names for path in _files(name)), _hash([ast.dump(tree)]))
+    return Source(frozenset(path for name in names for path in module_files(name)), _hash([ast.dump(tree)]))
 
 
 def _hash(texts: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(texts).encode("utf-8")).hexdigest()[:16]
 
 
-def _files(module: str) -> list[Path]:
+def module_files(module: str) -> list[Path]:
     """The file of a library module and of the packages above it; nothing for another name."""
     parts = module.split(".")
     if parts[0] != LIBRARY.name:

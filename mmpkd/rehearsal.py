@@ -8,12 +8,12 @@ small text encoder as its authors publish them, with the weights in a pickle, fo
 from collections.abc import Iterator
 from pathlib import Path
 
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.students import Student
 from mmpkd.config.study import ConfigError, Study
 from mmpkd.config.teachers import TextTeacher
 from mmpkd.files import atomic
+from mmpkd.phantom.write import write_tree
 
 PATIENTS = {"mimic_cxr": 36, "vindr_cxr": 10, "cbis_ddsm": 24, "vindr_mammo": 4, "open_i": 36, "nih_chestxray14": 10}
 LABEL_NOISE = 0.1

@@ -16,7 +16,7 @@ rule phantom:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(30),
     params:
-        code=lambda w: code("phantom", f"cohorts/phantom/{STUDY.cohorts[w.cohort].adapter}_tree"),
+        code=lambda w: code("phantom", f"phantom.{STUDY.cohorts[w.cohort].adapter}_tree"),
         adapter=lambda w: STUDY.cohorts[w.cohort].adapter,
         phantom=lambda w: plain(STUDY.cohorts[w.cohort].phantom),
     message:
@@ -41,7 +41,7 @@ rule cohort:
         mem_mb=per_attempt(8000),
         runtime=per_attempt(60),
     params:
-        code=lambda w: code("cohort", f"cohorts/adapters/{STUDY.cohorts[w.cohort].adapter}"),
+        code=lambda w: code("cohort", f"cohorts.datasets.{STUDY.cohorts[w.cohort].adapter}"),
         folder=lambda w: RESULTS.cohort_folder(w.cohort),
         cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
         labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,

@@ -8,7 +8,7 @@ from snakemake.exceptions import WorkflowError
 from mmpkd.config.folders import absent
 from mmpkd.config.layers import load_study
 from mmpkd.config.study import ConfigError
-from mmpkd.dependencies import LIBRARY, fingerprint, make_importable
+from mmpkd.dependencies import fingerprint, make_importable, module_files
 from mmpkd.presence import sign_in
 from mmpkd.results import CONTROL, Results
 
@@ -63,7 +63,8 @@ def training_mb(training):
 
 def code(rule_name, *modules):
     """A fingerprint of the code that a rule's script uses, and of modules that it loads by name; a change re-runs it."""
-    return fingerprint(SCRIPTS / f"{rule_name}.py", *(LIBRARY / f"{module}.py" for module in modules))
+    loaded = [file for module in modules for file in module_files(f"mmpkd.{module}")]
+    return fingerprint(SCRIPTS / f"{rule_name}.py", *loaded)
 
 
 def plain(section, *names, without=()):

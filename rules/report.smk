@@ -57,7 +57,7 @@ rule provenance:
         mem_mb=per_attempt(2000),
         runtime=per_attempt(120),
     params:
-        code=code("provenance", *{f"cohorts/adapters/{STUDY.cohorts[name].adapter}" for name in COHORTS}),
+        code=code("provenance", *{f"cohorts.datasets.{STUDY.cohorts[name].adapter}" for name in COHORTS}),
         study=plain(STUDY),
         cohorts={name: plain(STUDY.cohorts[name]) for name in COHORTS},
         trees={name: RESULTS.phantom(name)["tree"] for name in PHANTOMS},

@@ -1,8 +1,8 @@
 """Reads a data set as the four tables."""
 
-from importlib import import_module
 from pathlib import Path
 
+from mmpkd.cohorts.base import find_data_set
 from mmpkd.cohorts.rejections import refuse_too_many
 from mmpkd.config.cohorts import Cohort
 from mmpkd.job import job
@@ -11,7 +11,6 @@ with job(snakemake):
     cohort = Cohort.model_validate(snakemake.params.cohort)
     if cohort.phantom:
         cohort = cohort.model_copy(update={"root": Path(snakemake.input.tree)})
-    adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
-    tables = adapter.read(cohort, snakemake.params.labels)
+    tables = find_data_set(cohort.adapter)(cohort, snakemake.params.labels).read()
     refuse_too_many(tables.rejected["reason"], tables.kept, cohort.rejected_limit)
     tables.write(Path(snakemake.params.folder))

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_parquet
 from mmpkd.job import job
+from mmpkd.phantom.write import write_tree
 
 with job(snakemake):
     phantom = Phantom.model_validate(snakemake.params.phantom)

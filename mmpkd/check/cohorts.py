@@ -2,7 +2,6 @@
 
 import traceback
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 from time import monotonic
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from mmpkd.check.facts import CohortFacts, NeedFacts
 from mmpkd.check.headers import read_headers
-from mmpkd.cohorts.needs import Need
+from mmpkd.cohorts.base import Need, find_data_set
 from mmpkd.cohorts.rejections import TooManyRejectedError, refuse_too_many
 from mmpkd.cohorts.tables import SPLITS, CohortTables
 from mmpkd.config.cohorts import Cohort, Phantom
@@ -48,14 +47,14 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
         images_wanted=cohort.images,
     )
     try:
-        adapter = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}")
-        facts.licence_restricts = adapter.RESTRICTED and cohort.phantom is None
+        data_set = find_data_set(cohort.adapter)(cohort, labels, survey=True)
+        facts.licence_restricts = data_set.RESTRICTED and cohort.phantom is None
         if cohort.phantom is not None:
             _expect_phantom(facts, cohort.adapter, cohort.phantom, size)
         else:
-            _look_for(facts, adapter.needs(cohort))
+            _look_for(facts, data_set.needs())
             if facts.error is None:
-                tables = adapter.read(cohort, labels, survey=True)
+                tables = data_set.read()
                 _count(facts, tables, labels, size, everything)
                 facts.too_many_rejected = _too_many(tables, cohort.rejected_limit)
     except Exception as error:  # whatever one cohort meets must not hide what is wrong with the others

@@ -24,7 +24,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class NeedFacts:
-    """A file or folder of a download, see `mmpkd.cohorts.needs.Need`."""
+    """A file or folder of a download, see `mmpkd.cohorts.base.Need`."""
 
     path: str
     what: str

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 
 Policy = Literal["ones", "zeros", "ignore"]
 VALUES: dict[str, float] = {"ones": 1.0, "zeros": 0.0, "ignore": np.nan}

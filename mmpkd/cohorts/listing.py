@@ -8,16 +8,16 @@ read.
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
 from mmpkd.cohorts.paths import is_below, real_folders
 from mmpkd.cohorts.rejections import Rejections
+from mmpkd.cohorts.tables import is_among
 from mmpkd.files import blame_storage
 from mmpkd.redaction import redact
 
@@ -123,29 +123,6 @@ def require_some(found: int, files: Listing, what: str, source: str, rejections:
     if not found:
         reasons = f"; {rejections.told}" if len(rejections.table) else ""
         raise MissingFilesError(f"{files.root}: holds {what}; {files.remark or source}{reasons}")
-
-
-def with_files(
-    images: pd.DataFrame, wanted: pd.Series, files: Listing, tables: str, source: str, rejections: Rejections
-) -> pd.DataFrame:
-    """Adds `path`, as it is on the disk; sets images aside that are not there.
-
-    Args:
-        images: with image_id.
-        wanted: the path of each image by the layout of its data set, along `images`.
-        files: those on the disk.
-        tables: `table`, `tables` or `reports`: what names the images.
-        source: where they are to be had.
-        rejections: takes the missing ones.
-
-    Raises:
-        MissingFilesError: if no image is there.
-    """
-    path = files.locate(wanted)
-    there = path != ""
-    missing = f"none of the {len(images)} images of the {tables}"
-    require_some(there.sum() or not len(images), files, missing, source, rejections)
-    return rejections.split_off(images.assign(path=path), ~there, "image_id", "image file is missing")
 
 
 def key(path: str) -> str:
@@ -257,36 +234,6 @@ class _Walk:
             inside = is_below(self._inside, os.path.realpath(entry.path))
             (self.listing.paths if inside else self.listing.outside).append(path)
         return []
-
-
-def with_named_files(
-    images: pd.DataFrame,
-    candidates: Mapping[str, list[str]],
-    files: Listing,
-    tables: str,
-    source: str,
-    rejections: Rejections,
-) -> pd.DataFrame:
-    """`with_files` where a name alone tells the file of an image, at any depth.
-
-    Of several files of one name the first is taken if the others are copies of it; they are counted. If they differ,
-    nothing tells which is meant, and the image is set aside.
-
-    Args:
-        images: with image_id.
-        candidates: the listed files by image_id.
-        files, tables, source, rejections: as for `with_files`.
-    """
-    there = {name: candidates[name] for name in images["image_id"] if name in candidates}
-    different = {name: distinct(files.root, paths) for name, paths in there.items()}
-    missing = f"none of the {len(images)} images of the {tables}"
-    require_some(len(there) or not len(images), files, missing, source, rejections)
-    copies = sum(len(there[name]) - len(paths) for name, paths in different.items())
-    rejections.count({"further_copies_of_images": copies} if copies else {}, "copies")
-    count = images["image_id"].map({name: len(paths) for name, paths in different.items()}).fillna(0)
-    images = images.assign(path=images["image_id"].map({name: paths[0] for name, paths in different.items()}))
-    reason = (count == 0).map({True: "image file is missing", False: "several files of its name that differ"})
-    return rejections.split_off(images, count != 1, "image_id", reason)
 
 
 def distinct(root: Path, paths: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
+from mmpkd.cohorts.tables import is_among
 from mmpkd.files import blame_storage
 from mmpkd.text import TextError, read_text
 

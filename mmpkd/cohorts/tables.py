@@ -8,22 +8,27 @@ rejected    record, reason
 
 `path` and `mask_path` are relative to the cohort's image root. Boxes and polygons are in pixels of the original
 image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1).
-`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rle`. `key` names the
+`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rois`. `key` names the
 images that a privileged record speaks of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA>
 where only the image's header knows them.
+
+Splits have no leaks: no patient stands in two of them (`resolve`).
 """
 
+import hashlib
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
 from mmpkd.files import write_csv, write_json, write_parquet
 
 SPLITS = ("train", "validate", "test")
+RANK = {split: rank for rank, split in enumerate(SPLITS)}  # train < validate < test
 ROI_KINDS = ("box", "polygon", "mask", "rle")
 IMAGE_COLUMNS = {
     "image_id": "str",
@@ -154,3 +159,62 @@ def _among(table: pd.DataFrame, name: str, column: str, allowed) -> None:
         raise TableError(
             f"{name}: {int(wrong.sum())} values of {column} are not allowed, first in row {wrong.idxmax()}"
         )
+
+
+def resolve(images: pd.DataFrame, held_out: Collection[str] = frozenset()) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Gives every patient one split: the most held-out one that any of their images has (test > validate > train).
+
+    Nobody leaves a held-out split this way, so a published test set only grows.
+
+    Args:
+        images: with patient_id and split, one row an image (or a lesion, or a study).
+        held_out: patients who go to test whatever their split.
+
+    Returns:
+        A copy of `images` with the resolved splits, in the same order, and the counts of what was moved:
+        patients_in_several_splits, patients_held_out (by `held_out`, and not in test throughout), rows_moved.
+
+    Raises:
+        TableError: for a split other than train, validate and test.
+    """
+    unknown = ~images["split"].isin(SPLITS)
+    if unknown.any():
+        raise TableError(f"images: {int(unknown.sum())} values of split are none of {', '.join(SPLITS)}")
+    rank = images["split"].map(RANK).astype("int64")
+    by_patient = rank.groupby(images["patient_id"])
+    top = by_patient.transform("max")
+    named = images["patient_id"].isin(set(held_out))
+    resolved = top.where(~named, RANK["test"])
+    moved = resolved != rank
+    counts = {
+        "patients_in_several_splits": int((by_patient.nunique() > 1).sum()),
+        "patients_held_out": int(images.loc[named & moved, "patient_id"].nunique()),
+        "rows_moved": int(moved.sum()),
+    }
+    names = pd.Series(SPLITS, dtype="str")
+    return images.assign(split=names.take(resolved.to_numpy()).to_numpy()), counts
+
+
+def stable_share(patients: Iterable[str], share: float) -> set[str]:
+    """About `share` of the patients, chosen by the SHA-256 of their identifiers.
+
+    The choice of one patient depends on no other patient and on no random state, so it is the same on every machine and
+    stays when further patients arrive.
+    """
+    return {
+        patient
+        for patient in patients
+        if int.from_bytes(hashlib.sha256(patient.encode()).digest()[:8], "big") < share * 2**64
+    }
+
+
+def is_among(values: pd.Series, known: Iterable) -> pd.Series:
+    """A mask along `values`: true where the value is one of `known`.
+
+    `Series.isin` of pandas 3 makes an Arrow scalar of each value in `known`: 10 s for the 600,000 files of a large data
+    set, where a set takes a quarter of one.
+    """
+    if not isinstance(known, set | frozenset):
+        known = set(known.tolist() if isinstance(known, pd.Series | pd.Index) else known)
+    mask = np.fromiter(map(known.__contains__, values.tolist()), dtype=bool, count=len(values))
+    return pd.Series(mask, index=values.index)

@@ -28,7 +28,7 @@ class Phantom(Section):
 class Cohort(Section):
     """One data set. Exactly one of `root` and `phantom` is set."""
 
-    adapter: str = Field(description="a module of mmpkd/cohorts/adapters")
+    adapter: str = Field(description="a module of mmpkd/cohorts/datasets")
     root: HomePath | None = Field(None, description="folder of the download")
     phantom: Phantom | None = Field(None, description="fabricate the tree instead of reading one")
     folders: dict[str, HomePath] = Field(

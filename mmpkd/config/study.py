@@ -4,6 +4,7 @@ import re
 import reprlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
@@ -43,7 +44,7 @@ SIDE = re.compile(r"\b(left|right|laterality)\b", re.IGNORECASE)
 SHORT = reprlib.Repr()  # writes what was got, in a message
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 1, 80, 80
 MOST_LINES = 20  # mistakes that a message tells
-ADAPTERS = Path(__file__).parent.parent / "cohorts" / "adapters"
+DATA_SETS = Path(__file__).parent.parent / "cohorts" / "datasets"
 
 
 Name = Annotated[str, Field(pattern=r"^\w+$")]  # becomes part of a path, and of a cell domain@cohort
@@ -158,7 +159,7 @@ class Study(Section):
     def _names_agree(self) -> "Study":
         if len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0 or max(self.seeds) >= 2**32:
             raise ValueError("seeds: must be different, not negative and below 2**32")
-        adapters = sorted(path.stem for path in ADAPTERS.glob("[a-z]*.py"))
+        adapters = sorted(module.name for module in iter_modules([str(DATA_SETS)]))
         for name, cohort in self.cohorts.items():
             _known(f"cohorts.{name}.adapter", cohort.adapter, adapters)
         for name, domain in self.domains.items():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.rle import RunLengths
+from mmpkd.cohorts.rois import RunLengths
 from mmpkd.imaging.decoding import decode
 from mmpkd.imaging.display import WINDOWS, Display, Position, to_display
 from mmpkd.imaging.frame import refuse_faulty_frame

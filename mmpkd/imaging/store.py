@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mmpkd.cohorts.membership import is_among
+from mmpkd.cohorts.tables import is_among
 
 NO_BREAST = "no breast was found, the whole image is stored"
 NOTE_END = "\n"  # between the notes of an image

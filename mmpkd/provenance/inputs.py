@@ -7,11 +7,10 @@ kept, and the hash of each table by the name that the adapter looks for: such a 
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmpkd.cohorts.needs import Need
+from mmpkd.cohorts.base import Need, find_data_set
 from mmpkd.config.cohorts import Cohort
 from mmpkd.provenance.digests import digest, listing
 
@@ -31,7 +30,7 @@ def data_set(name: str, cohort: Cohort) -> dict[str, Any]:
         InputError: a folder is missing or cannot be read.
     """
     folders = {"root": cohort.root, **cohort.folders}
-    needs = import_module(f"mmpkd.cohorts.adapters.{cohort.adapter}").needs(cohort)
+    needs = find_data_set(cohort.adapter)(cohort).needs()
     try:
         return {
             "adapter": cohort.adapter,

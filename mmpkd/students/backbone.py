@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mmpkd.cohorts.phantom.shapes import draw_shapes
 from mmpkd.config.students import Student, Training
+from mmpkd.phantom.shapes import draw_shapes
 from mmpkd.students.data import ArrayStore, LabelledImages, Task
 from mmpkd.students.first_weights import fit, from_file, from_hub
 from mmpkd.students.loop import train

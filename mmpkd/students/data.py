@@ -13,8 +13,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import torch
 
-from mmpkd.cohorts.membership import is_among
-from mmpkd.cohorts.tables import CohortTables
+from mmpkd.cohorts.tables import CohortTables, is_among
 from mmpkd.config.students import Arm, Training
 from mmpkd.students.augmentation import Draws, augment
 from mmpkd.students.losses import Targets

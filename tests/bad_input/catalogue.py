@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.cohorts.rejections import TooManyRejectedError
 from mmpkd.config.study import ConfigError

@@ -4,7 +4,6 @@ import csv
 import gzip
 import shutil
 from dataclasses import dataclass, replace
-from importlib import import_module
 from io import StringIO
 from pathlib import Path
 
@@ -12,9 +11,10 @@ import pytest
 import yaml
 
 from mmpkd.cli import main
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.cohorts.rejections import refuse_too_many
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.phantom.write import write_tree
+from tests import cohorts
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, set_aside, stops
 
 CHEST = ["Atelectasis", "Consolidation", "Pneumothorax"]
@@ -40,7 +40,7 @@ class Tree:
 def read(adapter, labels, root, limit=0.5, **choices):
     """As the rule `cohort` reads it, with its limit of rejected records."""
     cohort = Cohort(adapter=adapter, root=root, rejected_limit=limit, **choices)
-    tables = import_module(f"mmpkd.cohorts.adapters.{adapter}").read(cohort, labels)
+    tables = cohorts.read(cohort, labels)
     refuse_too_many(tables.rejected["reason"], tables.kept, cohort.rejected_limit)
     return tables
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.cohorts.adapters import cbis_ddsm
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.teachers import TabularTeacher
 from mmpkd.privileged.metadata import APPLIES_TO, SCALES
 from mmpkd.privileged.records import build
 from mmpkd.tables.teachers import table
 from mmpkd.teachers.fitting import fit_tabular
+from tests import cohorts
 
 ROOT = Path(__file__).parents[2] / ".." / "shared" / "data" / "cbis_ddsm"
 LABELS = ["malignant", "mass", "calcification"]
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not ROOT.is_dir(), reason=f"the CBIS-DDSM tables
 @pytest.fixture(scope="module")
 def records():
     cohort = Cohort(adapter="cbis_ddsm", root=ROOT, images=False)
-    return build(cbis_ddsm.read(cohort, LABELS), "tabular", LABELS)
+    return build(cohorts.read(cohort, LABELS), "tabular", LABELS)
 
 
 def test_every_row_is_a_record(records):

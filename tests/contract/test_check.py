@@ -12,8 +12,9 @@ import yaml
 
 from mmpkd.check.terminal import WIDTH
 from mmpkd.cli import main
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom.write import write_tree
+from tests import cohorts
 
 ROOT = Path(__file__).parents[2]
 PATIENTS = {"mimic_cxr": 90, "vindr_cxr": 30, "cbis_ddsm": 40, "vindr_mammo": 20}
@@ -77,11 +78,12 @@ def test_a_good_set_of_roots(here, downloads, capsys):
 
 def test_the_counts_are_those_of_the_tables(here, downloads, capsys):
     """A survey counts what the workflow will read, where no file has to be opened to know it."""
-    from mmpkd.cohorts.adapters.vindr_mammo import read
     from mmpkd.config.cohorts import Cohort
 
     _, facts = facts_of(capsys, overlay(here, downloads))
-    tables = read(Cohort(adapter="vindr_mammo", root=downloads / "vindr_mammo"), ["malignant", "mass", "calcification"])
+    tables = cohorts.read(
+        Cohort(adapter="vindr_mammo", root=downloads / "vindr_mammo"), ["malignant", "mass", "calcification"]
+    )
     cohort = facts["cohorts"]["vindr_mammo"]
     assert cohort["counts"]["images"]["all"] == len(tables.images)
     assert cohort["counts"]["rois"]["test"] == len(tables.rois)
@@ -165,15 +167,12 @@ def test_phantoms_miss_nothing(here, capsys):
 
 @pytest.mark.parametrize("adapter", PATIENTS)
 def test_what_is_expected_of_a_phantom_is_about_what_is_drawn(downloads, adapter):
-    from importlib import import_module
-
     from mmpkd.check.cohorts import PHANTOMS
     from mmpkd.config.cohorts import Cohort
 
     images, rois, tree = PHANTOMS[adapter]
     labels = ["malignant", "mass", "calcification", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"]
-    read = import_module(f"mmpkd.cohorts.adapters.{adapter}").read
-    tables = read(Cohort(adapter=adapter, root=downloads / adapter), labels)
+    tables = cohorts.read(Cohort(adapter=adapter, root=downloads / adapter), labels)
     count = PATIENTS[adapter]
     assert len(tables.images) / count == pytest.approx(images, rel=0.3)
     assert len(tables.rois) / count == pytest.approx(rois, rel=0.7)
@@ -182,13 +181,13 @@ def test_what_is_expected_of_a_phantom_is_about_what_is_drawn(downloads, adapter
 
 
 def test_an_adapter_that_fails_does_not_hide_the_others(here, downloads, capsys, monkeypatch):
-    from mmpkd.cohorts.adapters import vindr_cxr
+    from mmpkd.cohorts.datasets.vindr_cxr import VindrCxr
 
-    def fail(cohort, labels, *, survey=False):
-        assert survey
+    def fail(data_set):
+        assert data_set.survey
         raise KeyError("patient 10000032, 'a small effusion'")
 
-    monkeypatch.setattr(vindr_cxr, "read", fail)
+    monkeypatch.setattr(VindrCxr, "read", fail)
     code, facts = facts_of(capsys, overlay(here, downloads))
     assert code == 1 and {where for level, where in levels(facts) if level == "error"} == {"cohorts.vindr_cxr"}
     error = facts["cohorts"]["vindr_cxr"]["error"]

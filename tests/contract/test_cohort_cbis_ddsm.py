@@ -9,8 +9,9 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.uid import SecondaryCaptureImageStorage
 
-from mmpkd.cohorts.adapters.cbis_ddsm import METADATA, RESTRICTED, needs, read
-from mmpkd.cohorts.cbis_files import (
+from mmpkd.cohorts.base import ChoiceError
+from mmpkd.cohorts.datasets.cbis_ddsm import METADATA
+from mmpkd.cohorts.datasets.cbis_ddsm.files import (
     Header,
     NotFoundError,
     choose_mammogram,
@@ -18,14 +19,14 @@ from mmpkd.cohorts.cbis_files import (
     exported_files,
     files_by_folder,
 )
-from mmpkd.cohorts.choices import ChoiceError
 from mmpkd.cohorts.listing import Listing, list_files
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import roi_masks
+from mmpkd.phantom.write import write_tree
+from tests.cohorts import is_restricted, needs, read
 from tests.dicom_files import write
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -107,11 +108,11 @@ def test_every_real_path_of_the_downloader_is_found():
 def test_the_adapter_finds_every_listed_mammogram_among_empty_files(tmp_path, monkeypatch):
     listed = pd.concat([pd.read_csv(DATA / "cbis_ddsm_nbia_paths" / f"{name}.csv") for name in ("training", "test")])
     monkeypatch.setattr(
-        "mmpkd.cohorts.adapters.cbis_ddsm.list_files",
+        "mmpkd.cohorts.base.list_files",
         lambda *_: Listing(tmp_path, [*listed["image_path"].drop_duplicates(), *listed["mask_path"]]),
     )
-    monkeypatch.setattr("mmpkd.cohorts.adapters.cbis_ddsm.try_header", lambda _: Header(4000, 3000, 16))
-    monkeypatch.setattr("mmpkd.cohorts.cbis_files.try_header", lambda _: Header(4000, 3000, 8))
+    monkeypatch.setattr("mmpkd.cohorts.datasets.cbis_ddsm.try_header", lambda _: Header(4000, 3000, 16))
+    monkeypatch.setattr("mmpkd.cohorts.datasets.cbis_ddsm.files.try_header", lambda _: Header(4000, 3000, 8))
     folders = {"tables": DATA / "cbis_ddsm", "images": tmp_path}
     tables = read(cohort(tmp_path, folders=folders), LABELS)
     assert set(tables.images["path"]) <= set(listed["image_path"])
@@ -130,7 +131,7 @@ def test_the_adapter_finds_every_file_of_the_older_layout(tmp_path, monkeypatch)
     }
     below = "older/CBIS-DDSM/"  # a folder above, so that the quoted paths are the ends of those on the disk
     monkeypatch.setattr(
-        "mmpkd.cohorts.adapters.cbis_ddsm.list_files",
+        "mmpkd.cohorts.base.list_files",
         lambda *_: Listing(tmp_path, [below + path for path in set(pd.concat(quoted))]),
     )
     tables = read(cohort(tmp_path, folders={"tables": DATA / "cbis_ddsm", "images": tmp_path}), LABELS, survey=True)
@@ -363,8 +364,8 @@ def test_files_are_found_below_further_folders(tmp_path, tree):
 
 def test_a_survey_opens_no_image(tree, monkeypatch):
     full = read(cohort(tree), LABELS)
-    for name in ("adapters.cbis_ddsm.try_header", "cbis_files.try_header", "cbis_files.dcmread"):
-        monkeypatch.setattr(f"mmpkd.cohorts.{name}", lambda *_, **__: pytest.fail("a survey opened an image"))
+    for name in ("cbis_ddsm.try_header", "cbis_ddsm.files.try_header", "cbis_ddsm.files.dcmread"):
+        monkeypatch.setattr(f"mmpkd.cohorts.datasets.{name}", lambda *_, **__: pytest.fail("a survey opened an image"))
     tables = read(cohort(tree), LABELS, survey=True)
     assert tables.images["image_id"].tolist() == full.images["image_id"].tolist()
     assert tables.images["path"].tolist() == full.images["path"].tolist()
@@ -422,7 +423,7 @@ def test_masks_unlike_their_mammogram_are_scaled_or_set_aside(tmp_path):
 
 
 def test_what_is_needed(tree):
-    assert not RESTRICTED
+    assert not is_restricted(cohort(tree))
     wanted = needs(cohort(tree))
     assert [need.path.name for need in wanted[:4]] == [
         f"{kind}_case_description_{part}_set.csv" for kind in ("mass", "calc") for part in ("train", "test")

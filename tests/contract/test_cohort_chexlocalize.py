@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters.chexlocalize import RESTRICTED, needs, read
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.rle import RunLengths
+from mmpkd.cohorts.rois import RunLengths
 from mmpkd.config.cohorts import Cohort
+from tests.cohorts import is_restricted, needs, read
 
 LABELS = ["Cardiomegaly", "Lung Opacity", "Pleural Effusion", "Pneumonia", "Support Devices"]
 COLUMNS = "Cardiomegaly,Lung Opacity,Pleural Effusion,Pneumonia"  # of val_labels.csv: it lacks Support Devices
@@ -236,7 +236,7 @@ def test_without_images_the_files_are_not_looked_for(tree):
 
 
 def test_what_is_needed(tree):
-    assert RESTRICTED
+    assert is_restricted(cohort(tree))
     found = {need.path.name: need.found for need in needs(cohort(tree))}
     assert found == {"test_labels.csv": True, "test": True, "gt_*_test.json": True}
     empty = cohort(tree / "nowhere", options={"sets": ["val", "test"]})

@@ -8,15 +8,15 @@ import pandas as pd
 import pytest
 from pydicom.uid import generate_uid
 
-from mmpkd.cohorts.adapters.inbreast import RESTRICTED, needs, read
-from mmpkd.cohorts.choices import ChoiceError
-from mmpkd.cohorts.inbreast_files import ContourFileError, read_contours, read_sheet
+from mmpkd.cohorts.base import ChoiceError
+from mmpkd.cohorts.datasets.inbreast import ContourFileError, read_contours, read_sheet
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.phantom.dicom_writer import write_dicom
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.imaging import Imaging
 from mmpkd.imaging.shards import write_shard
 from mmpkd.imaging.store import roi_masks
+from mmpkd.phantom.write import write_dicom
+from tests.cohorts import is_restricted, needs, read
 from tests.spreadsheet import write_xls
 
 LABELS = ["malignant", "mass", "calcification"]
@@ -218,8 +218,9 @@ def test_mistakes_are_named(release):
 
 
 def test_what_is_needed(release):
-    assert RESTRICTED
-    wanted = needs(Cohort(adapter="inbreast", root=release))
+    cohort = Cohort(adapter="inbreast", root=release)
+    assert is_restricted(cohort)
+    wanted = needs(cohort)
     assert [need.path.name for need in wanted] == ["INbreast.xls", "AllXML", "INbreast Release 1.0"]
     assert all(need.found for need in wanted)
 

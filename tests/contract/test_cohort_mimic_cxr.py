@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters.mimic_cxr import RESTRICTED, needs, read
-from mmpkd.cohorts.choices import ChoiceError
-from mmpkd.cohorts.ms_cxr import read_boxes
+from mmpkd.cohorts.base import ChoiceError
+from mmpkd.cohorts.datasets.mimic_cxr.ms_cxr import read_boxes
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.phantom.write import write_tree
+from tests.cohorts import is_restricted, needs, read
 
 LABELS = ["Atelectasis", "Pleural Effusion", "Pneumothorax"]
 # image: patient, study, split, view position, view code, procedure
@@ -392,7 +392,7 @@ def test_tables_may_be_unpacked(tree):
 
 
 def test_what_is_needed(tree):
-    assert RESTRICTED
+    assert is_restricted(cohort(tree))
     assert all(need.found for need in needs(cohort(tree)))
     wanted = needs(cohort(tree / "nowhere"))
     assert not any(need.found for need in wanted)

@@ -5,9 +5,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters import mimic_cxr, mimic_cxr_jpg
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.phantom.write import write_tree
+from tests.cohorts import is_restricted, needs, read
 
 LABELS = ["Atelectasis", "Lung Opacity", "Pneumothorax"]
 
@@ -29,8 +29,8 @@ def trees(tmp_path_factory):
 
 def test_the_tables_are_those_of_the_dicom_tree(trees):
     dicom, jpeg, reports = trees
-    expected = mimic_cxr.read(Cohort(adapter="mimic_cxr", root=dicom), LABELS)
-    tables = mimic_cxr_jpg.read(Cohort(adapter="mimic_cxr_jpg", root=jpeg, folders={"reports": reports}), LABELS)
+    expected = read(Cohort(adapter="mimic_cxr", root=dicom), LABELS)
+    tables = read(Cohort(adapter="mimic_cxr_jpg", root=jpeg, folders={"reports": reports}), LABELS)
     paths = expected.images["path"].str.replace(".dcm", ".jpg")
     pd.testing.assert_frame_equal(tables.images, expected.images.assign(path=paths))
     for name in ("labels", "rois", "privileged", "rejected"):
@@ -42,18 +42,19 @@ def test_reports_may_lie_beside_the_images_or_be_left_out(trees, tmp_path):
     _, jpeg, reports = trees
     cohort = Cohort(adapter="mimic_cxr_jpg", root=jpeg)
     with pytest.raises(FileNotFoundError, match=r"holds no report of \d+ studies; unpack mimic-cxr-reports\.zip"):
-        mimic_cxr_jpg.read(cohort, LABELS)
-    assert mimic_cxr_jpg.read(cohort.model_copy(update={"options": {"reports": False}}), LABELS).privileged.empty
+        read(cohort, LABELS)
+    assert read(cohort.model_copy(update={"options": {"reports": False}}), LABELS).privileged.empty
     both = tmp_path / "both"
     shutil.copytree(jpeg, both)
     shutil.copytree(reports, both, dirs_exist_ok=True)
-    assert len(mimic_cxr_jpg.read(Cohort(adapter="mimic_cxr_jpg", root=both), LABELS, survey=True).privileged) > 60
+    assert len(read(Cohort(adapter="mimic_cxr_jpg", root=both), LABELS, survey=True).privileged) > 60
 
 
 def test_a_dicom_tree_is_told_apart(trees):
     dicom, jpeg, reports = trees
     with pytest.raises(FileNotFoundError, match=r"holds none of the \d+ images of the tables; MIMIC-CXR-JPG is at"):
-        mimic_cxr_jpg.read(Cohort(adapter="mimic_cxr_jpg", root=dicom), LABELS)
-    wanted = mimic_cxr_jpg.needs(Cohort(adapter="mimic_cxr_jpg", root=jpeg, folders={"reports": reports}))
-    assert all(need.found for need in wanted) and mimic_cxr_jpg.RESTRICTED
+        read(Cohort(adapter="mimic_cxr_jpg", root=dicom), LABELS)
+    cohort = Cohort(adapter="mimic_cxr_jpg", root=jpeg, folders={"reports": reports})
+    wanted = needs(cohort)
+    assert all(need.found for need in wanted) and is_restricted(cohort)
     assert "images (.jpg)" in {need.what for need in wanted}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.adapters import nih_chestxray14
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.config.cohorts import Cohort
+from tests import cohorts
 
 LABELS = ["Atelectasis", "Cardiomegaly", "Lung Lesion", "Lung Opacity", "No Finding", "Pleural Effusion"]
 COLUMNS = "Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position,"
@@ -63,7 +63,7 @@ def tree(tmp_path):
 
 
 def read(root, labels=LABELS, **further):
-    return nih_chestxray14.read(Cohort(adapter="nih_chestxray14", root=root, **further), labels)
+    return cohorts.read(Cohort(adapter="nih_chestxray14", root=root, **further), labels)
 
 
 def test_the_boxed_images(tree):
@@ -136,15 +136,15 @@ def test_the_headers_of_the_table_of_images(tree, header):
 
 def test_needs_name_what_is_missing(tree, tmp_path):
     cohort = Cohort(adapter="nih_chestxray14", root=tree, options={"sets": ["boxed", "test"]})
-    wanted = nih_chestxray14.needs(cohort)
+    wanted = cohorts.needs(cohort)
     assert [need.path.name for need in wanted] == [
         "Data_Entry_2017*.csv*",
         "BBox_List_2017*.csv*",
         "test_list.txt",
         tree.name,
     ]
-    assert all(need.found and need.required for need in wanted) and not nih_chestxray14.RESTRICTED
-    elsewhere = nih_chestxray14.needs(Cohort(adapter="nih_chestxray14", root=tmp_path / "none", images=False))
+    assert all(need.found and need.required for need in wanted) and not cohorts.is_restricted(cohort)
+    elsewhere = cohorts.needs(Cohort(adapter="nih_chestxray14", root=tmp_path / "none", images=False))
     assert len(elsewhere) == 2 and not any(need.found for need in elsewhere)
 
 

@@ -6,15 +6,14 @@ import pytest
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from mmpkd.cohorts.adapters import open_i
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
+from mmpkd.cohorts.datasets.open_i.reports import TERMS, ReportError, has_text, labels_of_terms, read_report
+from mmpkd.cohorts.datasets.open_i.views import image_key, view_of_header, view_of_words, views_of_captions
 from mmpkd.cohorts.label_policy import CHEXPERT_LABELS, UNCERTAIN
-from mmpkd.cohorts.open_i_labels import TERMS, labels_of_terms
-from mmpkd.cohorts.open_i_reports import ReportError, has_text, read_report
-from mmpkd.cohorts.open_i_views import image_key, view_of_header, view_of_words, views_of_captions
 from mmpkd.config.cohorts import Cohort
 from mmpkd.privileged.records import build
 from mmpkd.privileged.sections import split_sections
+from tests import cohorts
 
 LABELS = ["Atelectasis", "Cardiomegaly", "Enlarged Cardiomediastinum", "No Finding"]
 BOTH = "Xray Chest PA and Lateral"
@@ -115,7 +114,7 @@ def header(**fields):
 
 
 def read(root, labels=LABELS, survey=False, **further):
-    return open_i.read(Cohort(adapter="open_i", root=root, **further), labels, survey=survey)
+    return cohorts.read(Cohort(adapter="open_i", root=root, **further), labels, survey=survey)
 
 
 @pytest.mark.parametrize("layout", ["png", "kaggle"])
@@ -212,7 +211,9 @@ def test_dicom_files_by_their_headers(tree):
 
 def test_a_survey_opens_no_image(tree, monkeypatch):
     add_images(tree, "dicom")
-    monkeypatch.setattr(open_i, "views_of_headers", lambda paths: pytest.fail("opened") if list(paths) else [])
+    monkeypatch.setattr(
+        "mmpkd.cohorts.datasets.open_i.views_of_headers", lambda paths: pytest.fail("opened") if list(paths) else []
+    )
     tables = read(tree, survey=True)
     assert len(tables.images) == 6 and tables.notes["images_whose_view_was_not_looked_up"] == 4
     (tree / "indiana_projections.csv").write_text(PROJECTIONS)
@@ -252,7 +253,7 @@ def test_mistakes_are_named(tree, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="holds no report"):
         read(tree, folders={"reports": tmp_path / "empty"})
-    wanted = open_i.needs(Cohort(adapter="open_i", root=tree))
+    wanted = cohorts.needs(Cohort(adapter="open_i", root=tree))
     assert [(need.path.name, need.required, need.found) for need in wanted] == [
         ("ecgen-radiology", True, True),
         (tree.name, True, True),

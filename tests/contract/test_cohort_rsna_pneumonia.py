@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from mmpkd.cohorts.adapters import rsna_pneumonia
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.config.cohorts import Cohort
+from tests import cohorts
 
 LABELS = ["Lung Opacity", "No Finding", "Pneumonia"]
 ROWS = [
@@ -46,7 +46,7 @@ def tree(tmp_path):
 
 
 def read(root, **further):
-    return rsna_pneumonia.read(Cohort(adapter="rsna_pneumonia", root=root, **further), LABELS)
+    return cohorts.read(Cohort(adapter="rsna_pneumonia", root=root, **further), LABELS)
 
 
 def test_the_tree(tree):
@@ -111,14 +111,14 @@ def test_without_images_and_without_classes(tree):
 
 
 def test_needs_name_what_is_missing(tree):
-    wanted = rsna_pneumonia.needs(Cohort(adapter="rsna_pneumonia", root=tree))
+    wanted = cohorts.needs(Cohort(adapter="rsna_pneumonia", root=tree))
     assert [(need.path.name, need.required, need.found) for need in wanted] == [
         ("stage_2_train_labels.csv", True, True),
         ("stage_2_train_images", True, True),
         ("stage_2_detailed_class_info.csv", False, True),
         ("pneumonia-challenge-dataset-mappings_2018.json", False, False),
     ]
-    assert not rsna_pneumonia.RESTRICTED
+    assert not cohorts.is_restricted(Cohort(adapter="rsna_pneumonia", root=tree))
 
 
 def test_mistakes_are_named(tree, tmp_path):

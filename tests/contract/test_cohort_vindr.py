@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mmpkd.cohorts.adapters import vindr_cxr, vindr_mammo
-from mmpkd.cohorts.choices import ChoiceError
+from mmpkd.cohorts.base import ChoiceError
 from mmpkd.cohorts.paths import TableFileError
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.phantom.write import write_tree
+from tests import cohorts
 
 CXR_LABELS = ["Cardiomegaly", "Fracture", "Pleural Effusion"]
 MAMMO_LABELS = ["malignant", "mass", "calcification"]
@@ -62,7 +62,7 @@ def chest(tmp_path):
 
 
 def read_chest(root, **further):
-    return vindr_cxr.read(Cohort(adapter="vindr_cxr", root=root, **further), [*CXR_LABELS, "Support Devices"])
+    return cohorts.read(Cohort(adapter="vindr_cxr", root=root, **further), [*CXR_LABELS, "Support Devices"])
 
 
 def test_the_test_set_of_the_chest_tree(chest):
@@ -102,7 +102,7 @@ def test_the_chest_tree_without_images(chest):
 
 
 def test_needs_of_the_chest_tree_name_what_is_missing(chest):
-    wanted = vindr_cxr.needs(Cohort(adapter="vindr_cxr", root=chest, options={"splits": ["train", "test"]}))
+    wanted = cohorts.needs(Cohort(adapter="vindr_cxr", root=chest, options={"splits": ["train", "test"]}))
     assert [need.path.relative_to(chest).as_posix() for need in wanted] == [
         "annotations/image_labels_train.csv",
         "annotations/annotations_train.csv",
@@ -111,8 +111,10 @@ def test_needs_of_the_chest_tree_name_what_is_missing(chest):
         "annotations/annotations_test.csv",
         "test",
     ]
-    assert all(need.found and need.required for need in wanted) and vindr_cxr.RESTRICTED
-    elsewhere = vindr_cxr.needs(Cohort(adapter="vindr_cxr", root=chest / "none", images=False))
+    assert all(need.found and need.required for need in wanted)
+    elsewhere = Cohort(adapter="vindr_cxr", root=chest / "none", images=False)
+    assert cohorts.is_restricted(elsewhere)
+    elsewhere = cohorts.needs(elsewhere)
     assert len(elsewhere) == 2 and not any(need.found for need in elsewhere)
 
 
@@ -165,7 +167,7 @@ def breast(tmp_path):
 
 
 def read_breast(root, **further):
-    return vindr_mammo.read(Cohort(adapter="vindr_mammo", root=root, **further), MAMMO_LABELS)
+    return cohorts.read(Cohort(adapter="vindr_mammo", root=root, **further), MAMMO_LABELS)
 
 
 def test_the_breast_tree(breast):
@@ -214,11 +216,11 @@ def test_mistakes_about_the_breast_tree_are_named(breast):
 def test_what_the_breast_tree_needs(breast):
     cohort = Cohort(adapter="vindr_mammo", root=breast)
     names = ["breast-level_annotations.csv", "finding_annotations.csv", "images"]
-    assert vindr_mammo.RESTRICTED and [need.path.name for need in vindr_mammo.needs(cohort)] == names
-    assert all(need.found and need.required for need in vindr_mammo.needs(cohort))
+    assert cohorts.is_restricted(cohort) and [need.path.name for need in cohorts.needs(cohort)] == names
+    assert all(need.found and need.required for need in cohorts.needs(cohort))
     elsewhere = Cohort(adapter="vindr_mammo", root=breast, folders={"tables": breast / "other"}, images=False)
-    assert [need.found for need in vindr_mammo.needs(elsewhere)] == [False, False]
-    surveyed = vindr_mammo.read(cohort, MAMMO_LABELS, survey=True)
+    assert [need.found for need in cohorts.needs(elsewhere)] == [False, False]
+    surveyed = cohorts.read(cohort, MAMMO_LABELS, survey=True)
     assert surveyed.images.equals(read_breast(breast).images) and surveyed.rois.equals(read_breast(breast).rois)
 
 
@@ -227,8 +229,7 @@ def test_what_the_breast_tree_needs(breast):
 )
 def test_the_phantoms_are_read_as_they_were_drawn(tmp_path, adapter, labels):
     truth = write_tree(adapter, Phantom(patients=25, seed=11), tmp_path)
-    module = {"vindr_cxr": vindr_cxr, "vindr_mammo": vindr_mammo}[adapter]
-    tables = module.read(Cohort(adapter=adapter, root=tmp_path), labels)
+    tables = cohorts.read(Cohort(adapter=adapter, root=tmp_path), labels)
     assert set(tables.images["image_id"]) < set(truth["image_id"])  # the training set is left out
     assert tables.images["path"].map(lambda path: (tmp_path / path).is_file()).all() and len(tables.rejected) == 0
     drawn = truth.pivot(index="image_id", columns="label", values="present").loc[tables.images["image_id"]]

@@ -16,9 +16,9 @@ import yaml
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
 from mmpkd.config.demo import DEMO
+from mmpkd.phantom.write import write_tree
 from tests.safety.planted import SENTENCE, WORDS, break_window, identifiers, plant, told
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ STAGES = """
 import json, sys
 from pathlib import Path
 import pandas as pd
-from mmpkd.cohorts.adapters.mimic_cxr import read
+from mmpkd.cohorts.base import find_data_set
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.imaging import Imaging
@@ -47,7 +47,7 @@ root, out = Path(sys.argv[1]), Path(sys.argv[2])
 labels = ["Atelectasis", "Cardiomegaly", "Pleural Effusion"]
 cohort = Cohort(adapter="mimic_cxr", root=root, restricted=True)
 log_to(out / "logs" / "cohort.log")
-read(cohort, labels).write(out / "cohorts")
+find_data_set(cohort.adapter)(cohort, labels).read().write(out / "cohorts")
 tables = read_tables(out / "cohorts")
 log_to(out / "logs" / "privileged.log")
 write_parquet(build(tables, "text", labels), out / "records.parquet")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.cohorts import cbis_files, inbreast_files, mimic_reports, open_i_reports, open_i_views
+from mmpkd.cohorts.datasets import cbis_ddsm, inbreast, mimic_cxr, open_i
 from mmpkd.cohorts.listing import list_files
 from mmpkd.files import StorageError
 from mmpkd.imaging import reading
@@ -18,11 +18,11 @@ READERS = {
     "picture": lambda path: reading.read_display(path.with_suffix(".png"), "minmax"),
     "header": reading.read_header,
     "mask": reading.read_mask,
-    "MIMIC report": mimic_reports._read,
-    "Open-i report": open_i_reports.read_report,
-    "CBIS header": cbis_files.try_header,
-    "INbreast contours": inbreast_files.read_contours,
-    "Open-i view": open_i_views._read_view,
+    "MIMIC report": mimic_cxr.studies._read,
+    "Open-i report": open_i.reports.read_report,
+    "CBIS header": cbis_ddsm.files.try_header,
+    "INbreast contours": inbreast.read_contours,
+    "Open-i view": open_i.views._read_view,
     "listing": lambda path: list_files(path.parent, (".dcm",)),
 }
 

@@ -23,8 +23,8 @@ from pydicom.uid import (
     JPEGLosslessSV1,
 )
 
-from mmpkd.cohorts.phantom import chest, reports
-from mmpkd.cohorts.phantom.dicom_writer import stable_uid, write_dicom
+from mmpkd.phantom import chest, reports
+from mmpkd.phantom.write import stable_uid, write_dicom
 from tests.fuzz.mutation import WITH_LONG_LENGTH, DicomFile, Element
 
 # Of pydicom: every radiograph of 16 x 16 pixels, and a small file of each other kind of header and pixels.

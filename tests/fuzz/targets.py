@@ -18,20 +18,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mmpkd.cohorts.datasets.mimic_cxr.studies import read_reports
+from mmpkd.cohorts.datasets.open_i.reports import ReportError, has_text, read_report
 from mmpkd.cohorts.listing import Listing, MissingFilesError, is_data, list_files
-from mmpkd.cohorts.mimic_reports import read_reports
-from mmpkd.cohorts.open_i_reports import ReportError, has_text, read_report
 from mmpkd.cohorts.paths import TableFileError, read_table
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.rle import MOST_PIXELS, RunLengths
+from mmpkd.cohorts.rois import MOST_PIXELS, RunLengths
 from mmpkd.config.imaging import Breast
 from mmpkd.imaging.breast import Framing, framing
 from mmpkd.imaging.display import WINDOWS
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.image_file import UnreadableImage
 from mmpkd.imaging.reading import read_display, read_header, read_mask
-from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
-from mmpkd.privileged.sections import KNOWN_SECTIONS, split_sections
+from mmpkd.privileged.sections import KNOWN_SECTIONS, MISNAMED, SPANS, split_sections
 from mmpkd.text import TextError, decode
 from tests.fuzz import mutation, seeds
 from tests.fuzz.encoder import MODELS, check_encoder, encoder_folders, mutated_folder

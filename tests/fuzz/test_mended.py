@@ -15,7 +15,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import get_decoder
 from pydicom.uid import JPEG2000, UID, JPEG2000Lossless, JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless
 
-from mmpkd.cohorts.rle import RunLengths
+from mmpkd.cohorts.rois import RunLengths
 from mmpkd.imaging.decoding import UNSAFE
 from mmpkd.imaging.display import WINDOWS
 from mmpkd.imaging.frame import first_frame, stated_size

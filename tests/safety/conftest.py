@@ -1,4 +1,7 @@
-"""A small download for each adapter: phantoms where there are any, else the fabricated trees of the contract tests."""
+"""A small download for each adapter: a phantom of `PHANTOMS`, else the fabricated tree of its contract test.
+
+A new adapter is found by itself. Its tests fail until it has a tree here: a phantom, or a fixture `<adapter>_tree`.
+"""
 
 import json
 import shutil
@@ -7,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom.write import write_tree
+from tests.cohorts import ADAPTERS
 from tests.contract.test_cohort_chexlocalize import tree as chexlocalize_tree  # noqa: F401
 from tests.contract.test_cohort_inbreast import release as inbreast_tree  # noqa: F401
 from tests.contract.test_cohort_inbreast import write_csv
@@ -17,20 +21,8 @@ from tests.contract.test_cohort_open_i import PROJECTIONS, add_images
 from tests.contract.test_cohort_open_i import tree as open_i_tree  # noqa: F401
 from tests.contract.test_cohort_rsna_pneumonia import tree as rsna_pneumonia_tree  # noqa: F401
 
-CHEST = ["Atelectasis", "Cardiomegaly", "Lung Opacity", "No Finding", "Pleural Effusion"]
-BREAST = ["malignant", "mass", "calcification"]
-LABELS = {
-    "cbis_ddsm": BREAST,
-    "chexlocalize": CHEST,
-    "inbreast": BREAST,
-    "mimic_cxr": CHEST,
-    "mimic_cxr_jpg": CHEST,
-    "nih_chestxray14": CHEST,
-    "open_i": CHEST,
-    "rsna_pneumonia": CHEST,
-    "vindr_cxr": CHEST,
-    "vindr_mammo": BREAST,
-}
+LABELS = ["Atelectasis", "Cardiomegaly", "Lung Opacity", "No Finding", "Pleural Effusion"]  # of chests
+LABELS += ["malignant", "mass", "calcification"]  # of breasts; each data set takes those that it knows
 PHANTOMS = {"cbis_ddsm": 6, "mimic_cxr": 12, "vindr_cxr": 10, "vindr_mammo": 6}  # patients
 
 
@@ -65,7 +57,7 @@ def write_coco(folder: Path) -> None:
     sheet.unlink()
 
 
-@pytest.fixture(params=LABELS)
+@pytest.fixture(params=ADAPTERS)
 def tree(request, phantoms, tmp_path_factory) -> tuple[str, Path]:
     """An adapter's name and a copy of its tree, which a test may change."""
     adapter, root = request.param, tmp_path_factory.mktemp("tree") / "root"

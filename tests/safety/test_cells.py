@@ -7,7 +7,6 @@ import json
 import logging
 import re
 import traceback
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from mmpkd.cohorts.rejections import refuse_too_many
 from mmpkd.config.cohorts import Cohort
 from mmpkd.tables.cohorts import table
+from tests import cohorts
 from tests.safety.conftest import LABELS
 from tests.safety.planted import NAME, WORDS, told
 
@@ -28,7 +28,7 @@ def said(adapter: str, root: Path, log: io.StringIO, limit: float = 0.0) -> str:
     shown = ""
     try:
         cohort = Cohort(adapter=adapter, root=root)
-        tables = import_module(f"mmpkd.cohorts.adapters.{adapter}").read(cohort, LABELS[adapter])
+        tables = cohorts.read(cohort, LABELS)
         shown = table({adapter: tables})[0].to_csv()
         refuse_too_many(tables.rejected["reason"], tables.kept, limit)
     except Exception:  # whichever it is, its traceback would be in the job's log

@@ -12,8 +12,8 @@ import yaml
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom.write import write_tree
 from mmpkd.plotting.style import new_figure, save
 from tests.checkout import Workflow, copy_repository
 from tests.safety.network import routes, run_python, why_not

@@ -4,13 +4,13 @@ import gzip
 import os
 import re
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.cohorts import Cohort
+from tests import cohorts
 from tests.safety.conftest import LABELS
 
 TEXT = (".csv", ".gz", ".json", ".txt", ".xml")
@@ -19,7 +19,7 @@ IN_THE_TABLE = {"cbis_ddsm": r"(Mass|Calc)-.*", "chexlocalize": r"(test|val)/pat
 
 
 def read(adapter: str, root: Path) -> CohortTables:
-    return import_module(f"mmpkd.cohorts.adapters.{adapter}").read(Cohort(adapter=adapter, root=root), LABELS[adapter])
+    return cohorts.read(Cohort(adapter=adapter, root=root), LABELS)
 
 
 def rewrite(path: Path, old: str, new: str) -> bool:

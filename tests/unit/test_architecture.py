@@ -12,6 +12,7 @@ ORDER = (
     ("files", "logs", "auroc", "dependencies", "redaction", "text", "results", "design"),
     ("config",),
     ("cohorts",),
+    ("phantom",),
     ("provenance",),
     ("recovery",),
     ("job",),
@@ -27,7 +28,7 @@ ORDER = (
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
-MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.name != "__init__.py")
+MODULES = sorted(path for path in LIBRARY.rglob("*.py") if path.parent != LIBRARY or path.name != "__init__.py")
 SCRIPTS = sorted((LIBRARY.parent / "workflow_scripts").glob("*.py"))
 
 

@@ -2,20 +2,21 @@
 
 import re
 import shlex
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import yaml
 
 from mmpkd.cli import _parser
+from mmpkd.cohorts.base import find_data_set
+from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import merge
 from mmpkd.config.reading import read_config
 from mmpkd.config.study import load
+from tests.cohorts import ADAPTERS
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text()
-ADAPTERS = sorted(path.stem for path in (ROOT / "mmpkd" / "cohorts" / "adapters").glob("[a-z]*.py"))
 HEADINGS = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
 SECTIONS = dict(re.findall(r"^### [^\n]*\(`(\w+)`\)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -45,7 +46,7 @@ def test_every_configuration_block_is_valid(block):
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_the_section_says_what_the_licence_asks_for(adapter):
-    restricted = import_module(f"mmpkd.cohorts.adapters.{adapter}").RESTRICTED
+    restricted = find_data_set(adapter)(Cohort(adapter=adapter, root=ROOT)).RESTRICTED
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
     assert ("restricted: true" in block) == restricted
 
@@ -53,12 +54,11 @@ def test_the_section_says_what_the_licence_asks_for(adapter):
 @pytest.mark.parametrize("adapter", ADAPTERS)
 def test_options_and_folders_are_the_adapters(adapter):
     """Those that a block shows, in a comment too."""
-    module = import_module(f"mmpkd.cohorts.adapters.{adapter}")
+    data_set = find_data_set(adapter)(Cohort(adapter=adapter, root=ROOT))
     block = re.search(r"^```yaml\n(.*?)^```$", SECTIONS[adapter], re.MULTILINE | re.DOTALL)[1]
-    for name, known in (("options", getattr(module, "OPTIONS", None)), ("folders", getattr(module, "FOLDERS", None))):
-        for shown in re.findall(rf"{name}: (\{{.*?\}})(?:\s|$|,|\}})", block):
-            if known is not None:
-                assert set(yaml.safe_load(shown)) <= set(known), f"{name} of {adapter}"
+    for name, known in (("options", data_set.OPTIONS), ("folders", data_set.FOLDERS)):
+        for shown in re.findall(rf"{name}: (\{{(?:[^{{}}]|\{{[^{{}}]*\}})*\}})", block):
+            assert set(yaml.safe_load(shown)) <= set(known), f"{name} of {adapter}"
 
 
 def test_commands_are_those_of_the_program():

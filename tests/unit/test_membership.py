@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.membership import is_among
+from mmpkd.cohorts.tables import is_among
 
 
 @pytest.mark.parametrize("kind", [list, set, frozenset, tuple, pd.Series, pd.Index])

@@ -12,12 +12,11 @@ import pytest
 from hypothesis import given, settings, strategies
 from scipy.ndimage import zoom
 
-from mmpkd.cohorts.phantom import canvas, chest, reports
-from mmpkd.cohorts.phantom.chest_findings import Finding
-from mmpkd.cohorts.phantom.dicom_writer import TRANSFER_SYNTAXES, stable_uid, write_dicom
-from mmpkd.cohorts.phantom.shapes import KINDS, draw_shapes
-from mmpkd.cohorts.phantom.write import TRUTH_COLUMNS, write_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom import canvas, chest, reports
+from mmpkd.phantom.chest_findings import Finding
+from mmpkd.phantom.shapes import KINDS, draw_shapes
+from mmpkd.phantom.write import TRANSFER_SYNTAXES, TRUTH_COLUMNS, stable_uid, write_dicom, write_tree
 
 PATIENTS = 60
 

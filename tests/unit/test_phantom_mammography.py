@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from mmpkd.cohorts.phantom import canvas, cbis_ddsm_tree, lesion_shapes, lesions, mammogram, vindr_mammo_tree
 from mmpkd.config.cohorts import Phantom
+from mmpkd.phantom import canvas, cbis_ddsm_tree, lesion_shapes, lesions, mammogram, vindr_mammo_tree
 
 REAL = Path("../shared/data/cbis_ddsm")
 CSV_NAMES = [f"{kind}_case_description_{group}_set.csv" for kind in ("mass", "calc") for group in ("train", "test")]

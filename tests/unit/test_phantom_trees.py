@@ -1,6 +1,5 @@
 """Fabricated downloads: trees of further data sets, images of real dimensions, and what `mmpkd fabricate` writes."""
 
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,16 @@ from pydicom import dcmread
 from skimage.io import imread
 
 from mmpkd.cli import main
-from mmpkd.cohorts.phantom.write import write_tree
 from mmpkd.config.cohorts import ENLARGEMENT, Cohort, Phantom
+from mmpkd.phantom.write import write_tree
+from tests import cohorts
 
 ROOT = Path(__file__).parents[2]
 CHEST = ["Atelectasis", "Cardiomegaly", "Pleural Effusion", "Pneumothorax"]
 
 
 def read(adapter: str, root: Path, labels: list[str], **further):
-    return import_module(f"mmpkd.cohorts.adapters.{adapter}").read(
-        Cohort(adapter=adapter, root=root, **further), labels
-    )
+    return cohorts.read(Cohort(adapter=adapter, root=root, **further), labels)
 
 
 def test_the_reports_and_terms_of_open_i_tell_what_is_drawn(tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmpkd.cohorts.rle import RunLengths
+from mmpkd.cohorts.rois import RunLengths
 
 
 def shapes():

@@ -8,8 +8,8 @@ import pytest
 from benchmarks.forecast import disk, forecast
 from benchmarks.mimic_tree import write_tree
 from benchmarks.scale import STAGES, cohort_of, collect, exponent, in_own_process, run_stage
-from mmpkd.cohorts.adapters import mimic_cxr
 from mmpkd.config.layers import load_study
+from tests import cohorts
 
 ROOT = Path(__file__).parents[2]
 FIGURES = {"images": [100, 200], "seconds": [36.0, 72.0], "peak_mb": [300.0, 400.0]}
@@ -28,7 +28,7 @@ def test_the_exponent_of_a_power_is_recovered():
 
 def test_the_adapter_reads_the_fabricated_tree_as_it_was_meant(tmp_path):
     write_tree(720, tmp_path / "tree")
-    tables = mimic_cxr.read(cohort_of(tmp_path), ["Atelectasis", "Cardiomegaly"])
+    tables = cohorts.read(cohort_of(tmp_path), ["Atelectasis", "Cardiomegaly"])
     reasons = dict(tables.rejected["reason"].value_counts())
     lateral = sum(number % 3 == 2 and number % 24 != 0 for number in range(720))
     unstated = sum(number % 24 == 0 for number in range(720))  # "CHEST (PA AND LAT)" names a lateral view

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpkd.privileged.section_exceptions import MISNAMED, SPANS
-from mmpkd.privileged.sections import KNOWN_SECTIONS, SPELLINGS, normalize_header, split_sections
+from mmpkd.privileged.sections import KNOWN_SECTIONS, MISNAMED, SPANS, SPELLINGS, normalize_header, split_sections
 
 REPORT = "\n \n".join(
     [

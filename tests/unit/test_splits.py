@@ -8,14 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpkd.cohorts.boxes import box_rois
-from mmpkd.cohorts.choices import ChoiceError, among, read_folders, read_options
+from mmpkd.cohorts.base import ChoiceError, among, read_folders, read_options
 from mmpkd.cohorts.label_policy import BLANK, UNCERTAIN, apply_policy, policy_table
 from mmpkd.cohorts.listing import list_files
 from mmpkd.cohorts.paths import TableFileError, read_table, relative_below_all
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.splits import resolve, stable_share
-from mmpkd.cohorts.tables import SPLITS, TableError
+from mmpkd.cohorts.rois import box_rois
+from mmpkd.cohorts.tables import SPLITS, TableError, resolve, stable_share
 from mmpkd.config.cohorts import Cohort
 
 ROWS = st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from(SPLITS)), max_size=20)

@@ -140,8 +140,8 @@ def test_two_processes_of_a_job_train_the_student_of_one(smoke):
         ("students/losses.py", STUDENTS | {"backbone"}, {"phantom", "cohort", "preprocess", "privileged"}),
         ("imaging/geometry.py", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher"}),
         ("privileged/sections.py", {"privileged", "teacher", "train_student"}, {"cohort", "preprocess", "backbone"}),
-        ("cohorts/adapters/vindr_cxr.py", {"cohort", "preprocess"}, {"phantom", "train_student", "teacher"}),
-        ("cohorts/phantom/vindr_cxr_tree.py", {"phantom", "cohort"}, {"train_student", "teacher"}),
+        ("cohorts/datasets/vindr_cxr.py", {"cohort", "preprocess"}, {"phantom", "train_student", "teacher"}),
+        ("phantom/vindr_cxr_tree.py", {"phantom", "cohort"}, {"train_student", "teacher"}),
         ("files.py", {"phantom", "preprocess", "table_claims", "provenance"}, set()),
     ],
 )

@@ -1,1 +1,0 @@
-"""One adapter a data set: `<name>.py` with `read(cohort, labels) -> CohortTables`."""
