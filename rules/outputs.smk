@@ -73,7 +73,7 @@ for item in OUTPUTS:
         params:
             **settings_of(item),
             code=code("output", f"outputs/{item.rule}"),
-            keys={key: keys for need in item.needs for key, keys in NEEDED[need][1].items()},
+            of_files={key: value for need in item.needs for key, value in NEEDED[need][1].items()},
         message:
             f"{item.kind.capitalize()}: {item.title}"
         script:

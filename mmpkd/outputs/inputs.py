@@ -41,6 +41,6 @@ class Inputs:
             design=Design.of(params["design"]) if "design" in params else None,
             phantoms=params.get("phantoms", ()),
             files=files,
-            keys=params.get("keys", {}),
+            keys=params.get("of_files", {}),
             study=params.get("study", {}),
         )

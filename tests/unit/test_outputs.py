@@ -10,7 +10,9 @@ import pytest
 from mmpkd.config.demo import DEMO
 from mmpkd.config.outputs import FIGURES, NEEDS, OUTPUTS, STAGES, TABLES, chosen
 from mmpkd.dependencies import LIBRARY, library_files
+from mmpkd.outputs.figure import Drawing
 from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.table import Table
 
 RULES = [output.rule for output in OUTPUTS]
 BORROWED = {"figure_cross_domain": {"figure_localization"}}  # sentences of captions
@@ -27,11 +29,8 @@ def test_each_module_offers_the_same_function(rule):
     make = import_module(f"mmpkd.outputs.{rule}").make
     while hasattr(make, "__wrapped__"):
         make = make.__wrapped__
-    result = "Table" if rule.startswith("table_") else "Drawing"
-    assert {name: kind.__name__ for name, kind in make.__annotations__.items()} == {
-        "inputs": "Inputs",
-        "return": result,
-    }
+    result = Table if rule.startswith("table_") else Drawing
+    assert make.__annotations__ == {"inputs": Inputs, "return": result}
 
 
 @pytest.mark.parametrize("output", OUTPUTS, ids=RULES)
@@ -64,7 +63,7 @@ def test_stages_follow_from_the_needs():
 def test_inputs_hold_what_the_rule_gives_and_no_more(tmp_path):
     file = str(tmp_path / "scores.parquet")
     pd.DataFrame({"value": [1.0]}).to_parquet(file)
-    inputs = Inputs.of({"scores": file}, {"evaluation": {"confidence": 0.9}, "keys": {"maps": []}, "code": "0"})
+    inputs = Inputs.of({"scores": file}, {"evaluation": {"confidence": 0.9}, "of_files": {"maps": []}, "code": "0"})
     assert inputs.scores["value"].tolist() == [1.0] and inputs.evaluation.confidence == 0.9
     assert inputs.keys == {"maps": []} and inputs.design is None and not inputs.phantoms
     assert Inputs.of({}, {}) == Inputs()
