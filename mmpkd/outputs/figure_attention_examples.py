@@ -62,7 +62,7 @@ def make(inputs: Inputs) -> Drawing:
 
 
 def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> pd.DataFrame:
-    """The test images with the highest, the median and the lowest gain, mean over seeds, of one cohort a domain.
+    """The test images with the highest, the median and the lowest gain, mean over seeds, of one cohort per domain.
 
     That cohort is the domain's training cohort or, if this has no ROI that were scored, the first of its further
     cohorts that has; a domain without any is left out. The median image is the lower of the middle two where the number
@@ -131,7 +131,7 @@ def _mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method
 def draw(
     examples: Sequence[Example], evaluation: Evaluation, design: Design, withheld: Collection[str] = ()
 ) -> tuple[Figure, str]:
-    """A block a domain; rows best, median and worst, columns the image with its ROI, then the arms' maps.
+    """One block per domain; rows best, median and worst, columns the image with its ROI, then the arms' maps.
 
     Args:
         examples: what `assemble` returned.

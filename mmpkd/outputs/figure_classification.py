@@ -36,7 +36,7 @@ CHANCE = 0.5
 
 @styled
 def make(inputs: Inputs) -> Drawing:
-    """A column a training domain, a row a cohort: the cohort of training first, then others that share labels."""
+    """One column per training domain, one row per cohort: that of training, then others that share labels."""
     confidence, design = inputs.evaluation.confidence, inputs.design
     table = classification_table(inputs.scores, confidence, design.reference)
     table = table[table["metric"] == "auroc"]

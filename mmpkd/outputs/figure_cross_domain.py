@@ -47,7 +47,7 @@ HEADING = 0.8  # rows that a heading takes
 
 @styled
 def make(inputs: Inputs) -> Drawing:
-    """A forest of gains over the reference, one row a cell and one panel an attention method."""
+    """A forest of gains over the reference, one row per cell and one panel per attention method."""
     evaluation, design = inputs.evaluation, inputs.design
     rows = select(inputs.scores, metric=evaluation.metric, label="any")
     students = select_students(rows)

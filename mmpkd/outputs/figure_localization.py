@@ -40,7 +40,7 @@ SEED_SPREAD = 0.16  # half the width over which the seeds of an arm are spread
 
 @styled
 def make(inputs: Inputs) -> Drawing:
-    """A row of panels an attention method; for each domain the scores by arm, and the gains over the reference."""
+    """One row of panels per attention method; for each domain the scores by arm, and the gains over the reference."""
     evaluation, design = inputs.evaluation, inputs.design
     rows = select(inputs.scores, metric=evaluation.metric, label="any")
     arms = design.order(select_students(rows)["arm"].unique())
@@ -87,7 +87,7 @@ def _draw_block(
     evaluation: Evaluation,
     design: Design,
 ) -> None:
-    """Domains side by side, a row a method."""
+    """Domains side by side, one row per method."""
     marks = arm_marks(arms, design)
     for row, method in zip(panels, evaluation.methods, strict=True):
         chosen = {"metric": evaluation.metric, "method": method, "label": "any"}

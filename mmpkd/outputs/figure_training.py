@@ -57,7 +57,7 @@ def make(inputs: Inputs) -> Drawing:
 def draw(
     histories: Mapping[tuple[str, str, int], pd.DataFrame], images: Mapping[str, pd.DataFrame], design: Design
 ) -> tuple[Figure, str]:
-    """A column a domain, a row a quantity: validation AUROC, then each term of the loss.
+    """One column per domain, one row per quantity: validation AUROC, then each term of the loss.
 
     Args:
         histories: content of `history.csv` by domain, arm and seed.
