@@ -19,8 +19,6 @@ rule report:
         RESULTS.log("report", "all"),
     benchmark:
         RESULTS.benchmark("report", "all")
-    group:
-        "summary"
     conda:
         "../envs/mmpkd.yaml"
     threads: 1
