@@ -16,15 +16,13 @@ include: "rules/teachers.smk"
 include: "rules/students.smk"
 include: "rules/attention.smk"
 include: "rules/evaluation.smk"
-include: "rules/tables.smk"
-include: "rules/figures.smk"
+include: "rules/outputs.smk"
 include: "rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
-        [RESULTS.table(name).values() for name in STUDY.tables],
-        [RESULTS.figure(name).values() for name in STUDY.figures],
+        files_of(STUDY.outputs),
         RESULTS.report if STUDY.report else [],
         RESULTS.record.values(),

@@ -1,14 +1,16 @@
 """Where the files of a study lie: its results tree. No other module builds these paths, and none takes them apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 CONTROL = "control"  # in place of a training domain: students that were never fine-tuned
+FORMS = {"table": ("csv", "md", "tex"), "figure": ("pdf", "png")}
 
 
 @dataclass(frozen=True)
 class Results:
-    """The tree below one folder; all paths are strings.
+    """The tree below one folder; paths are strings, but those of files that were found there.
 
     An argument may be a wildcard of Snakemake, such as `{cohort}`: the path is then the pattern of a rule. Files that
     one job writes are a dictionary from the name of a rule's output to its path.
@@ -24,12 +26,37 @@ class Results:
 
     def benchmark(self, rule: str, job: str) -> str:
         """Seconds and memory of a job, as Snakemake writes them."""
-        return f"{self.root}/benchmarks/{rule}/{job}.tsv"
+        return f"{self.benchmarks}/{rule}/{job}.tsv"
+
+    @classmethod
+    def of_log(cls, log: str | Path) -> tuple["Results", str]:
+        """The tree that a job's log lies in, and the receipt of that job.
+
+        Raises:
+            ValueError: the log does not lie in a tree.
+        """
+        log = Path(log)
+        for folder in log.parents:
+            if folder.name == "logs":
+                results = cls(str(folder.parent))
+                return results, f"{results.receipts}/{log.relative_to(folder).with_suffix('.json')}"
+        raise ValueError(f"{log}: not below a folder logs")
 
     @property
-    def folders_of_jobs(self) -> dict[str, str]:
-        """Folders of all benchmarks and of all logs."""
-        return {"benchmarks": f"{self.root}/benchmarks", "logs": f"{self.root}/logs"}
+    def receipts(self) -> str:
+        """Folder of the jobs' receipts."""
+        return f"{self.root}/receipts"
+
+    @property
+    def benchmarks(self) -> str:
+        """Folder of the jobs' benchmarks."""
+        return f"{self.root}/benchmarks"
+
+    def measured_jobs(self) -> Iterator[tuple[str, Path, Path]]:
+        """Rule, benchmark and log of every job that has a benchmark, in the order of their paths."""
+        for path in sorted(Path(self.benchmarks).glob("*/**/*.tsv")):
+            rule, *job = path.relative_to(self.benchmarks).with_suffix("").parts
+            yield rule, path, Path(self.log(rule, "/".join(job)))
 
     def phantom(self, cohort: str) -> dict[str, str]:
         """A fabricated download, and what was drawn in it."""
@@ -126,13 +153,23 @@ class Results:
         """All scores in one long table."""
         return f"{self.root}/evaluation/scores.parquet"
 
+    def output(self, kind: str, name: str) -> dict[str, str]:
+        """A table or a figure in each of its forms, and its caption."""
+        path = f"{self.root}/{kind}s/{name}"
+        return {**{form: f"{path}.{form}" for form in FORMS[kind]}, "caption": f"{path}.caption.txt"}
+
     def table(self, name: str) -> dict[str, str]:
         """One table in each of its forms."""
-        return _forms(f"{self.root}/tables/{name}", ("csv", "md", "tex"))
+        return self.output("table", name)
 
     def figure(self, name: str) -> dict[str, str]:
         """One figure in each of its forms."""
-        return _forms(f"{self.root}/figures/{name}", ("pdf", "png"))
+        return self.output("figure", name)
+
+    @property
+    def folders_of_outputs(self) -> list[str]:
+        """Folders that hold tables and figures, and nothing else."""
+        return [f"{self.root}/{kind}s" for kind in FORMS]
 
     @property
     def report(self) -> str:
@@ -151,7 +188,3 @@ class Results:
 
 def _weights(folder: str) -> dict[str, str]:
     return {"model": f"{folder}/model.safetensors", "history": f"{folder}/history.csv"}
-
-
-def _forms(path: str, kinds: Sequence[str]) -> dict[str, str]:
-    return {**{kind: f"{path}.{kind}" for kind in kinds}, "caption": f"{path}.caption.txt"}

@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from mmpkd.config.folders import absent
 from mmpkd.config.layers import load_study
+from mmpkd.config.outputs import OUTPUTS
 from mmpkd.config.study import ConfigError
 from mmpkd.dependencies import fingerprint, make_importable, module_files
 from mmpkd.presence import sign_in
@@ -172,26 +173,41 @@ def probe_inputs(wildcards):
     }
 
 
+def files_of(outputs):
+    """Every form of tables and figures, and their captions."""
+    return [file for output in outputs for file in RESULTS.output(output.kind, output.name).values()]
+
+
+def settings_of(output):
+    """What a table or figure reads of the configuration: no key more, so that other changes do not re-run it."""
+    settings = {}
+    if output.evaluation:
+        settings["evaluation"] = plain(STUDY.evaluation, *output.evaluation)
+    if output.design:
+        settings["design"] = plain_design()
+    if output.sections:
+        settings["study"] = plain(STUDY, *output.sections)
+    if output.kind == "figure" and output.needs:  # its caption says which of the data are fabricated
+        settings["phantoms"] = PHANTOMS
+    return settings
+
+
 def claimed_files():
     """Every file of the study: tables, figures, report, and what they were made of as far as it was needed.
 
     The study's last job reads them, so that none is missing in a finished study, not even one that is needed no more.
     """
-    asked = {*STUDY.tables, *STUDY.figures, *(["report"] if STUDY.report else [])} - {"method"}
-    files = [file for name in STUDY.tables for file in RESULTS.table(name).values()]
-    files += [file for name in STUDY.figures for file in RESULTS.figure(name).values()]
-    if STUDY.report:
-        files.append(RESULTS.report)
-    if asked:
+    files = files_of(STUDY.outputs) + [RESULTS.report] * STUDY.report
+    if STUDY.takes("cohorts"):
         files += [RESULTS.phantom(name)["truth"] for name in PHANTOMS]
         files += [file for name in COHORTS for file in [*RESULTS.cohort(name).values(), *shard_files(name)]]
-    if asked - {"cohorts"}:
+    if STUDY.takes("teachers"):
         files += [RESULTS.records(domain) for domain in DOMAINS]
         files += [file for teacher in TEACHERS for file in RESULTS.teacher(*teacher).values()]
-    if asked - {"cohorts", "teachers"}:
+    if STUDY.takes("students"):
         files += RESULTS.backbone.values()
         files += [file for student in STUDENTS for file in RESULTS.student(*student).values()]
-    if asked - {"cohorts", "teachers", "training"}:
+    if STUDY.takes("scores"):
         files += [file for student in STUDENTS for file in map_files(*student)]
         files += [*rules.attention_controls.output, *rules.scores.input.students, rules.scores.input.controls]
         files += [*rules.scores.input.probes, RESULTS.scores]

@@ -4,8 +4,7 @@
 rule report:
     input:
         **evaluation_inputs(),
-        tables=[file for name in STUDY.tables for file in RESULTS.table(name).values()],
-        figures=[file for name in STUDY.figures for file in RESULTS.figure(name).values()],
+        outputs=files_of(STUDY.outputs),
         flow=RESULTS.table("cohorts")["csv"],
         scores=RESULTS.scores,
         maps=[RESULTS.attention(*student, cohort) for student in STUDENTS for cohort in PICTURED],

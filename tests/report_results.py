@@ -8,7 +8,7 @@ import pandas as pd
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.files import write_npz, write_parquet
+from mmpkd.files import write_npz, write_parquet, write_text
 from mmpkd.report.viewer import Sources, Viewer, viewer
 from mmpkd.results import Results
 from tests.synthetic import DESIGN, DOMAIN_OF, METHODS, synthetic_scores
@@ -39,6 +39,13 @@ def write_results(folder: Path, scores: pd.DataFrame) -> Sources:
                     write_npz({"image_id": names, **maps}, results.attention(domain, arm, seed, cohort))
     shards = {cohort: [results.shard_folder(cohort, 0)] for cohort in DOMAIN_OF}
     return Sources(shards, results, SEEDS)
+
+
+def write_figure(results: Results, caption: str) -> None:
+    """The figure of claims: a picture of one pixel."""
+    files = results.figure("claims")
+    write_text(caption, files["caption"])
+    Path(files["png"]).write_bytes(PNG)
 
 
 def make_viewer(scores: pd.DataFrame, sources: Sources, **options) -> Viewer:

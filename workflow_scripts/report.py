@@ -9,9 +9,9 @@ from mmpkd.design import Design
 from mmpkd.files import write_text
 from mmpkd.job import job
 from mmpkd.provenance.origin import origin
-from mmpkd.report.flow import read_flows
-from mmpkd.report.markdown import prose_html
+from mmpkd.report.items import prose_html
 from mmpkd.report.page import build
+from mmpkd.report.study import read_flows
 from mmpkd.report.viewer import Sources, viewer
 from mmpkd.results import Results
 
@@ -22,8 +22,7 @@ with job(snakemake):
     sources = Sources(params.shards, results, study["seeds"])
     report = build(
         study,
-        {name: tuple(Path(results.table(name)[kind]) for kind in ("csv", "md", "caption")) for name in study["tables"]},
-        {name: tuple(Path(results.figure(name)[kind]) for kind in ("png", "caption")) for name in study["figures"]},
+        results,
         origin(study),
         read_flows(snakemake.input.flow, scores),
         viewer(scores, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),

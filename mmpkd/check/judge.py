@@ -6,21 +6,19 @@ from importlib.util import find_spec
 
 from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
 from mmpkd.config.folders import absent
+from mmpkd.config.outputs import STUDENTS, TEACHERS
 from mmpkd.config.study import Study
 from mmpkd.design import split_cell
-
-UNTRAINED_TABLES = {"cohorts", "teachers"}  # what is made without a student
-UNTRAINED_FIGURES = {"cohorts", "method"}
 
 
 def trains_students(study: Study) -> bool:
     """Whether anything that the study makes needs a student."""
-    return study.report or bool(set(study.tables) - UNTRAINED_TABLES or set(study.figures) - UNTRAINED_FIGURES)
+    return study.takes(STUDENTS)
 
 
 def fits_teachers(study: Study) -> bool:
     """Whether anything that the study makes needs a teacher."""
-    return trains_students(study) or "teachers" in study.tables
+    return study.takes(TEACHERS)
 
 
 def judge(study: Study, facts: StudyFacts) -> list[Problem]:

@@ -14,31 +14,11 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.hints import hint, is_null
 from mmpkd.config.imaging import Breast, Imaging
+from mmpkd.config.outputs import FIGURES, TABLES, Output, chosen
 from mmpkd.config.students import Arm, Roles, Student, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
 from mmpkd.design import CONTROL, CONTROLS, split_cell
 
-TABLES = (
-    "cohorts",
-    "teachers",
-    "classification",
-    "probe",
-    "localization",
-    "strata",
-    "cross_domain",
-    "claims",
-    "runtime",
-)
-FIGURES = (
-    "method",
-    "cohorts",
-    "training",
-    "classification",
-    "attention_examples",
-    "localization",
-    "cross_domain",
-    "claims",
-)
 MAIN = "main"  # a domain's own teacher, beside its variants
 SIDE = re.compile(r"\b(left|right|laterality)\b", re.IGNORECASE)
 SHORT = reprlib.Repr()  # writes what was got, in a message
@@ -237,6 +217,15 @@ class Study(Section):
         except ValidationError as error:
             mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
             raise ValueError(f"domains.{domain}.course: {mistakes}") from None
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The tables and figures that `all` makes."""
+        return chosen(self.tables, self.figures)
+
+    def takes(self, stage: str) -> bool:
+        """Whether anything that the study makes takes this stage of the pipeline; the report shows scores."""
+        return any(output.takes(stage) for output in self.outputs) or self.report
 
     @property
     def students(self) -> list[tuple[str, str, int]]:

@@ -10,8 +10,7 @@ from mmpkd.logs import progress
 from mmpkd.provenance.digests import sha256
 from mmpkd.provenance.inputs import InputError, data_set
 from mmpkd.redaction import redact
-
-COMPLETE = ("tables", "figures")  # folders in which every file is on record
+from mmpkd.results import Results
 
 
 @dataclass
@@ -52,8 +51,8 @@ def _of_file(folder: Path, path: str, recorded: Mapping[str, Any]) -> list[str]:
 
 def _unknown(folder: Path, record: Mapping[str, Any]) -> Iterator[str]:
     """Files that somebody put among tables and figures; a name that no rule gave may hold an identifier."""
-    for part in COMPLETE:
-        for file in sorted((folder / part).rglob("*")):
+    for part in Results(str(folder)).folders_of_outputs:
+        for file in sorted(Path(part).rglob("*")):
             path = file.relative_to(folder)
             if file.is_file() and path.as_posix() not in record["outputs"] and not file.name.startswith("."):
                 yield redact(path.as_posix())

@@ -11,10 +11,10 @@ from typing import Any
 
 from mmpkd.files import write_json
 from mmpkd.provenance.digests import digest, listing, sha256
+from mmpkd.results import Results
 
 log = logging.getLogger("mmpkd.recovery")
 
-RECEIPTS, LOGS = "receipts", "logs"  # folders of a study's results; a job has the same path in both
 TIMESTAMP = ".snakemake_timestamp"  # Snakemake puts it into a folder when its job has ended
 
 
@@ -27,9 +27,9 @@ def write_receipt(outputs: Iterable[str | Path], log_file: str | Path) -> None:
 
     Of a file: bytes, SHA-256 and modification time. Of a folder: number, bytes and one hash of its paths and sizes.
     """
-    results, job = _place(Path(log_file))
-    entries = {Path(output).relative_to(results).as_posix(): _entry(Path(output)) for output in outputs}
-    write_json(entries, results / RECEIPTS / job.with_suffix(".json"))
+    results, receipt = Results.of_log(log_file)
+    entries = {Path(output).relative_to(results.root).as_posix(): _entry(Path(output)) for output in outputs}
+    write_json(entries, receipt)
 
 
 def damaged(results: Path) -> Iterator[str]:
@@ -37,7 +37,7 @@ def damaged(results: Path) -> Iterator[str]:
 
     A file with the size and modification time of its receipt is taken for whole; another is hashed.
     """
-    for receipt in sorted((results / RECEIPTS).rglob("*.json")):
+    for receipt in sorted(Path(Results(str(results)).receipts).rglob("*.json")):
         for path, entry in _read(receipt).items():
             if (results / path).exists() and not _agrees(results / path, entry):
                 yield path
@@ -52,14 +52,6 @@ def require_whole(results: Path) -> None:
             "made of them may be wrong. Run `make all` (or `mmpkd recover`, then snakemake) once more: they, and what "
             "depends on them, are made again"
         )
-
-
-def _place(log_file: Path) -> tuple[Path, Path]:
-    """The results folder, and the job's path below logs and receipts."""
-    for folder in log_file.parents:
-        if folder.name == LOGS:
-            return folder.parent, log_file.relative_to(folder)
-    raise ValueError(f"{log_file}: not below a folder {LOGS}")
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -1,23 +1,22 @@
-"""Tables and figures as the page shows them."""
+"""Tables, figures and documents as the page shows them; Markdown becomes HTML."""
 
 import base64
 import re
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from html import escape
+from os.path import relpath
 from pathlib import Path
+from typing import Any
 
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup
 
-from mmpkd.report.markdown import table_html
+from mmpkd.config.outputs import Output
+from mmpkd.results import Results
 
-TITLES = {
-    "attention_examples": "Examples of attention maps",
-    "cross_domain": "Across cohorts and domains",
-    "localization": "Localisation",
-    "method": "The method",
-    "probe": "Linear probe",
-    "runtime": "Run time",
-    "strata": "Localisation by ROI size, prediction and label",
-}
+Environment = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -43,45 +42,103 @@ class FigureItem:
     data: str  # the PNG, base64
 
 
-def read_table(name: str, csv: Path, markdown: Path, caption: Path) -> TableItem:
-    """The rounded table of a Markdown file; `csv`, which holds all columns and digits, is named beside it.
+def read_table(output: Output, results: Results) -> TableItem:
+    """The rounded table of its Markdown file; the CSV file, which holds all columns and digits, is named beside it.
 
     Raises:
         ValueError: the Markdown file holds no table.
     """
-    title = _title(name)
+    files = results.table(output.name)
     try:
-        html = table_html(markdown.read_text(encoding="utf-8"), f"Table: {title}")
+        html = table_html(Path(files["md"]).read_text(encoding="utf-8"), f"Table: {output.title}")
     except ValueError as error:
-        raise ValueError(f"{markdown.name} {error}; make tables/{name} again") from None
+        raise ValueError(f"{files['md']} {error}; make {output.rule} again") from None
     return TableItem(
-        name=name,
-        title=title,
-        caption=caption.read_text(encoding="utf-8").strip(),
-        file=f"tables/{csv.name}",
+        name=output.name,
+        title=output.title,
+        caption=Path(files["caption"]).read_text(encoding="utf-8").strip(),
+        file=relpath(files["csv"], results.root),
         html=html,
     )
 
 
-def read_figure(name: str, png: Path, caption: Path) -> FigureItem:
+def read_figure(output: Output, results: Results) -> FigureItem:
     """The picture, inline, and its caption.
 
     Raises:
         ValueError: the file is no PNG.
     """
-    content = png.read_bytes()
+    files = results.figure(output.name)
+    content = Path(files["png"]).read_bytes()
     if not content.startswith(b"\x89PNG"):
-        raise ValueError(f"{png.name} is no PNG file; make figures/{name} again")
-    text = caption.read_text(encoding="utf-8").strip()
+        raise ValueError(f"{files['png']} is no PNG file; make {output.rule} again")
+    text = Path(files["caption"]).read_text(encoding="utf-8").strip()
     return FigureItem(
-        name=name,
-        title=_title(name),
+        name=output.name,
+        title=output.title,
         caption=text,
         summary=re.split(r"(?<=\.)\s", text, maxsplit=1)[0],
-        file=f"figures/{name}.pdf",
+        file=relpath(files["pdf"], results.root),
         data=base64.b64encode(content).decode("ascii"),
     )
 
 
-def _title(name: str) -> str:
-    return TITLES.get(name, name.replace("_", " ").capitalize())
+def table_html(text: str, name: str) -> Markup:
+    """The first table of a text, its cells as they stand, in a region called `name`; numbers are of class `number`.
+
+    Raises:
+        ValueError: there is no table.
+    """
+    parser = _parser("zero")  # nothing in a cell is mark-up
+    tokens = parser.parse(text)
+    types = [token.type for token in tokens]
+    if "table_open" not in types:
+        raise ValueError("holds no table")
+    tokens = tokens[types.index("table_open") : types.index("table_close") + 1]
+    return Markup(parser.renderer.render(tokens, parser.options, {"name": name, "class": ""}))
+
+
+def prose_html(text: str, name: str) -> Markup:
+    """A document without its headings; of a link, which leads to another document, the words alone are kept.
+
+    Raises:
+        ValueError: the document is empty.
+    """
+    parser = _parser("commonmark")
+    tokens = parser.parse(text)
+    headings = {place for place, token in enumerate(tokens) if token.type == "heading_open"}
+    tokens = [token for place, token in enumerate(tokens) if not headings & {place, place - 1, place - 2}]
+    if not tokens:
+        raise ValueError(f"the document of {name.lower()} is empty")
+    return Markup(parser.renderer.render(tokens, parser.options, {"name": name, "class": "prose"}))
+
+
+def _parser(preset: str) -> MarkdownIt:
+    """A parser that runs no HTML, and writes tables for the page's style sheet and for screen readers."""
+    parser = MarkdownIt(preset, {"html": False}).enable("table")
+    for kind in ("th", "td"):
+        parser.add_render_rule(f"{kind}_open", _open_cell)
+        parser.add_render_rule(f"{kind}_close", _close_cell)
+    parser.add_render_rule("table_open", _open_table)
+    parser.add_render_rule("table_close", lambda *_: "</table>\n</div>\n")
+    for part in ("link_open", "link_close"):
+        parser.add_render_rule(part, lambda *_: "")
+    return parser
+
+
+def _open_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any, env: Environment) -> str:
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(env["name"])}">\n<table>\n'
+
+
+def _open_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any, env: Environment) -> str:
+    """The first cell of a row is its header."""
+    kind = "number" if "right" in str(tokens[place].attrGet("style")) else env["class"]
+    classes = f' class="{kind}"' if kind else ""
+    if tokens[place].tag == "th":
+        return f'<th scope="col"{classes}>'
+    return f'<th scope="row"{classes}>' if tokens[place - 1].type == "tr_open" else f"<td{classes}>"
+
+
+def _close_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any, env: Environment) -> str:
+    first = tokens[place - 3].type == "tr_open"  # before it stand the cell's opening and its content
+    return "</th>\n" if first or tokens[place].tag == "th" else "</td>\n"

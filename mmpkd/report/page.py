@@ -11,20 +11,19 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from mmpkd.config.outputs import chosen
 from mmpkd.design import Design
-from mmpkd.report.claims import headline, read_claims
-from mmpkd.report.flow import Flow
 from mmpkd.report.items import read_figure, read_table
-from mmpkd.report.study import cohorts_in_use, phantoms, size_words
+from mmpkd.report.study import Flow, cohorts_in_use, headline, phantoms, read_claims, size_words
 from mmpkd.report.viewer import Viewer
+from mmpkd.results import Results
 
 FOLDER = Path(__file__).parent
 
 
 def build(
     study: Mapping[str, Any],
-    tables: Mapping[str, tuple[Path, Path, Path]],
-    figures: Mapping[str, tuple[Path, Path]],
+    results: Results,
     origin: Mapping[str, Any],
     flows: Sequence[Flow] = (),
     viewer: Viewer | None = None,
@@ -33,22 +32,21 @@ def build(
     """The report as HTML. Parts that are not given are left out.
 
     Args:
-        study: the configuration as plain values.
-        tables: paths of CSV, Markdown and caption by name, in order; the claims in words come from `claims`.
-        figures: paths of PNG and caption by name, in order.
+        study: the configuration as plain values; its tables and figures are shown.
+        results: where they lie. The claims in words come from the table of claims.
         origin: what `mmpkd.provenance.origin` returned.
         flows: what became of the records of each cohort.
         viewer: cases of the attention viewer.
-        assumptions: what the study assumes, see `mmpkd.report.markdown.prose_html`.
+        assumptions: what the study assumes, see `mmpkd.report.items.prose_html`.
 
     Raises:
         FileNotFoundError: a table, figure or caption is missing.
         ValueError: a Markdown file holds no table, or a PNG file is none.
     """
-    items = {name: read_table(name, *map(Path, paths)) for name, paths in tables.items()}
+    tables = {output.name: read_table(output, results) for output in chosen(study["tables"], ())}
     claims = []
     if "claims" in tables:
-        claims = read_claims(tables["claims"][0], study["evaluation"]["confidence"], Design.of(study))
+        claims = read_claims(results.table("claims")["csv"], study["evaluation"]["confidence"], Design.of(study))
     return (
         _environment()
         .get_template("template.html")
@@ -57,9 +55,9 @@ def build(
             **_inline(viewer),
             claims=claims,
             headline=headline(claims),
-            figures=[read_figure(name, Path(png), Path(caption)) for name, (png, caption) in figures.items()],
-            tables=[item for name, item in items.items() if name != "runtime"],
-            runtime=items.get("runtime"),
+            figures=[read_figure(output, results) for output in chosen((), study["figures"])],
+            tables=[item for name, item in tables.items() if name != "runtime"],
+            runtime=tables.get("runtime"),
             flows=flows,
             origin=origin,
             configuration=yaml.safe_dump(origin["configuration"], sort_keys=False, allow_unicode=True),

@@ -1,10 +1,24 @@
-"""A study in words: its size, and which of its cohorts are fabricated."""
+"""The study in words: its size, the flow of its cohorts, and what became of its claims."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from mmpkd.cohorts.tables import SPLITS
 from mmpkd.design import Design
-from mmpkd.plotting.style import count
+from mmpkd.evaluation.matrices import select
+from mmpkd.evaluation.verdicts import signed
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count, p_text, percent
+
+MEANINGS = {
+    "supported": "The data of this run speak for the claim.",
+    "contradicted": "The data of this run speak against the claim.",
+    "inconclusive": "This run cannot tell. That is not evidence against the claim.",
+}
 
 
 def cohorts_in_use(study: Mapping[str, Any]) -> list[str]:
@@ -28,3 +42,149 @@ def size_words(study: Mapping[str, Any]) -> str:
         count(len(seeds), "seed"),
     )
     return f"{' × '.join(factors)}: {students}, tested on {count(len(cohorts_in_use(study)), 'cohort')}"
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The flow of one cohort; counts are of images unless said otherwise."""
+
+    cohort: str
+    records: int  # images kept and entries set aside while reading
+    not_read: Mapping[str, int]  # entries set aside while reading, by reason
+    images: int
+    patients: int
+    splits: Mapping[str, int]
+    with_roi: Mapping[str, int]  # of each split
+    not_stored: Mapping[str, int]  # images and ROI set aside while images were stored, by reason
+    scored: int  # test images whose ROI were scored
+
+    @property
+    def left_out(self) -> int:
+        """Entries set aside in both stages."""
+        return sum(self.not_read.values()) + sum(self.not_stored.values())
+
+
+def read_flows(csv: str | Path, scores: pd.DataFrame) -> list[Flow]:
+    """The flow of every cohort, in order.
+
+    Args:
+        csv: `tables/cohorts.csv`; its reasons name nobody (see `mmpkd.redaction`).
+        scores: the long table; every scored image has a row of the control `uniform`.
+    """
+    table = pd.read_csv(csv, keep_default_na=False, na_values={name: [""] for name in (*SPLITS, "total")})
+    scored = select(scores, domain="control", arm="uniform", label="any")
+    images = scored.groupby("cohort", observed=True)["image_id"].nunique()
+    return [_flow(str(name), part, int(images.get(name, 0))) for name, part in table.groupby("cohort", sort=False)]
+
+
+def _flow(cohort: str, table: pd.DataFrame, scored: int) -> Flow:
+    def reasons(quantity: str) -> dict[str, int]:
+        rows = table[table["quantity"] == quantity].sort_values("total", ascending=False, kind="stable")
+        return {reason: int(total) for reason, total in zip(rows["item"], rows["total"], strict=True)}
+
+    sizes = table.set_index("quantity").loc[["images", "patients", "images with ROI"], [*SPLITS, "total"]].astype(int)
+    not_read = reasons("rejected when read")
+    return Flow(
+        cohort=cohort,
+        records=int(sizes.at["images", "total"]) + sum(not_read.values()),
+        not_read=not_read,
+        images=int(sizes.at["images", "total"]),
+        patients=int(sizes.at["patients", "total"]),
+        splits={split: int(sizes.at["images", split]) for split in SPLITS},
+        with_roi={split: int(sizes.at["images with ROI", split]) for split in SPLITS},
+        not_stored=reasons("rejected when stored"),
+        scored=scored,
+    )
+
+
+@dataclass(frozen=True)
+class ClaimItem:
+    """A claim and what became of it."""
+
+    title: str
+    verdict: str
+    sentence: str
+    evidence: list[str]
+
+
+def read_claims(csv: str | Path, confidence: float, design: Design) -> list[ClaimItem]:
+    """The claims of `tables/claims.csv`, put into words.
+
+    Args:
+        csv: the table; its column `sentence` is what the first screen says of a claim.
+        confidence: the level of its intervals.
+        design: the titles of the arms.
+    """
+    return [_in_words(claim, confidence, design) for claim in pd.read_csv(csv).to_dict("records")]
+
+
+def headline(claims: Sequence[ClaimItem]) -> str:
+    """How many claims came out how: `Of 5 claims, 1 is supported, none is contradicted and 4 are inconclusive.`"""
+    parts = []
+    for verdict in MEANINGS:
+        number = sum(claim.verdict == verdict for claim in claims)
+        parts.append(f"{number or 'none'} {'is' if number < 2 else 'are'} {verdict}")
+    return f"Of {count(len(claims), 'claim')}, {parts[0]}, {parts[1]} and {parts[2]}."
+
+
+def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> ClaimItem:
+    verdict = claim["verdict"]
+    # The verdict stands beside the sentence, and a number is not torn from its unit.
+    sentence = claim["sentence"].removeprefix(f"{verdict.capitalize()}: ").replace(" %", "\u00a0%")
+    evidence = [*_estimate_words(claim, confidence, design), *_credit_words(claim), *_control_words(claim, design)]
+    return ClaimItem(claim["title"], verdict, sentence[0].upper() + sentence[1:], [MEANINGS[verdict], *evidence])
+
+
+def _estimate_words(claim: Mapping[str, Any], confidence: float, design: Design) -> list[str]:
+    if not _known(claim["estimate"]):
+        return [f"It could not be tested: {claim['reason']}."]
+    metric = METRIC_NAMES[claim["metric"]]
+    method = METHOD_NAMES[claim["method"]]
+    contrast = "Difference of gains" if isinstance(claim["minus"], str) and claim["minus"] else "Gain"
+    arm, reference = design.title(claim["arm"]), design.title(claim["reference"])
+    sentence = f"{contrast} of {arm} over {reference} in {metric} ({method}): "
+    sentence += f"{signed(claim['estimate'])}"
+    if not _known(claim["low"]):
+        return [f"{sentence}, without an interval: {claim['reason']}."]
+    sentence += f", {percent(confidence)} interval {signed(claim['low'])} to {signed(claim['high'])}"
+    sentence += f", Holm-adjusted p {_p_words(claim['p_holm'])}"
+    if claim["expect"] == "no_gain":
+        sentence += (
+            f" for the margin of {claim['margin']:g}: a claim of no gain is supported if the gain stays below it"
+        )
+    power = f"A run of this size finds a contrast of {claim['minimum_detectable']:.3f} with 80 % power."
+    size = ", ".join(count(int(claim[f"n_{noun}s"]), noun) for noun in ("image", "patient", "seed"))
+    return [sentence + ".", power, f"n: {size}."]
+
+
+def _credit_words(claim: Mapping[str, Any]) -> list[str]:
+    """Whether the privileged content did it, or soft targets of any kind."""
+    if claim["verdict"] != "supported" or claim["expect"] != "gain":
+        return []
+    if not _known(claim["shuffled_gain"]):
+        return ["There is no shuffled teacher to compare with, so the gain is not credited to the privileged content."]
+    against = (
+        f"Against the shuffled teacher: {signed(claim['shuffled_gain'])} ({signed(claim['shuffled_gain_low'])} to "
+        f"{signed(claim['shuffled_gain_high'])}). "
+    )
+    if claim["credited"]:
+        return [against + "The gain is credited to the privileged content."]
+    return [against + "Soft targets alone may explain the gain: it is not credited to the privileged content."]
+
+
+def _control_words(claim: Mapping[str, Any], design: Design) -> list[str]:
+    """Controls that the arm does not clearly beat: a gain of attention that is worse than no model is worth little."""
+    names = {"over_centre": "a centred Gaussian", "over_untrained": "an untrained student"}
+    unbeaten = [name for key, name in names.items() if _known(claim.get(key)) and not claim[f"{key}_low"] > 0]
+    if not unbeaten:
+        return []
+    return [f"Note: the maps of {design.title(claim['arm'])} are not shown to be better than {' or '.join(unbeaten)}."]
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not math.isnan(value)
+
+
+def _p_words(p: float) -> str:
+    text = p_text(p)
+    return text.replace("<", "< ") if text.startswith("<") else f"= {text}"

@@ -18,7 +18,7 @@ from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_r
 from mmpkd.evaluation.matrices import select
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
-from mmpkd.plotting.style import METHOD_NAMES, METRIC_NAMES
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
 from mmpkd.results import Results
 
 CASES_A_CELL = 8

@@ -6,9 +6,9 @@ import pytest
 
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.teachers import TabularTeacher
+from mmpkd.outputs.table_teachers import judge
 from mmpkd.privileged.metadata import APPLIES_TO, SCALES
 from mmpkd.privileged.records import build
-from mmpkd.tables.teachers import table
 from mmpkd.teachers.fitting import fit_tabular
 from tests import cohorts
 
@@ -50,7 +50,7 @@ def test_spellings_are_one(records):
 
 def test_the_teacher_beats_the_plain_baseline(records):
     result = fit_tabular(records, TabularTeacher(folds=2), LABELS)
-    rows, _ = table({("mammography", "main"): result.predictions}, 0.95, 200, 0)
+    rows = judge({("mammography", "main"): result.predictions}, 0.95, 200, 0).frame
     whole = rows.query("label == 'malignant' and subset == 'all'").set_index("variant")
     assert whole.loc["logistic", "auroc"] == pytest.approx(0.800, abs=0.006)
     assert whole.loc["logistic + assessment", "auroc"] == pytest.approx(0.851, abs=0.006)

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 from mmpkd.config.demo import DEMO
-from mmpkd.tables import claims, classification, cross_domain, localization
-from mmpkd.tables.latex import PACKAGES, latex
-from mmpkd.tables.write import write
+from mmpkd.outputs import table_classification, table_cross_domain, table_localization
+from mmpkd.outputs.latex import PACKAGES, latex
+from mmpkd.outputs.table import Table
+from mmpkd.outputs.table_claims import SHOWN
+from tests.outputs import make, make_claims
 from tests.synthetic import DESIGN, synthetic_scores
 
 pytestmark = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
@@ -27,10 +29,10 @@ def make_tables() -> dict[str, tuple[pd.DataFrame, str, tuple[str, ...] | None]]
     scores = synthetic_scores(np.random.default_rng(0), images=20, seeds=2)
     evaluation = STUDY.evaluation
     return {
-        "claims": (*claims.table(scores, STUDY.claims, evaluation, DESIGN), claims.SHOWN),
-        "classification": (*classification.table(scores, evaluation, DESIGN), None),
-        "cross_domain": (*cross_domain.table(scores, evaluation, DESIGN), None),
-        "localization": (*localization.table(scores, evaluation, DESIGN), None),
+        "claims": (*make_claims(scores, STUDY.claims, evaluation, DESIGN), SHOWN),
+        "classification": (*make(table_classification, scores, evaluation, DESIGN), None),
+        "cross_domain": (*make(table_cross_domain, scores, evaluation, DESIGN), None),
+        "localization": (*make(table_localization, scores, evaluation, DESIGN), None),
         "many_arms": (many_arms(), "Fourteen arms. " + "A caption with cohort_names_of_a_long_kind. " * 20, None),
         "odd_texts": (odd_texts(), r"Signs: -0.5, 50 %, a_b, $x$, {y}, #1, \cmd, ~, ^, <, >, |, ≤ and ≥.", None),
         "small": (pd.DataFrame({"rule": ["train"], "seconds": [1312.7]}), "Small.", None),
@@ -69,7 +71,7 @@ def compiled(tmp_path_factory):
     logs, sources = {}, {}
     for name, (table, caption, shown) in make_tables().items():
         paths = [folder / f"{name}_{part}" for part in ("table.csv", "table.md", "table.tex", "caption.txt")]
-        write(table, caption, *paths, shown=shown)
+        Table(table, caption, shown).write(*paths)
         sources[name] = paths[2].read_text()
         logs[name] = log_of(sources[name], folder, name)
     assert set(sources) == set(NAMES)

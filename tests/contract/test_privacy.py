@@ -36,12 +36,12 @@ from mmpkd.config.demo import DEMO
 from mmpkd.files import write_json, write_parquet, write_text
 from mmpkd.imaging.shards import write_shard
 from mmpkd.logs import log_to
+from mmpkd.outputs.table_cohorts import count_all
 from mmpkd.privileged.records import build
 from mmpkd.provenance.origin import origin as origin_of
 from mmpkd.provenance.record import record
 from mmpkd.report.page import build as build_report
-from mmpkd.tables.cohorts import table
-from mmpkd.tables.write import write
+from mmpkd.results import Results
 
 root, out = Path(sys.argv[1]), Path(sys.argv[2])
 labels = ["Atelectasis", "Cardiomegaly", "Pleural Effusion"]
@@ -55,13 +55,13 @@ log_to(out / "logs" / "preprocess.log")
 write_shard(tables, Imaging(window="dicom"), 0, 1, out / "shard0")
 log_to(out / "logs" / "report.log")
 rejected = pd.read_csv(out / "shard0" / "rejected.csv", dtype=str)
-files = [out / "tables" / f"cohorts.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
-write(*table({"mimic_cxr": tables}, {"mimic_cxr": rejected}), *files)
-study = DEMO.model_dump(mode="json")
+results = Results(str(out))
+count_all({"mimic_cxr": tables}, {"mimic_cxr": rejected}).write(*results.table("cohorts").values())
+study = {**DEMO.model_dump(mode="json"), "tables": ["cohorts"], "figures": []}
 study["cohorts"]["mimic_cxr"] = cohort.model_dump(mode="json")
 origin = origin_of(study)
 write_json(record(study, out, ["records.parquet"], {"mimic_cxr": cohort}), out / "provenance.json")
-write_text(build_report(study, {"cohorts": (files[0], files[1], files[3])}, {}, origin), out / "report.html")
+write_text(build_report(study, results, origin), out / "report.html")
 """
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from mmpkd.cohorts.rejections import refuse_too_many
 from mmpkd.config.cohorts import Cohort
-from mmpkd.tables.cohorts import table
+from mmpkd.outputs.table_cohorts import count_all
 from tests import cohorts
 from tests.safety.conftest import LABELS
 from tests.safety.planted import NAME, WORDS, told
@@ -29,7 +29,7 @@ def said(adapter: str, root: Path, log: io.StringIO, limit: float = 0.0) -> str:
     try:
         cohort = Cohort(adapter=adapter, root=root)
         tables = cohorts.read(cohort, LABELS)
-        shown = table({adapter: tables})[0].to_csv()
+        shown = count_all({adapter: tables}).frame.to_csv()
         refuse_too_many(tables.rejected["reason"], tables.kept, limit)
     except Exception:  # whichever it is, its traceback would be in the job's log
         shown += traceback.format_exc()

@@ -13,8 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from mmpkd.config.cohorts import Phantom
+from mmpkd.outputs.figure import Drawing, new_figure
 from mmpkd.phantom.write import write_tree
-from mmpkd.plotting.style import new_figure, save
 from tests.checkout import Workflow, copy_repository
 from tests.safety.network import routes, run_python, why_not
 from tests.safety.planted import NAME, SENTENCE, WORDS, identifiers, plant, plant_cell, plant_images, readable, told
@@ -179,7 +179,7 @@ def test_the_search_sees_through_the_formats(tmp_path):
     figure = new_figure(3, 2)
     figure.text(0.1, 0.5, NAME)
     paths = [tmp_path / name for name in ("drawn.pdf", "drawn.png", "drawn.txt")]
-    save(figure, "Nobody.", *paths)
+    Drawing(figure, "Nobody.").write(*paths)
     assert NAME.encode() not in paths[0].read_bytes() and "Zebulon" in told(readable(paths[0]), {"Zebulon"})
     picture, facts = BytesIO(), PngInfo()
     facts.add_text("Comment", NAME, zip=True)

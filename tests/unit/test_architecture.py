@@ -22,7 +22,7 @@ ORDER = (
     ("teachers",),
     ("attention",),
     ("evaluation",),
-    ("tables", "plotting"),
+    ("outputs",),
     ("report", "check", "rehearsal"),
     ("cli",),
     ("__main__",),

@@ -10,10 +10,10 @@ from mmpkd import dependencies
 from mmpkd.dependencies import fingerprint, library_files, read_source
 
 ROOT = Path(__file__).parents[2]
-RULES = {
-    name: body
+RULES = {  # the rule of all outputs has no name of its own
+    name or "output": body
     for path in sorted((ROOT / "rules").glob("*.smk"))
-    for name, body in re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
+    for name, body in re.findall(r"^ *rule ?(\w*):\n(.*?)(?=^\S|\Z)", path.read_text(), re.MULTILINE | re.DOTALL)
 }
 MODULE = '''\
 """A module."""

@@ -1,5 +1,7 @@
 """The design of a study: cells and roles; and that no table, figure or claim knows an arm by its name."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,15 +9,24 @@ import pytest
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell, Design
-from mmpkd.plotting import attention_examples, method, style, training
-from mmpkd.plotting import claims as claims_figure
-from mmpkd.plotting import classification as classification_figure
-from mmpkd.plotting import cross_domain as cross_domain_figure
-from mmpkd.plotting import localization as localization_figure
-from mmpkd.report.claims import read_claims
-from mmpkd.report.study import size_words
+from mmpkd.outputs import (
+    figure_attention_examples,
+    figure_claims,
+    figure_classification,
+    figure_cross_domain,
+    figure_localization,
+    figure_method,
+    figure_training,
+    table_classification,
+    table_cross_domain,
+    table_localization,
+    table_probe,
+    table_strata,
+)
+from mmpkd.outputs.figure import Drawing, arm_marks
+from mmpkd.report.study import read_claims, size_words
 from mmpkd.report.viewer import scored_cells
-from mmpkd.tables import claims, classification, cross_domain, localization, probe, strata
+from tests.outputs import make, make_claims
 from tests.renaming import NAMES, OVERLAY, rename, usual_names
 from tests.synthetic import DESIGN, STUDY, design_of, synthetic_scores
 
@@ -43,8 +54,8 @@ def test_a_cell_is_read_and_related_in_one_place():
 
 def test_arms_with_a_role_come_first_and_keep_their_marks():
     assert RENAMED.order(["zeta", "alpha", *NAMES.values()]) == [*NAMES.values(), "alpha", "zeta"]
-    marks = style.arm_marks(NAMES, DESIGN)
-    assert list(style.arm_marks(NAMES.values(), RENAMED).values()) == list(marks.values())
+    marks = arm_marks(NAMES, DESIGN)
+    assert list(arm_marks(NAMES.values(), RENAMED).values()) == list(marks.values())
     assert [DESIGN.title(arm) for arm in ("baseline", "mmpkd", "my_arm")] == ["baseline", "MMPKD", "my arm"]
 
 
@@ -68,12 +79,12 @@ def with_areas(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 TABLES = {
-    "classification": classification.table,
-    "probe": probe.table,
-    "localization": localization.table,
-    "strata": strata.table,
-    "cross_domain": cross_domain.table,
-    "claims": lambda scores, evaluation, design: claims.table(scores, CLAIMS, evaluation, design),
+    "classification": partial(make, table_classification),
+    "probe": partial(make, table_probe),
+    "localization": partial(make, table_localization),
+    "strata": partial(make, table_strata),
+    "cross_domain": partial(make, table_cross_domain),
+    "claims": lambda scores, evaluation, design: make_claims(scores, CLAIMS, evaluation, design),
 }
 
 
@@ -88,7 +99,7 @@ def test_a_table_is_the_same_under_other_names(scores, name):
 
 
 def examples_figure(scores, evaluation, design):
-    chosen = attention_examples.select_examples(scores, evaluation, design)
+    chosen = figure_attention_examples.select_examples(scores, evaluation, design)
     rng = np.random.default_rng(1)
     examples = []
     for row in chosen.to_dict("records"):
@@ -96,30 +107,30 @@ def examples_figure(scores, evaluation, design):
         roi = np.pad(np.ones((8, 8), dtype=bool), 4)
         maps, values = {arm: rng.random((16, 16)) for arm in arms}, {arm: row[arm] for arm in arms}
         pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
-        example = attention_examples.Example(
+        example = figure_attention_examples.Example(
             row["domain"], row["cohort"], row["rule"], row["gain"], pixels, roi, maps, values
         )
         examples.append(example)
     assert len(examples) == 6
-    return attention_examples.draw(examples, evaluation, design)
+    return figure_attention_examples.draw(examples, evaluation, design)
 
 
 def training_figure(scores, evaluation, design):
     history = pd.DataFrame({"epoch": [1, 2], "validation_auroc": [0.6, 0.7], "selected": [False, True], "loss": 1.0})
     students = {(domain.name, arm, 0): history for domain in design.domains for arm in design.roles}
     images = pd.DataFrame({"patient_id": ["a", "b"], "split": ["train", "validate"]})
-    return training.draw(students, {domain.name: images for domain in design.domains}, design)
+    return figure_training.draw(students, {domain.name: images for domain in design.domains}, design)
 
 
 FIGURES = {
-    "method": lambda scores, evaluation, design: method.draw(STUDY if design is DESIGN else RENAMED_STUDY),
+    "method": lambda scores, evaluation, design: figure_method.draw(STUDY if design is DESIGN else RENAMED_STUDY),
     "training": training_figure,
-    "classification": classification_figure.draw,
-    "localization": localization_figure.draw,
-    "cross_domain": cross_domain_figure.draw,
+    "classification": partial(make, figure_classification),
+    "localization": partial(make, figure_localization),
+    "cross_domain": partial(make, figure_cross_domain),
     "attention_examples": examples_figure,
-    "claims": lambda scores, evaluation, design: claims_figure.draw(
-        claims.table(scores, CLAIMS, evaluation, design)[0], evaluation, design
+    "claims": lambda scores, evaluation, design: figure_claims.draw(
+        make_claims(scores, CLAIMS, evaluation, design)[0], evaluation, design
     ),
 }
 
@@ -129,21 +140,21 @@ def test_a_figure_is_the_same_under_other_names_and_the_same_titles(scores, name
     files = []
     for folder, rows, design in (("usual", scores, DESIGN), ("renamed", rename(scores), RENAMED)):
         paths = [tmp_path / folder / f"{name}.{kind}" for kind in ("pdf", "png", "caption.txt")]
-        style.save(*FIGURES[name](rows, EVALUATION, design), *paths)
+        Drawing(*FIGURES[name](rows, EVALUATION, design)).write(*paths)
         files.append([path.read_bytes() for path in paths])
     assert files[1] == files[0]
 
 
 def test_a_figure_says_the_names_of_arms_without_titles(scores):
     design = design_of(STUDY["domains"], {name: {"title": None} for name in NAMES.values()}, **OVERLAY["design"])
-    caption = localization_figure.draw(rename(scores), EVALUATION, design)[1]
+    caption = make(figure_localization, rename(scores), EVALUATION, design)[1]
     assert "Gain of taught arm over plain arm" in caption
 
 
 def test_claims_size_and_cells_of_the_report_are_the_same_under_other_names(scores, tmp_path):
     items = []
     for rows, design in ((scores, DESIGN), (rename(scores), RENAMED)):
-        claims.table(rows, CLAIMS, EVALUATION, design)[0].to_csv(tmp_path / "claims.csv", index=False)
+        make_claims(rows, CLAIMS, EVALUATION, design)[0].to_csv(tmp_path / "claims.csv", index=False)
         items.append(read_claims(tmp_path / "claims.csv", 0.95, design))
     assert items[0] == items[1]
     assert size_words(RENAMED_STUDY) == size_words(STUDY)
@@ -152,5 +163,5 @@ def test_claims_size_and_cells_of_the_report_are_the_same_under_other_names(scor
 
 def test_a_study_without_a_primary_arm_shows_no_case(scores):
     design = design_of(STUDY["domains"], primary=None)
-    assert attention_examples.select_examples(scores, EVALUATION, design).empty
+    assert figure_attention_examples.select_examples(scores, EVALUATION, design).empty
     assert scored_cells(scores, EVALUATION, design) == []

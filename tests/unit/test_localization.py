@@ -9,7 +9,7 @@ from mmpkd.config.evaluation import METRICS as CONFIGURABLE
 from mmpkd.evaluation import localization, pairs
 from mmpkd.evaluation.localization import METRICS, TITLES, score_grids, score_maps, upsample
 from mmpkd.evaluation.metrics import TUNED, UNDEFINED_IF_CONSTANT, scores_of
-from mmpkd.plotting.style import METRIC_NAMES
+from mmpkd.outputs.words import METRIC_NAMES
 
 HALF = 0.5  # the tuned threshold of these tests
 

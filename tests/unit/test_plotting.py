@@ -18,17 +18,20 @@ from mmpkd.config.students import Arm, Roles
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.classification import classification_table
 from mmpkd.evaluation.statistics import paired_gain
-from mmpkd.plotting import (
-    attention_examples,
-    claims,
-    classification,
-    cohorts,
-    cross_domain,
-    localization,
-    method,
-    style,
-    training,
+from mmpkd.outputs import figure as style
+from mmpkd.outputs import (
+    figure_attention_examples,
+    figure_claims,
+    figure_classification,
+    figure_cohorts,
+    figure_cross_domain,
+    figure_localization,
+    figure_method,
+    figure_training,
+    words,
 )
+from mmpkd.outputs.figure import Drawing
+from tests.outputs import make
 from tests.synthetic import AWAY, DESIGN, DOMAIN_OF, HOME, LABELS, design_of, synthetic_scores
 
 EVALUATION = Evaluation()
@@ -128,7 +131,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def examples(scores):
-    chosen = attention_examples.select_examples(scores, EVALUATION, DESIGN)
+    chosen = figure_attention_examples.select_examples(scores, EVALUATION, DESIGN)
     rng = np.random.default_rng(4)
     homes = {domain: facts["training"] for domain, facts in DOMAINS.items()}
     ids = {cohort: scores.loc[scores["cohort"] == cohort, "image_id"].unique().astype(str) for cohort in homes.values()}
@@ -141,22 +144,22 @@ def examples(scores):
         for arm in ("baseline", "mmpkd")
     }
     stores = {name: Store(names) for name, names in ids.items()}
-    return attention_examples.assemble(chosen, stores, regions, exports, "rollout")
+    return figure_attention_examples.assemble(chosen, stores, regions, exports, "rollout")
 
 
 @pytest.fixture(scope="module")
 def drawn(scores, histories, tables, rois, examples):
     return {
-        "method": method.draw(STUDY),
-        "cohorts": cohorts.draw(tables, rois),
-        "training": training.draw(
+        "method": figure_method.draw(STUDY),
+        "cohorts": figure_cohorts.draw(tables, rois),
+        "training": figure_training.draw(
             histories, {d: tables[facts["training"]].images for d, facts in DOMAINS.items()}, DESIGN
         ),
-        "classification": classification.draw(scores, EVALUATION, DESIGN),
-        "attention_examples": attention_examples.draw(examples, EVALUATION, DESIGN),
-        "localization": localization.draw(scores, EVALUATION, DESIGN),
-        "cross_domain": cross_domain.draw(scores, EVALUATION, DESIGN),
-        "claims": claims.draw(claims_table(scores, CLAIMS, EVALUATION, DESIGN), EVALUATION, DESIGN),
+        "classification": make(figure_classification, scores, EVALUATION, DESIGN),
+        "attention_examples": figure_attention_examples.draw(examples, EVALUATION, DESIGN),
+        "localization": make(figure_localization, scores, EVALUATION, DESIGN),
+        "cross_domain": make(figure_cross_domain, scores, EVALUATION, DESIGN),
+        "claims": figure_claims.draw(claims_table(scores, CLAIMS, EVALUATION, DESIGN), EVALUATION, DESIGN),
     }
 
 
@@ -222,18 +225,18 @@ def crowded(crowded_scores, tables, rois):
     }
     sources = {new: old for _, names in CROWD.values() for old, new in names.items()}
     return {
-        "method": method.draw({**STUDY, "domains": domains, "arms": arms, "imaging": {"size": 224}}),
-        "cohorts": cohorts.draw(
+        "method": figure_method.draw({**STUDY, "domains": domains, "arms": arms, "imaging": {"size": 224}}),
+        "cohorts": figure_cohorts.draw(
             {new: tables[old] for new, old in sources.items()}, {new: rois[old] for new, old in sources.items()}
         ),
-        "training": training.draw(
+        "training": figure_training.draw(
             {(d, a, k): make_history(rng, a != "baseline") for d in CROWDED_DOMAINS for a in arms for k in range(2)},
             dict.fromkeys(CROWDED_DOMAINS, tables["mimic_cxr"].images),
             CROWDED_DESIGN,
         ),
-        "localization": localization.draw(crowded_scores, EVALUATION, CROWDED_DESIGN),
-        "cross_domain": cross_domain.draw(crowded_scores, EVALUATION, CROWDED_DESIGN),
-        "classification": classification.draw(crowded_scores, EVALUATION, CROWDED_DESIGN),
+        "localization": make(figure_localization, crowded_scores, EVALUATION, CROWDED_DESIGN),
+        "cross_domain": make(figure_cross_domain, crowded_scores, EVALUATION, CROWDED_DESIGN),
+        "classification": make(figure_classification, crowded_scores, EVALUATION, CROWDED_DESIGN),
     }
 
 
@@ -299,7 +302,7 @@ def test_a_figure_fits_a_journal_page_and_its_caption_stands_alone(drawn, name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_files_hold_editable_text_and_no_date(drawn, name, tmp_path):
     paths = [tmp_path / f"{name}.{kind}" for kind in ("pdf", "png", "caption.txt")]
-    style.save(*drawn[name], *paths)
+    Drawing(*drawn[name]).write(*paths)
     pdf, png, caption = (path.read_bytes() for path in paths)
     assert pdf.startswith(b"%PDF") and b"/CIDFontType2" in pdf
     assert b"CreationDate" not in pdf and b"/Type3" not in pdf
@@ -311,13 +314,15 @@ def test_the_same_data_give_the_same_bytes(scores, tmp_path):
     contents = []
     for folder in ("one", "two", "two"):  # drawn anew, and saved over
         paths = [tmp_path / folder / f"claims.{kind}" for kind in ("pdf", "png", "caption.txt")]
-        style.save(*claims.draw(claims_table(scores, CLAIMS, EVALUATION, DESIGN), EVALUATION, DESIGN), *paths)
+        table = claims_table(scores, CLAIMS, EVALUATION, DESIGN)
+        Drawing(*figure_claims.draw(table, EVALUATION, DESIGN)).write(*paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1] == contents[2]
 
 
 def test_phantoms_are_named_in_the_caption_that_is_saved(drawn, tmp_path):
-    style.save(*drawn["method"], tmp_path / "a.pdf", tmp_path / "a.png", tmp_path / "a.txt", phantoms=["mimic_cxr"])
+    paths = [tmp_path / name for name in ("a.pdf", "a.png", "a.txt")]
+    Drawing(*drawn["method"], phantoms=["mimic_cxr"]).write(*paths)
     assert (tmp_path / "a.txt").read_text().endswith("say nothing about patients: mimic_cxr.\n")
 
 
@@ -334,13 +339,13 @@ def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path):
             raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        style.save(Broken(), "caption", tmp_path / "a.pdf", tmp_path / "a.png", tmp_path / "a.txt")
+        Drawing(Broken(), "caption").write(tmp_path / "a.pdf", tmp_path / "a.png", tmp_path / "a.txt")
     assert not list(tmp_path.iterdir())
 
 
 def test_matplotlib_stays_as_it_was(scores):
     before = dict(mpl.rcParams)
-    localization.draw(scores, EVALUATION, DESIGN)
+    make(figure_localization, scores, EVALUATION, DESIGN)
     assert dict(mpl.rcParams) == before
 
 
@@ -370,10 +375,10 @@ def test_the_main_arms_keep_apart_for_deuteranopes():
 
 
 def test_numbers_are_rounded_as_in_the_tables():
-    assert style.numbers(0.0312, 0.0123, 0.0501) == "0.031 [0.012, 0.050]"
-    assert style.numbers(-0.0312, -0.2, 0.1) == "\N{MINUS SIGN}0.03 [\N{MINUS SIGN}0.20, 0.10]"
-    assert style.numbers(0.5, np.nan, np.nan) == "0.500 (no interval)"
-    assert style.numbers(np.nan, np.nan, np.nan) == "not estimable"
+    assert words.numbers(0.0312, 0.0123, 0.0501) == "0.031 [0.012, 0.050]"
+    assert words.numbers(-0.0312, -0.2, 0.1) == "\N{MINUS SIGN}0.03 [\N{MINUS SIGN}0.20, 0.10]"
+    assert words.numbers(0.5, np.nan, np.nan) == "0.500 (no interval)"
+    assert words.numbers(np.nan, np.nan, np.nan) == "not estimable"
 
 
 @pytest.mark.parametrize("name", ["localization", "cross_domain", "classification"])
@@ -387,7 +392,7 @@ def test_captions_name_the_main_contrast_with_its_interval(scores, drawn, name):
         chosen = {"metric": EVALUATION.metric, "method": EVALUATION.methods[0]}
         estimate = paired_gain(scores, [HOME], "mmpkd", "baseline", **chosen)
         gain = (estimate.estimate, estimate.low, estimate.high)
-    assert f": cxr {style.numbers(*gain)}; mammography " in caption
+    assert f": cxr {words.numbers(*gain)}; mammography " in caption
 
 
 def test_arms_without_space_are_named_in_the_caption():
@@ -399,8 +404,8 @@ def test_arms_without_space_are_named_in_the_caption():
 
 @pytest.mark.parametrize(("number", "words"), [(1, "1 image"), (2000, "2,000 images")])
 def test_counts_in_words(number, words):
-    assert style.count(number, "image") == words
-    assert style.count_range([number, number], "image") == words
+    assert words.count(number, "image") == words
+    assert words.count_range([number, number], "image") == words
 
 
 def markers_of(axes, colour: str, horizontal: bool) -> np.ndarray:
@@ -435,17 +440,17 @@ def test_localization_compares_with_the_controls(scores):
     rows = scores[(scores["domain"] == "control") & (scores["cohort"] == "mimic_cxr") & (scores["label"] == "any")]
     rows = rows[rows["metric"] == "pixel_auroc"]
     expected = rows[(rows["arm"] == "centre")]["value"].mean()
-    assert localization.control_mean(scores, "centre", "mimic_cxr", "rollout", "pixel_auroc") == pytest.approx(
+    assert figure_localization.control_mean(scores, "centre", "mimic_cxr", "rollout", "pixel_auroc") == pytest.approx(
         expected, abs=1e-6
     )
     expected = rows[(rows["arm"] == "untrained") & (rows["method"] == "last_layer")]["value"].mean()
-    found = localization.control_mean(scores, "untrained", "mimic_cxr", "last_layer", "pixel_auroc")
+    found = figure_localization.control_mean(scores, "untrained", "mimic_cxr", "last_layer", "pixel_auroc")
     assert found == pytest.approx(expected, abs=1e-6)
-    assert np.isnan(localization.control_mean(scores, "absent", "mimic_cxr", "rollout", "pixel_auroc"))
+    assert np.isnan(figure_localization.control_mean(scores, "absent", "mimic_cxr", "rollout", "pixel_auroc"))
 
 
 def test_cells_are_grouped_by_how_far_they_are():
-    cells = [(cell.domain, cell.cohort, cell.relation) for cell in cross_domain.nearest_first(DESIGN.cells)]
+    cells = [(cell.domain, cell.cohort, cell.relation) for cell in figure_cross_domain.nearest_first(DESIGN.cells)]
     assert cells == [
         ("cxr", "mimic_cxr", "in-domain"),
         ("mammography", "cbis_ddsm", "in-domain"),
@@ -461,7 +466,7 @@ def test_cells_are_grouped_by_how_far_they_are():
 def test_cross_domain_shows_the_gain_of_every_cell(scores, drawn):
     axes = drawn["cross_domain"][0].axes[0]
     expected = []
-    for cell in cross_domain.nearest_first(DESIGN.cells):
+    for cell in figure_cross_domain.nearest_first(DESIGN.cells):
         arms = [pixel_auroc(scores, cell.domain, arm, cell.cohort) for arm in ("mmpkd", "baseline")]
         mine, theirs = (rows.groupby("seed")["value"].mean() for rows in arms)
         expected += [*(mine - theirs), (mine - theirs).mean()]
@@ -487,7 +492,7 @@ def test_classification_shows_the_auroc(scores, drawn):
 def test_claims_read_from_csv_look_the_same(scores, tmp_path, drawn):
     path = tmp_path / "claims.csv"
     claims_table(scores, CLAIMS, EVALUATION, DESIGN).to_csv(path, index=False)
-    figure, caption = claims.draw(pd.read_csv(path), EVALUATION, DESIGN)
+    figure, caption = figure_claims.draw(pd.read_csv(path), EVALUATION, DESIGN)
     assert caption == drawn["claims"][1]
     assert [text for text, _ in shown_texts(figure)] == [text for text, _ in shown_texts(drawn["claims"][0])]
 
@@ -496,7 +501,7 @@ def test_claims_say_what_could_not_be_tested(scores):
     one_seed = scores[(scores["seed"] == 0) & (scores["arm"] != "shuffled") & (scores["cohort"] != AWAY.cohort)]
     absent = Claim(title="Absent", cells=[str(AWAY)])
     table = claims_table(one_seed, {**CLAIMS, "absent": absent}, EVALUATION, DESIGN)
-    texts = [text for text, _ in shown_texts(claims.draw(table, EVALUATION, DESIGN)[0])]
+    texts = [text for text, _ in shown_texts(figure_claims.draw(table, EVALUATION, DESIGN)[0])]
     assert "not estimable" in texts
     assert sum(text.endswith("no interval") for text in texts) == 3
     assert texts.count("inconclusive") == 4
@@ -505,7 +510,7 @@ def test_claims_say_what_could_not_be_tested(scores):
 
 @pytest.mark.parametrize(("p", "text"), [(0.0001, "<0.001"), (0.0116, "0.012"), (float("nan"), "–")])
 def test_p_in_words(p, text):
-    assert claims.p_text(p) == text
+    assert words.p_text(p) == text
 
 
 def test_training_marks_the_selected_epoch_and_skips_terms_that_an_arm_lacks(histories, drawn):
@@ -529,23 +534,24 @@ def test_training_marks_the_selected_epoch_and_skips_terms_that_an_arm_lacks(his
 def test_training_counts_the_images_that_were_learnt_from(histories):
     rows = [("train", "p1"), ("train", "p1"), ("train", "p2"), ("validate", "p3"), ("test", "p4")]
     images = pd.DataFrame(rows, columns=["split", "patient_id"])
-    caption = training.draw(histories, {"cxr": images, "mammography": images[images["split"] != "train"]}, DESIGN)[1]
+    learnt = {"cxr": images, "mammography": images[images["split"] != "train"]}
+    caption = figure_training.draw(histories, learnt, DESIGN)[1]
     assert "cxr: 3 images of 2 patients for training, 1 image of 1 patient for validation." in caption
     assert "mammography: 0 images of 0 patients for training, 1 image of 1 patient for validation." in caption
 
 
 def test_training_without_history_is_an_error():
     with pytest.raises(ValueError, match="no training history"):
-        training.draw({}, {}, DESIGN)
+        figure_training.draw({}, {}, DESIGN)
 
 
 def test_prevalence_counts_known_labels_only(tables):
-    row = cohorts.label_prevalence({"mimic_cxr": tables["mimic_cxr"]}).iloc[0]
+    row = figure_cohorts.label_prevalence({"mimic_cxr": tables["mimic_cxr"]}).iloc[0]
     assert (row["n_known"], row["n_positive"], row["share"]) == (11, 3, 3 / 11)
 
 
 def test_cohorts_without_roi(tables):
-    figure, caption = cohorts.draw(tables, {})
+    figure, caption = figure_cohorts.draw(tables, {})
     assert "no ROI" in [text for text, _ in shown_texts(figure)]
     assert "mimic_cxr: 12 images of 6 patients, 0 ROI" in caption
 
@@ -578,7 +584,7 @@ def make_scores(gains: list[float]) -> pd.DataFrame:
     [([0.1, 0.3, -0.2], "i1", "i0", "i2"), ([0.4, 0.1, 0.2, 0.3], "i0", "i2", "i1"), ([0.2], "i0", "i0", "i0")],
 )
 def test_examples_are_picked_by_rule(gains, best, median, worst):
-    chosen = attention_examples.select_examples(
+    chosen = figure_attention_examples.select_examples(
         make_scores(gains), EVALUATION, design_of({"cxr": {"training": "home"}})
     )
     assert dict(zip(chosen["rule"], chosen["image_id"], strict=True)) == {
@@ -592,9 +598,9 @@ def test_examples_are_picked_by_rule(gains, best, median, worst):
 def test_examples_come_from_the_first_cohort_of_a_domain_that_has_scores():
     scores = make_scores([0.1, 0.3, -0.2])
     domains = {"cxr": {"training": "reports_alone", "cohorts": ["boxes_later", "home"]}, "mr": {"training": "other"}}
-    chosen = attention_examples.select_examples(scores, EVALUATION, design_of(domains))
+    chosen = figure_attention_examples.select_examples(scores, EVALUATION, design_of(domains))
     assert set(chosen["domain"]) == {"cxr"} and set(chosen["cohort"]) == {"home"}
-    nothing = attention_examples.select_examples(scores, EVALUATION, design_of({"mr": {"training": "other"}}))
+    nothing = figure_attention_examples.select_examples(scores, EVALUATION, design_of({"mr": {"training": "other"}}))
     assert nothing.empty and {"domain", "cohort", "image_id"} <= set(nothing.columns)
 
 
@@ -603,15 +609,15 @@ def test_maps_of_seeds_are_averaged_as_shares():
         {"image_id": np.array(["a", "b"]), "rollout": np.array([np.eye(2), np.ones((2, 2))])},
         {"image_id": np.array(["b", "a"]), "rollout": np.array([np.ones((2, 2)), 100 * np.ones((2, 2))])},
     ]
-    found = attention_examples._mean_map(exports, "a", "rollout", 2)
+    found = figure_attention_examples._mean_map(exports, "a", "rollout", 2)
     np.testing.assert_allclose(found, [[1.5, 0.5], [0.5, 1.5]])  # 1 = uniform; the scale of a seed's map is no weight
 
 
 def test_pictures_of_withheld_cohorts_are_left_out(examples):
-    figure, caption = attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr"])
+    figure, caption = figure_attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr"])
     assert not any("cxr" in text for text, _ in shown_texts(figure))
     assert caption.endswith("may not be shown: mimic_cxr.")
-    figure, caption = attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr", "cbis_ddsm"])
+    figure, caption = figure_attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr", "cbis_ddsm"])
     assert not figure.findobj(mpl.image.AxesImage)
     assert caption.endswith("may not be shown: cbis_ddsm, mimic_cxr.")
 
@@ -621,7 +627,7 @@ def test_the_schematic_keeps_its_words_in_their_boxes():
         **STUDY,
         "domains": {"computed_tomography": STUDY["domains"]["mammography"], **STUDY["domains"]},
     }
-    figure, _ = method.draw(study)
+    figure, _ = figure_method.draw(study)
     texts = shown_texts(figure)
     boxes = [patch.get_window_extent() for patch in figure.findobj(FancyBboxPatch)]
     assert len(boxes) == 14
@@ -640,7 +646,7 @@ def test_a_small_study_is_drawn_too():
     scores = synthetic_scores(np.random.default_rng(5), images=10, seeds=1, controls=False)
     scores = scores[(scores["domain"] == "cxr") & (scores["arm"] != "shuffled")]
     evaluation, design = Evaluation(methods=["last_layer"]), design_of({"cxr": DOMAINS["cxr"]})
-    for module in (localization, cross_domain, classification):
-        figure, caption = module.draw(scores, evaluation, design)
+    for module in (figure_localization, figure_cross_domain, figure_classification):
+        figure, caption = make(module, scores, evaluation, design)
         assert "1 seed" in caption
         assert shown_texts(figure)

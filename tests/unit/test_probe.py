@@ -10,9 +10,10 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.probe import known_labels, probe_logits, probe_scores
 from mmpkd.evaluation.scores import COLUMNS, concatenate
+from mmpkd.outputs import table_probe
 from mmpkd.students.data import ArrayStore, LabelledImages
 from mmpkd.students.vit import Student, create
-from mmpkd.tables.probe import table
+from tests.outputs import make
 from tests.synthetic import DESIGN
 from tests.training import SMALL
 
@@ -150,7 +151,7 @@ def test_the_table_has_the_controls_beside_the_arms(scored):
         for domain, arm in (("cxr", "baseline"), ("cxr", "mmpkd"), ("control", "untrained"))
         for seed in (0, 1)
     ]
-    result, caption = table(concatenate(scores), Evaluation(), DESIGN)
+    result, caption = make(table_probe, concatenate(scores), Evaluation(), DESIGN)
     assert set(result["domain"]) == {"cxr"} and set(result["arm"]) == {"baseline", "mmpkd", "untrained"}
     auroc = result[(result["metric"] == "auroc") & (result["label"] == "bright")].set_index("arm")
     assert (auroc["estimate"] == 1).all() and auroc.loc["mmpkd", "gain"] == 0
@@ -158,5 +159,5 @@ def test_the_table_has_the_controls_beside_the_arms(scored):
 
 
 def test_a_study_of_one_domain_has_an_empty_table():
-    result, caption = table(concatenate([]), Evaluation(), DESIGN)
+    result, caption = make(table_probe, concatenate([]), Evaluation(), DESIGN)
     assert result.empty and "No probe was made" in caption

@@ -16,18 +16,18 @@ from PIL import Image
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.config.outputs import chosen
 from mmpkd.evaluation.claims import claims_table
+from mmpkd.files import write_text
+from mmpkd.outputs.table import Table
+from mmpkd.outputs.table_cohorts import count_all
 from mmpkd.provenance.origin import origin
-from mmpkd.report.claims import ClaimItem, headline, read_claims
-from mmpkd.report.flow import read_flows
-from mmpkd.report.items import read_figure, read_table
-from mmpkd.report.markdown import prose_html, table_html
+from mmpkd.report.items import prose_html, read_figure, read_table, table_html
 from mmpkd.report.page import build
-from mmpkd.report.study import phantoms
+from mmpkd.report.study import ClaimItem, headline, phantoms, read_claims, read_flows
 from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
-from mmpkd.tables.cohorts import table as cohorts_table
-from mmpkd.tables.write import write
-from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_results
+from mmpkd.results import Results
+from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_figure, write_results
 from tests.synthetic import DESIGN, DOMAIN_OF, synthetic_scores
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -71,30 +71,31 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def study():
-    return DEMO.model_dump(mode="json")
+    return {**DEMO.model_dump(mode="json"), "tables": ["claims", "strata"], "figures": ["claims"]}
+
+
+@pytest.fixture(scope="module")
+def bare(study):
+    """A study without tables and figures."""
+    return {**study, "tables": [], "figures": []}
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two tables and a figure, as the pipeline leaves them."""
-    folder = tmp_path_factory.mktemp("results")
+    """Two tables, one of them with odd contents, and a figure, as the pipeline leaves them."""
+    results = Results(str(tmp_path_factory.mktemp("results")))
     scores = synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
     claims = {name: claim for name, claim in DEMO.claims.items() if name.startswith("in_domain")}
     odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
-    paths = {}
-    for name, table in (("claims", claims_table(scores, claims, EVALUATION, DESIGN)), ("odd", odd)):
-        csv, md, tex, caption = (folder / f"{name}.{kind}" for kind in ("csv", "md", "tex", "caption.txt"))
-        write(table, f"Caption of {name} <b>&</b>.", csv, md, tex, caption)
-        paths[name] = (csv, md, caption)
-    (folder / "claims.png").write_bytes(PNG)
-    (folder / "claims.png.txt").write_text('A "quoted" first sentence. And a second one.\n')
-    figures = {"claims": (folder / "claims.png", folder / "claims.png.txt")}
-    return paths, figures
+    for name, table in (("claims", claims_table(scores, claims, EVALUATION, DESIGN)), ("strata", odd)):
+        Table(table, f"Caption of {name} <b>&</b>.").write(*results.table(name).values())
+    write_figure(results, 'A "quoted" first sentence. And a second one.\n')
+    return results
 
 
 @pytest.fixture(scope="module")
 def html(study, files):
-    return build(study, *files, origin(study))
+    return build(study, files, origin(study))
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +113,7 @@ def shown(results):
 @pytest.fixture(scope="module")
 def page(study, files, shown):
     """The report with its viewer and its assumptions."""
-    return build(study, *files, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions"))
+    return build(study, files, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions"))
 
 
 def test_the_page_is_whole_and_needs_nothing_else(html):
@@ -141,14 +142,16 @@ def test_it_can_be_read_without_eyes(html):
 def test_content_is_shown_and_never_run(html):
     page = Page(html)
     assert "<script>alert(1)</script>" in page.text
-    assert "Caption of odd <b>&</b>." in page.text
+    assert "Caption of strata <b>&</b>." in page.text
     assert "a|b" in page.text
     assert "And a second one." in page.text
-    assert "tables/odd.csv" in page.text and "figures/claims.pdf" in page.text
+    assert "tables/strata.csv" in page.text and "figures/claims.pdf" in page.text
 
 
 def test_numbers_are_aligned_to_the_right(files):
-    lines = read_table("odd", *files[0]["odd"]).html.splitlines()
+    (strata,) = chosen(["strata"], [])
+    assert read_table(strata, files).title == "Localisation by ROI size, prediction and label"
+    lines = read_table(strata, files).html.splitlines()
     assert '<th scope="col">name</th>' in lines and '<th scope="col" class="number">value</th>' in lines
     assert '<th scope="row">a|b</th>' in lines and '<td class="number">0.500</td>' in lines
     assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in lines
@@ -180,28 +183,30 @@ def test_phantoms_are_named(html, study, files):
         (real, "Real data: mimic_cxr", False),
     ):
         changed = {**study, "cohorts": cohorts}
-        text = Page(build(changed, *files, origin(changed))).text
+        text = Page(build(changed, files, origin(changed))).text
         assert (note in text) == phantom and words in text
 
 
 def test_the_same_run_gives_the_same_report(html, study, files):
-    assert build(study, *files, origin(study)) == html
+    assert build(study, files, origin(study)) == html
 
 
-def test_a_study_without_claims_says_so(study):
-    text = Page(build(study, {}, {}, origin(study))).text
+def test_a_study_without_claims_says_so(bare, files):
+    text = Page(build(bare, files, origin(bare))).text
     assert "no verdict is given" in text
 
 
-def test_a_broken_file_is_named(study, files, tmp_path):
-    tables, figures = files
-    (tmp_path / "empty.md").write_text("no table\n")
-    with pytest.raises(ValueError, match=r"empty\.md holds no table"):
-        read_table("odd", tables["odd"][0], tmp_path / "empty.md", tables["odd"][2])
-    with pytest.raises(ValueError, match=r"empty\.md is no PNG"):
-        read_figure("odd", tmp_path / "empty.md", figures["claims"][1])
+def test_a_broken_file_is_named(tmp_path):
+    results, (table, figure) = Results(str(tmp_path)), chosen(["strata"], ["method"])
+    for path in (results.table("strata")["md"], results.figure("method")["png"]):
+        write_text("no table, no picture\n", path)
+    with pytest.raises(ValueError, match=r"tables/strata\.md holds no table; make table_strata again"):
+        read_table(table, results)
+    with pytest.raises(ValueError, match=r"figures/method\.png is no PNG file; make figure_method again"):
+        read_figure(figure, results)
+    Path(results.figure("method")["png"]).unlink()
     with pytest.raises(FileNotFoundError):
-        read_figure("odd", tmp_path / "absent.png", figures["claims"][1])
+        read_figure(figure, results)
 
 
 def words_of(tmp_path, gain: float, claim: Claim, scores_filter=None, **options) -> ClaimItem:
@@ -266,7 +271,7 @@ def test_the_configuration_gives_no_folder_away(study, files, monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     cohort = {**study["cohorts"]["mimic_cxr"], "root": "/home/someone/secret/mimic-cxr", "phantom": None}
     changed = {**study, "cohorts": {**study["cohorts"], "mimic_cxr": cohort}}
-    text = build(changed, *files, origin(changed))
+    text = build(changed, files, origin(changed))
     assert "someone" not in text and "secret" not in text and ".../mimic-cxr" in text
 
 
@@ -326,15 +331,15 @@ def test_the_maps_are_means_in_multiples_of_uniform(shown, results):
     np.testing.assert_allclose(case["maps"]["last_layer"]["mmpkd"], expected, atol=0.0051)
 
 
-def test_a_withheld_cohort_leaves_no_trace_but_its_name(results, study, files):
+def test_a_withheld_cohort_leaves_no_trace_but_its_name(results, study, bare, files):
     scores, sources = results
     seen = make_viewer(scores, sources, withheld=["mimic_cxr", "not_in_the_study"])
     assert seen.withheld == ["mimic_cxr"] and len(seen.cells) == 6
-    text = build(study, *files, origin(study), viewer=seen)
+    text = build(study, files, origin(study), viewer=seen)
     assert "No picture is shown of mimic_cxr" in Page(text).text
     assert "on mimic_cxr" not in json.dumps(seen.data)
     every = make_viewer(scores, sources, withheld=list(DOMAIN_OF))
-    parsed = Page(build(study, {}, {}, origin(study), viewer=every))
+    parsed = Page(build(bare, files, origin(bare), viewer=every))
     assert "No case can be shown." in parsed.text and not parsed.all("script") and not parsed.all("img")
 
 
@@ -391,7 +396,7 @@ def test_the_flow_counts_from_reading_to_scoring(tmp_path, study, files):
     rejected = pd.DataFrame({"record": ["secret1", "secret2", "secret3"], "reason": reasons})
     tables = CohortTables(tmp_path, images, images[["image_id"]].assign(mass=1.0), rois=rois, rejected=rejected)
     stored = pd.DataFrame({"record": ["r3"], "reason": ["ROI: drawn on 7 x 8 pixels, but its image has 8 x 8"]})
-    cohorts_table({"home": tables}, {"home": stored})[0].to_csv(tmp_path / "cohorts.csv", index=False)
+    count_all({"home": tables}, {"home": stored}).frame.to_csv(tmp_path / "cohorts.csv", index=False)
     names = {"domain": "control", "arm": "uniform", "cohort": "home", "label": "any"}
     scores = pd.DataFrame([{**names, "image_id": "i4", "metric": metric} for metric in ("roi_area", "pixel_auroc")])
     (flow,) = read_flows(tmp_path / "cohorts.csv", scores)
@@ -399,7 +404,7 @@ def test_the_flow_counts_from_reading_to_scoring(tmp_path, study, files):
     assert flow.not_read == {"view is lateral": 2, "image file is missing": 1}
     assert flow.splits == {"train": 2, "validate": 1, "test": 3} and flow.with_roi["test"] == 2
     assert flow.not_stored == {"ROI: drawn on # x # pixels, but its image has # x #": 1}
-    text = Page(build(study, *files, origin(study), flows=[flow])).text
+    text = Page(build(study, files, origin(study), flows=[flow])).text
     assert "9 entries read" in text and "3 entries set aside while reading" in text and "1 entry set aside" in text
     assert "test: 3, 2 of them with ROI" in text and "secret" not in text
 

@@ -48,6 +48,25 @@ def test_a_file_has_its_place(path):
     assert FILES[path] == f"results/demo/{path}"
 
 
+def test_jobs_are_found_by_their_benchmarks(tmp_path):
+    results = Results(str(tmp_path))
+    for rule, job in (("teacher", "cxr-main"), ("preprocess", "nih/0.5")):
+        for path in map(Path, (results.benchmark(rule, job), results.log(rule, job))):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    assert [(rule, log) for rule, _, log in results.measured_jobs()] == [
+        ("preprocess", tmp_path / "logs/preprocess/nih/0.5.log"),
+        ("teacher", tmp_path / "logs/teacher/cxr-main.log"),
+    ]
+
+
+def test_a_log_tells_its_tree_and_its_receipt():
+    log = RESULTS.log("teacher", "cxr-main")
+    assert Results.of_log(log) == (RESULTS, "results/demo/receipts/teacher/cxr-main.json")
+    with pytest.raises(ValueError, match="not below a folder logs"):
+        Results.of_log("results/demo/teacher.log")
+
+
 def test_a_wildcard_makes_a_pattern():
     keys = {"domain": "cxr", "arm": "mmpkd", "seed": 1}
     pattern = RESULTS.student(**{key: f"{{{key}}}" for key in keys})["model"]

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from mmpkd.logs import SET_UP
-from mmpkd.tables import runtime
+from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.table_runtime import make
+from tests.outputs import parts
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 START = 1_000_000.0
@@ -24,7 +26,7 @@ def job(folder: Path, name: str, start: float, seconds: float, memory: float | s
 
 
 def made(folder: Path):
-    return runtime.table(folder / "benchmarks", folder / "logs")
+    return parts(make(Inputs(keys={"results": str(folder)})))
 
 
 def test_sums_by_rule_and_what_lies_between_the_jobs(tmp_path):

@@ -9,7 +9,8 @@ from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix
 from mmpkd.evaluation.scores import COLUMNS
 from mmpkd.evaluation.statistics import crossed_estimate
 from mmpkd.evaluation.strata import RIGHT, TERCILES, WRONG, right_predictions, roi_areas, stratum_estimate, terciles
-from mmpkd.tables import strata
+from mmpkd.outputs import table_strata
+from tests.outputs import make
 from tests.synthetic import DESIGN, design_of
 
 COHORT, DOMAIN, SEEDS, IMAGES = "mimic_cxr", "cxr", (0, 1, 2), 60
@@ -130,8 +131,8 @@ def test_intervals_of_a_stratum_that_differs_among_seeds_hold_their_level():
 
 
 def test_the_table_finds_what_was_planted(planted):
-    table, caption = strata.table(planted, Evaluation(), DESIGN)
-    assert list(table.columns) == strata.COLUMNS and "pixel AUROC of the rollout map" in caption
+    table, caption = make(table_strata, planted, Evaluation(), DESIGN)
+    assert list(table.columns) == table_strata.COLUMNS and "pixel AUROC of the rollout map" in caption
     assert not table.duplicated(["kind", "stratum", "arm"]).any()
     by = table.set_index(["kind", "stratum", "arm"])
     for size, gain in GAIN.items():
@@ -149,11 +150,11 @@ def test_gains_are_over_places_that_both_arms_have_in_the_stratum(planted):
     flipped = planted.copy()
     of_arm = (flipped["arm"] == "mmpkd") & (flipped["metric"] == "logit") & (flipped["label"] == "A")
     flipped.loc[of_arm, "value"] *= -1
-    table, _ = strata.table(flipped, Evaluation(), DESIGN)
+    table, _ = make(table_strata, flipped, Evaluation(), DESIGN)
     row = table.set_index(["kind", "stratum", "arm"]).loc["prediction", RIGHT, "mmpkd"]
     assert np.isnan(row["gain"]) and row["reason"] == "no image in this stratum" and row["n_images"] > 0
 
 
 def test_a_cohort_without_scores_of_the_domain_has_no_rows(planted):
-    table, _ = strata.table(planted, Evaluation(), design_of({"mammography": {"training": COHORT}}))
+    table, _ = make(table_strata, planted, Evaluation(), design_of({"mammography": {"training": COHORT}}))
     assert table.empty

@@ -6,8 +6,7 @@ import pytest
 
 from mmpkd.auroc import auroc
 from mmpkd.evaluation.reliability import brier_score, expected_calibration_error
-from mmpkd.tables.teachers import COLUMNS, SHOWN, table
-from mmpkd.tables.write import write
+from mmpkd.outputs.table_teachers import COLUMNS, judge
 
 SHARPNESS = 3.0  # of the raw logits: what calibration took off
 
@@ -47,7 +46,7 @@ def predictions(seed: int = 0, patients: int = 150) -> pd.DataFrame:
 
 
 def made(frames) -> pd.DataFrame:
-    return table(frames, 0.95, 200, seed=0)[0]
+    return judge(frames, 0.95, 200, seed=0).frame
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +116,10 @@ def test_predictions_without_raw_logits_are_refused():
 
 
 def test_the_table_for_reading_is_narrower_than_the_csv(tmp_path):
-    result, caption = table({("mammography", "main"): predictions()}, 0.95, 200, seed=0)
+    table = judge({("mammography", "main"): predictions()}, 0.95, 200, seed=0)
     paths = [tmp_path / name for name in ("t.csv", "t.md", "t.tex", "t.caption.txt")]
-    write(result, caption, *paths, shown=SHOWN)
+    table.write(*paths)
     header = paths[1].read_text().splitlines()[2]
     assert header.count("|") - 1 <= 12 and "| ece | ece limit | raw ece |" in header
     assert "brier_low" in paths[0].read_text() and "brier" not in header
-    assert "95 %" in caption
+    assert "95 %" in table.caption

@@ -6,12 +6,15 @@ import pytest
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.demo import DEMO
-from mmpkd.evaluation.rounding import decimals
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.imaging.store import NO_BREAST
-from mmpkd.tables import claims, classification, cohorts, cross_domain, localization
-from mmpkd.tables.latex import escape, latex
-from mmpkd.tables.write import markdown, rounded, write
+from mmpkd.outputs import table_classification, table_cross_domain, table_localization
+from mmpkd.outputs.latex import escape, latex
+from mmpkd.outputs.table import Table, markdown, rounded
+from mmpkd.outputs.table_claims import SHOWN
+from mmpkd.outputs.table_cohorts import count_all
+from mmpkd.outputs.words import decimals
+from tests.outputs import make, make_claims, parts
 from tests.synthetic import DESIGN, HOME, METRICS, synthetic_scores
 
 STUDY = DEMO
@@ -97,7 +100,7 @@ def test_latex_is_escaped_and_balanced():
 def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
     paths = [tmp_path / name for name in ("t.csv", "t.md", "t.tex", "t.caption.txt")]
     table = pd.DataFrame({"name": ["x"], "value": [0.123456789], "hidden": [3]})
-    write(table, "What it shows.", *paths, shown=["name", "value", "absent"])
+    Table(table, "What it shows.", shown=["name", "value", "absent"]).write(*paths)
     assert paths[0].read_text() == "name,value,hidden\nx,0.123457,3\n"
     assert "hidden" not in paths[1].read_text() and "0.123" in paths[1].read_text()
     assert paths[3].read_text() == "What it shows.\n"
@@ -105,7 +108,7 @@ def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
 
 
 def test_localization_holds_every_arm_control_method_and_metric(scores):
-    table, caption = localization.table(scores, STUDY.evaluation, DESIGN)
+    table, caption = make(table_localization, scores, STUDY.evaluation, DESIGN)
     of_any = table[table["label"] == "any"]
     assert len(of_any) == 2 * 2 * len(METRICS) * 7
     assert "pixel AUROC of the rollout map" in caption
@@ -118,7 +121,7 @@ def test_localization_holds_every_arm_control_method_and_metric(scores):
 
 
 def test_cross_domain_is_a_row_a_cell(scores):
-    table, _ = cross_domain.table(scores, STUDY.evaluation, DESIGN)
+    table, _ = make(table_cross_domain, scores, STUDY.evaluation, DESIGN)
     relations = table.set_index(["domain", "cohort"])["relation"]
     assert len(table) == 8
     assert relations["cxr", "mimic_cxr"] == "in-domain" and relations["cxr", "vindr_cxr"] == "other data set"
@@ -128,7 +131,7 @@ def test_cross_domain_is_a_row_a_cell(scores):
 
 
 def test_classification_is_a_row_a_label_and_arm(scores):
-    table, _ = classification.table(scores, STUDY.evaluation, DESIGN)
+    table, _ = make(table_classification, scores, STUDY.evaluation, DESIGN)
     assert len(table) == 2 * 3 * (6 + 4)
     assert not table.duplicated(["domain", "cohort", "label", "arm"]).any()
     np.testing.assert_array_less(table["auroc_low"], table["auroc_high"])
@@ -145,7 +148,7 @@ def partial(scores):
 
 
 def test_classification_names_the_labels_of_each_cohort(scores, partial):
-    table, caption = classification.table(partial, STUDY.evaluation, DESIGN)
+    table, caption = make(table_classification, partial, STUDY.evaluation, DESIGN)
     macro = table[(table["label"] == "macro") & (table["arm"] == "mmpkd")].set_index("cohort")
     assert macro.loc["cbis_ddsm", ["labels_evaluated", "labels_not_known"]].tolist() == [
         "calcification, malignant, mass",
@@ -156,39 +159,39 @@ def test_classification_names_the_labels_of_each_cohort(scores, partial):
     one_class = table[(table["cohort"] == "vindr_mammo") & (table["label"] == "mass")]
     assert set(one_class["reason"]) == {"one class alone"}
     assert caption.endswith("Labels of the domain that a cohort does not know: mammography@vindr_mammo (malignant).")
-    assert "does not know" not in classification.table(scores, STUDY.evaluation, DESIGN)[1]
+    assert "does not know" not in make(table_classification, scores, STUDY.evaluation, DESIGN)[1]
 
 
 def test_cross_domain_names_the_labels_of_each_cohorts_regions(scores, partial):
-    table, caption = cross_domain.table(partial, STUDY.evaluation, DESIGN)
+    table, caption = make(table_cross_domain, partial, STUDY.evaluation, DESIGN)
     regions = table.set_index(["domain", "cohort"])[["roi_labels", "labels_without_roi"]]
     for domain in ("cxr", "mammography"):
         assert regions.loc[domain, "vindr_mammo"].tolist() == ["calcification, mass", "malignant"]
         assert regions.loc[domain, "cbis_ddsm"].tolist() == ["calcification, malignant, mass", ""]
     assert caption.endswith("Labels of the domain that a cohort has no ROI of: vindr_mammo (malignant).")
-    assert "has no ROI of" not in cross_domain.table(scores, STUDY.evaluation, DESIGN)[1]
+    assert "has no ROI of" not in make(table_cross_domain, scores, STUDY.evaluation, DESIGN)[1]
 
 
 def test_scores_without_classification_give_an_empty_table(scores):
-    table, _ = classification.table(scores[scores["method"] != "none"], STUDY.evaluation, DESIGN)
+    table, _ = make(table_classification, scores[scores["method"] != "none"], STUDY.evaluation, DESIGN)
     assert table.empty and "auroc_gain_p" in table.columns
 
 
 def test_claims_table_shows_known_columns(scores):
-    table, caption = claims.table(scores, STUDY.claims, STUDY.evaluation, DESIGN)
-    assert set(claims.SHOWN) <= set(table.columns) and "95 %" in caption
+    table, caption = make_claims(scores, STUDY.claims, STUDY.evaluation, DESIGN)
+    assert set(SHOWN) <= set(table.columns) and "95 %" in caption
 
 
 def test_every_table_is_written(scores, tmp_path):
     made = {
-        "claims": claims.table(scores, STUDY.claims, STUDY.evaluation, DESIGN),
-        "localization": localization.table(scores, STUDY.evaluation, DESIGN),
-        "cross_domain": cross_domain.table(scores, STUDY.evaluation, DESIGN),
-        "classification": classification.table(scores, STUDY.evaluation, DESIGN),
+        "claims": make_claims(scores, STUDY.claims, STUDY.evaluation, DESIGN),
+        "localization": make(table_localization, scores, STUDY.evaluation, DESIGN),
+        "cross_domain": make(table_cross_domain, scores, STUDY.evaluation, DESIGN),
+        "classification": make(table_classification, scores, STUDY.evaluation, DESIGN),
     }
     for name, (table, caption) in made.items():
         csv, *others = (tmp_path / f"{name}.{suffix}" for suffix in ("csv", "md", "tex", "caption.txt"))
-        write(table, caption, csv, *others)
+        Table(table, caption).write(csv, *others)
         read = pd.read_csv(csv)
         assert list(read.columns) == list(table.columns) and len(read) == len(table)
         assert len(caption) > 100 and "nan" not in others[0].read_text().lower().split()
@@ -227,7 +230,7 @@ def tables():
 
 def test_cohorts_counts_splits_labels_and_what_was_set_aside(tables):
     stored = {"x": pd.DataFrame({"record": ["b"], "reason": ["no pixels"]})}
-    table, _ = cohorts.table({"x": tables}, stored)
+    table = count_all({"x": tables}, stored).frame
     rows = table.set_index(["quantity", "item"])
     splits = ["train", "validate", "test", "total"]
     assert rows.loc[("images", ""), splits].tolist() == [2, 1, 1, 4]
@@ -239,14 +242,14 @@ def test_cohorts_counts_splits_labels_and_what_was_set_aside(tables):
     assert rows.loc[("rejected when read", "# rows, image has #"), "total"] == 2
     assert rows.loc[("rejected when stored", "no pixels"), "total"] == 1
     assert rows.loc[("decision", "patients moved"), "total"] == 2
-    assert "rejected when stored" not in cohorts.table({"x": tables})[0]["quantity"].tolist()
+    assert "rejected when stored" not in count_all({"x": tables}).frame["quantity"].tolist()
 
 
 def test_cohorts_counts_what_was_noted_and_warns_of_images_without_a_breast(tables, caplog):
     images = tables.images["image_id"].tolist()
     notes = [(images[0], NO_BREAST), (images[0], "another side"), (images[3], NO_BREAST), ("unknown", NO_BREAST)]
     noted = {"x": pd.DataFrame(notes, columns=["image_id", "note"])}
-    table, caption = cohorts.table({"x": tables}, noted=noted)
+    table, caption = parts(count_all({"x": tables}, notes=noted))
     rows = table[table["quantity"] == "noted when stored"].set_index("item")
     splits = tables.images["split"].iloc[[0, 3]].tolist()
     expected = [splits.count(split) for split in ("train", "validate", "test")]
@@ -254,12 +257,12 @@ def test_cohorts_counts_what_was_noted_and_warns_of_images_without_a_breast(tabl
     assert rows.loc["another side", "total"] == 1
     assert "Warning: in 2 of 4 images of x no breast was found" in caption and "2 of 4" in caplog.text
     many = {"x": pd.DataFrame({"image_id": images, "note": "another side"})}
-    assert "Warning" not in cohorts.table({"x": tables}, noted=many)[1]
+    assert "Warning" not in count_all({"x": tables}, notes=many).caption
 
 
 def test_cohorts_names_labels_that_a_data_set_does_not_know(tables):
-    table, _ = cohorts.table({"x": tables}, labels={"x": ["mass", "malignant"]})
+    table = count_all({"x": tables}, labels={"x": ["mass", "malignant"]}).frame
     rows = table.set_index(["quantity", "item"])
     assert rows.loc[("unknown", "malignant"), ["train", "validate", "test", "total"]].tolist() == [2, 1, 1, 4]
     assert ("positive", "malignant") not in rows.index and rows.index.is_unique
-    assert ("unknown", "malignant") not in cohorts.table({"x": tables})[0].set_index(["quantity", "item"]).index
+    assert ("unknown", "malignant") not in count_all({"x": tables}).frame.set_index(["quantity", "item"]).index

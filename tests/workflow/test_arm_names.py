@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from mmpkd.config.study import FIGURES, TABLES
+from mmpkd.config.outputs import FIGURES, OUTPUTS, TABLES
 from tests.checkout import SMOKE
 from tests.renaming import NAMES, OVERLAY, rename, usual_names
 
@@ -24,7 +24,7 @@ def renamed(smoke):
     scores = folder / "evaluation/scores.parquet"
     rename(pd.read_parquet(scores)).to_parquet(scores)
     (smoke.folder / "renamed.yaml").write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
-    rules = [f"table_{name}" for name in TABLES] + [f"figure_{name}" for name in FIGURES] + ["report"]
+    rules = [*(output.rule for output in OUTPUTS), "report"]
     # the rules before them would make the same students again: their configuration has a new name
     process = smoke.run(*rules, "--allowed-rules", *rules, *RENAMED)
     assert process.returncode == 0, process.stdout[-8000:]

@@ -11,12 +11,13 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
+from mmpkd.outputs.table import Table
 from mmpkd.provenance.origin import origin
-from mmpkd.report.markdown import prose_html
+from mmpkd.report.items import prose_html
 from mmpkd.report.page import build
-from mmpkd.tables.write import write
+from mmpkd.results import Results
 from tests.browser import CHROMIUM, Browser
-from tests.report_results import ASSUMPTIONS, PNG, make_scores, make_viewer, write_results
+from tests.report_results import ASSUMPTIONS, make_scores, make_viewer, write_figure, write_results
 from tests.synthetic import DESIGN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
@@ -37,14 +38,11 @@ def address(shown, tmp_path_factory) -> str:
     """A report with five claims, a figure and the viewer."""
     folder = tmp_path_factory.mktemp("report")
     claims = claims_table(make_scores(), DEMO.claims, Evaluation(resamples=100), DESIGN)
-    files = [folder / f"claims.{kind}" for kind in ("csv", "md", "tex", "caption.txt")]
-    write(claims, "The claims.", *files)
-    (folder / "claims.png").write_bytes(PNG)
-    study = DEMO.model_dump(mode="json")
-    tables, figures = {"claims": (files[0], files[1], files[3])}, {"claims": (folder / "claims.png", files[3])}
-    text = build(
-        study, tables, figures, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions")
-    )
+    results = Results(str(folder))
+    Table(claims, "The claims.").write(*results.table("claims").values())
+    write_figure(results, "The claims.")
+    study = {**DEMO.model_dump(mode="json"), "tables": ["claims"], "figures": ["claims"]}
+    text = build(study, results, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions"))
     (folder / "report.html").write_text(text)
     return (folder / "report.html").as_uri()
 

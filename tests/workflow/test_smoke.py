@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from mmpkd.config.study import FIGURES, TABLES
+from mmpkd.config.outputs import FIGURES, OUTPUTS, TABLES
 from tests.checkout import SMOKE
 
 RESULTS = "results/smoke"
@@ -65,6 +65,7 @@ def test_one_deleted_figure_is_one_job(smoke):
 
 
 STUDENTS = {"train_student", "attention", "evaluate"}
+TABLE_RULES = {f"table_{name}" for name in TABLES}
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,11 @@ def test_two_processes_of_a_job_train_the_student_of_one(smoke):
 @pytest.mark.parametrize(
     ("module", "runs", "rests"),
     [
-        ("plotting/localization.py", {"figure_localization", "report"}, {"figure_claims", "scores", "table_claims"}),
+        (
+            "outputs/figure_localization.py",
+            {"figure_localization", "report"},
+            {"figure_claims", "scores"} | TABLE_RULES,
+        ),
         ("students/losses.py", STUDENTS | {"backbone"}, {"phantom", "cohort", "preprocess", "privileged"}),
         ("imaging/geometry.py", STUDENTS | {"preprocess"}, {"phantom", "cohort", "teacher"}),
         ("privileged/sections.py", {"privileged", "teacher", "train_student"}, {"cohort", "preprocess", "backbone"}),
@@ -155,11 +160,20 @@ def test_a_changed_line_of_code_reruns_the_stages_that_use_it(smoke, module, run
         assert jobs["cohort"] == 1, "a module that is loaded by name is that of one cohort"
 
 
-def test_a_changed_script_reruns_its_rule_the_report_and_the_record_alone(smoke):
-    path = smoke.folder / "workflow_scripts/figure_claims.py"
+@pytest.mark.parametrize("path", ["mmpkd/outputs/figure_claims.py", "mmpkd/outputs/table_strata.py"])
+def test_a_changed_output_reruns_its_rule_the_report_and_the_record_alone(smoke, path):
+    path = smoke.folder / path
     with edited(path, path.read_text() + CHANGE):
         jobs = set(smoke.planned(*SMOKE, "all"))
-    assert jobs == {"figure_claims", "report", "provenance", "all"}
+    assert jobs == {path.stem, "report", "provenance", "all"}
+
+
+def test_a_changed_script_reruns_its_rules_the_report_and_the_record_alone(smoke):
+    path = smoke.folder / "workflow_scripts/output.py"
+    with edited(path, path.read_text() + CHANGE):
+        jobs = set(smoke.planned(*SMOKE, "all"))
+    rules = {output.rule for output in OUTPUTS} - {"table_runtime"}  # it waits for the others with `ancient`
+    assert jobs - {"table_runtime"} == {*rules, "report", "provenance", "all"}
 
 
 def test_a_changed_comment_docstring_or_line_break_reruns_nothing(smoke):

@@ -1,0 +1,182 @@
+"""One look for all figures: sizes, type, colours and markers, and how a figure is written."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import fill
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mmpkd.design import Design
+from mmpkd.files import atomic, write_text
+
+SINGLE_COLUMN, DOUBLE_COLUMN, PAGE = 3.5, 7.2, 9.3  # inches; a figure is no taller than a page
+LETTERS = 17  # of 7 pt type that fit an inch
+PNG_DOTS_PER_INCH = 200
+INK, GREY, PALE = "#222222", "#6f6f6f", "#d9d9d9"
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "axes.grid": False,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "axes.axisbelow": True,
+    "pdf.fonttype": 42,  # text stays text, and can be edited
+    "savefig.facecolor": "white",
+    "figure.facecolor": "white",
+}
+styled = mpl.rc_context(STYLE)  # decorates every `draw`, and leaves matplotlib's global state as it was
+
+# Okabe and Ito, Color Universal Design, 2008: told apart with any colour vision; markers differ too.
+_ROLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"))  # reference, primary arm, shuffled control
+_FURTHER_ARMS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_FURTHER_MARKERS = ("D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
+_COHORTS = ("#7b5ea7", "#E69F00", "#56B4E9", "#444444", "#CC79A7", "#8c6d31")
+_COHORT_MARKERS = ("o", "s", "^", *_FURTHER_MARKERS[:2], "P", *_FURTHER_MARKERS[3:])
+CONTROL_LINES = {"uniform": "-", "centre": (0, (5, 2)), "untrained": (0, (1, 1.4)), "pretrained": (0, (5, 1.5, 1, 1.5))}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a series is drawn, wherever it appears."""
+
+    colour: str
+    marker: str
+
+
+def arm_marks(arms: Iterable[str], design: Design) -> dict[str, Mark]:
+    """Colour and marker of each arm in order; those of an arm with a role never change, and markers repeat last."""
+    arms, of_roles = design.order(arms), dict(zip(design.roles, _ROLES, strict=True))
+    others = [arm for arm in arms if arm not in of_roles]
+    further = {arm: _cycled(_FURTHER_ARMS, _FURTHER_MARKERS, k) for k, arm in enumerate(others)}
+    return {arm: Mark(*{**of_roles, **further}[arm]) for arm in arms}
+
+
+def cohort_marks(cohorts: Sequence[str]) -> dict[str, Mark]:
+    """Colour and marker of each cohort, by its place."""
+    return {cohort: Mark(*_cycled(_COHORTS, _COHORT_MARKERS, k)) for k, cohort in enumerate(cohorts)}
+
+
+def _cycled(colours: Sequence[str], markers: Sequence[str], place: int) -> tuple[str, str]:
+    """Colours and markers come round at different times, so that their pairs stay different."""
+    return colours[place % len(colours)], markers[place % len(markers)]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of that size in inches, laid out so that nothing overlaps."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    return figure
+
+
+def draw_estimate(axes: Axes, x, y, low, high, mark: Mark, horizontal: bool = True, **kwargs) -> None:
+    """A marker with its interval; without one (NaN) the marker stands alone. `kwargs` go to the marker."""
+    line = ([low, high], [y, y]) if horizontal else ([x, x], [low, high])
+    axes.plot(*line, color=mark.colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
+    axes.plot(
+        x,
+        y,
+        mark.marker,
+        **{"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 4} | kwargs,
+    )
+
+
+def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
+    """Legend entries of arms."""
+    return [
+        Line2D([], [], color=mark.colour, marker=mark.marker, label=design.title(arm))
+        for arm, mark in arm_marks(arms, design).items()
+    ]
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:
+    """One legend for all panels, below them: in one row where it fits the width, else in columns."""
+    columns = columns or legend_columns([handle.get_label() for handle in handles])
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.6)
+
+
+def legend_columns(names: Sequence[str]) -> int:
+    """Columns of a legend below a figure of two columns' width; an entry takes 0.55 inches and its name."""
+    if sum(len(name) / LETTERS + 0.55 for name in names) <= DOUBLE_COLUMN:
+        return max(len(names), 1)
+    return max(int(DOUBLE_COLUMN / (max(map(len, names)) / LETTERS + 0.55)), 1)
+
+
+def fitting_arms(arms: Sequence[str], rows: int, inches: float, space: float) -> list[str]:
+    """The first of the arms for which `rows` rows of a figure have space, at least one.
+
+    Args:
+        arms: in order.
+        rows: that hold a marker of every arm, one above the other.
+        inches: what all rows may take.
+        space: inches between two markers.
+    """
+    return list(arms)[: max(int(inches / (max(rows, 1) * space)), 1)]
+
+
+def left_out(drawn: Collection[str], arms: Sequence[str], table: str, design: Design) -> str:
+    """A sentence for the caption on the arms that are not drawn; "" if all are."""
+    others = ", ".join(design.title(arm) for arm in arms if arm not in drawn)
+    return f" Not drawn for want of space, and in the table of {table}: {others}." if others else ""
+
+
+def wrap(text: str, width: int) -> str:
+    """Breaks `text` into lines of at most `width` characters, between words."""
+    return fill(text, width, break_long_words=False)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What a `make` of a figure returns.
+
+    Attributes:
+        figure: the figure.
+        caption: what it shows; it stands alone.
+        phantoms: cohorts in the figure that are fabricated; the caption says so, wherever the figure goes.
+    """
+
+    figure: Figure
+    caption: str
+    phantoms: Collection[str] = ()
+
+    @styled
+    def write(self, pdf: str | Path, png: str | Path, caption: str | Path) -> None:
+        """Writes PDF, PNG, and the caption as text. The same figure gives the same bytes each time."""
+        text = self.caption
+        if self.phantoms:
+            text += f" Phantom data, which say nothing about patients: {', '.join(self.phantoms)}."
+        self.figure.draw_without_rendering()
+        self.figure.set_layout_engine("none")  # the layout found now holds for both files, and for the next time
+        no_date = {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None}
+        with atomic(pdf) as temporary:
+            self.figure.savefig(temporary, metadata=no_date)
+        with atomic(png) as temporary:
+            self.figure.savefig(temporary, dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
+        write_text(text.strip() + "\n", caption)

@@ -1,0 +1,225 @@
+"""Where students of the reference and of the primary arm look, on images that a rule picks and no hand."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import Normal, Stroke
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
+from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
+from mmpkd.evaluation.localization import upsample
+from mmpkd.evaluation.matrices import select
+from mmpkd.files import read_npz
+from mmpkd.imaging.store import ImageStore, roi_masks
+from mmpkd.outputs.figure import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, new_figure, styled
+from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
+
+RULES = ("best", "median", "worst")
+COLOURS = "magma"
+OPACITY = 0.6
+CLIPPED = 99.5  # percentile of all maps at which the colour scale ends
+PANEL = 1.1  # inches
+BLOCKS_A_ROW = 2
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image with its ROI and the arms' maps, S x S each."""
+
+    domain: str
+    cohort: str
+    rule: str
+    gain: float
+    pixels: np.ndarray  # uint8
+    roi: np.ndarray  # bool
+    maps: Mapping[str, np.ndarray]  # arm -> attention, mean over seeds, 1 = a uniform map
+    map_scores: Mapping[str, float]  # arm -> primary score, mean over seeds
+
+
+def make(inputs: Inputs) -> Drawing:
+    """The figure of `draw`, with examples from the image stores and the maps of all seeds."""
+    evaluation, keys = inputs.evaluation, inputs.keys
+    chosen = select_examples(inputs.scores, evaluation, inputs.design)
+    folders = {cohort: [Path(folder) for folder in keys["pictures"][cohort]] for cohort in chosen["cohort"].unique()}
+    attention = defaultdict(list)
+    for (domain, arm, _, cohort), file in zip(keys["maps"], inputs.files["maps"], strict=True):
+        if cohort in folders:
+            attention[domain, arm, cohort].append(read_npz(file))
+    stores = {cohort: ImageStore(paths) for cohort, paths in folders.items()}
+    rois = {cohort: roi_masks(paths) for cohort, paths in folders.items()}
+    examples = assemble(chosen, stores, rois, attention, evaluation.methods[0])
+    return Drawing(*draw(examples, evaluation, inputs.design, keys["withheld"]), inputs.phantoms)
+
+
+def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> pd.DataFrame:
+    """The test images with the highest, the median and the lowest gain, mean over seeds, of one cohort per domain.
+
+    That cohort is the domain's training cohort or, if this has no ROI that were scored, the first of its further
+    cohorts that has; a domain without any is left out. The median image is the lower of the middle two where the number
+    is even; equal gains are ordered by image_id.
+
+    Returns:
+        domain, cohort, rule, image_id, gain, and the mean scores of the primary arm and the reference on that image, by
+        the names of the arms; no row where the study has no primary arm.
+
+    Raises:
+        mmpkd.evaluation.matrices.MissingScores: the reference has no scores where the arm has.
+    """
+    chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "label": "any"}
+    arms, rows = [arm for arm in (design.primary, design.reference) if arm], []
+    for domain in design.domains:
+        scored = set(select(scores, domain=domain.name, arm=design.primary, **chosen)["cohort"])
+        cohort = next((name for name in domain.cohorts if name in scored), None)
+        if cohort is None:
+            continue
+        cell = design.cell(domain.name, cohort)
+        gains = ranked_gains(scores, cell, design.primary, design.reference, chosen)
+        means = {arm: mean_scores(scores, cell, arm, chosen) for arm in arms}
+        for rule, place in {"best": -1, "median": (len(gains) - 1) // 2, "worst": 0}.items():
+            image = gains.index[place]
+            of_arms = {name: mean[image] for name, mean in means.items()}
+            names = {"domain": cell.domain, "cohort": cohort, "rule": rule, "image_id": image}
+            rows.append({**names, "gain": gains.iloc[place], **of_arms})
+    return pd.DataFrame(rows, columns=["domain", "cohort", "rule", "image_id", "gain", *arms])
+
+
+def assemble(
+    chosen: pd.DataFrame,
+    stores: Mapping[str, ImageStore],
+    rois: Mapping[str, tuple[pd.DataFrame, np.ndarray]],
+    attention: Mapping[tuple[str, str, str], Sequence[Mapping[str, np.ndarray]]],
+    method: str,
+) -> list[Example]:
+    """Fetches what is drawn of the chosen images.
+
+    Args:
+        chosen: what `select_examples` returned.
+        stores: the image store of each cohort.
+        rois: for each cohort the rows of `rois.parquet` and the masks, M x S x S.
+        attention: for each (domain, arm, cohort) the arrays of every seed's export.
+        method: which of their maps.
+    """
+    examples = []
+    for row in chosen.to_dict("records"):
+        store = stores[row["cohort"]]
+        pixels = store.pixels(store.positions([row["image_id"]]))[0]
+        roi = united_roi(rois[row["cohort"]], row["image_id"])
+        arms = [arm for domain, arm, cohort in attention if (domain, cohort) == (row["domain"], row["cohort"])]
+        exports = {arm: attention[row["domain"], arm, row["cohort"]] for arm in arms}
+        maps = {arm: _mean_map(exports[arm], row["image_id"], method, len(pixels)) for arm in arms}
+        scores = {arm: row[arm] for arm in arms}
+        examples.append(Example(row["domain"], row["cohort"], row["rule"], row["gain"], pixels, roi, maps, scores))
+    return examples
+
+
+def _mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method: str, size: int) -> np.ndarray:
+    """Mean over seeds, in multiples of a uniform map, at the size of the image."""
+    return upsample(mean_map(exports, image_id, method)[None], size)[0]
+
+
+@styled
+def draw(
+    examples: Sequence[Example], evaluation: Evaluation, design: Design, withheld: Collection[str] = ()
+) -> tuple[Figure, str]:
+    """One block per domain; rows best, median and worst, columns the image with its ROI, then the arms' maps.
+
+    Args:
+        examples: what `assemble` returned.
+        evaluation: primary metric and first method, for the words.
+        design: the titles of the arms.
+        withheld: cohorts of which no picture may be shown: their examples are left out, and the caption says so.
+    """
+    shown = [example for example in examples if example.cohort not in withheld]
+    missing = sorted({example.cohort for example in examples} & set(withheld))
+    if not shown:
+        return _nothing_to_show(missing)
+    domains = list(dict.fromkeys(example.domain for example in shown))
+    lines = -(-len(domains) // BLOCKS_A_ROW)
+    across = min(len(domains), BLOCKS_A_ROW)
+    figure = new_figure(DOUBLE_COLUMN if across > 1 else SINGLE_COLUMN + 0.3, lines * 3 * (PANEL + 0.16) + 0.9)
+    top = max(np.percentile([values for example in shown for values in example.maps.values()], CLIPPED), 1.0)
+    scale = ScalarMappable(Normalize(0, top), COLOURS)
+    pictures, bar = figure.subfigures(2, 1, height_ratios=[lines * 3 * (PANEL + 0.16) + 0.3, 0.5])
+    blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
+    for block, domain in zip(blocks, domains, strict=False):
+        _draw_block(block, [example for example in shown if example.domain == domain], scale, design)
+    _draw_scale(bar, scale)
+    return figure, _caption(shown, missing, evaluation, design)
+
+
+def _draw_block(block: SubFigure, examples: Sequence[Example], scale: ScalarMappable, design: Design) -> None:
+    """Three rows of one domain."""
+    arms = design.order(examples[0].maps)
+    panels = block.subplots(len(examples), 1 + len(arms), squeeze=False)
+    block.suptitle(f"{examples[0].domain} ({examples[0].cohort})", fontsize=7.5, weight="bold")
+    for row, example in zip(panels, examples, strict=True):
+        for axes in row:
+            axes.imshow(example.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            axes.spines[:].set_visible(False)
+        row[0].set_ylabel(f"{example.rule}\n{example.gain:+.2f}".replace("-", "−"))
+        for axes, arm in zip(row[1:], arms, strict=True):
+            axes.imshow(example.maps[arm], cmap=scale.cmap, norm=scale.norm, alpha=OPACITY, interpolation="nearest")
+            axes.set_xlabel(f"{example.map_scores[arm]:.2f}", labelpad=2)
+        for axes in row:
+            _outline(axes, example.roi)
+    for axes, title in zip(panels[0], ["image", *map(design.title, arms)], strict=True):
+        axes.set_title(title, weight="normal", loc="center", fontsize=7)
+
+
+def _outline(axes: Axes, roi: np.ndarray) -> None:
+    """White on black, so that it shows on dark and on light; the border of the image is no border of the ROI."""
+    padded = np.pad(roi.astype(float), 1)
+    places = np.arange(-1, len(roi) + 1)
+    effects = [Stroke(linewidth=2.0, foreground="black"), Normal()]
+    axes.contour(places, places, padded, levels=[0.5], colors="white", linewidths=0.9).set_path_effects(effects)
+    axes.set(xlim=(-0.5, len(roi) - 0.5), ylim=(len(roi) - 0.5, -0.5))
+
+
+def _draw_scale(figure: SubFigure, scale: ScalarMappable) -> None:
+    """The colours as they look over mid-grey, which is what the maps lie on."""
+    axes = figure.add_axes((0.3, 0.72, 0.4, 0.18), facecolor="#808080")
+    values = np.linspace(0, scale.norm.vmax, 256)
+    extent = (0, scale.norm.vmax, 0, 1)
+    axes.imshow(values[None], cmap=scale.cmap, norm=scale.norm, alpha=OPACITY, aspect="auto", extent=extent)
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("attention, multiples of a uniform map", labelpad=1)
+
+
+def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evaluation, design: Design) -> str:
+    metric = METRIC_NAMES[evaluation.metric]
+    arms = ", ".join(map(design.title, design.order(shown[0].maps)))
+    reference, arm = design.title(design.reference), design.title(design.primary)
+    return (
+        f"Attention maps on test images of one cohort a domain (that of training, if it has regions of interest, ROI), "
+        f"picked by rule: of all images with ROI those with the best, the median and the worst gain of {arm} over "
+        f"{reference} in {metric}, mean over seeds. Columns: the image; then, over the image, the "
+        f"{METHOD_NAMES[evaluation.methods[0]]} map of each arm ({arms}), mean over seeds, interpolated from the patch "
+        f"grid, in multiples of a uniform map; one colour scale for all, ending at the {CLIPPED}th percentile. "
+        f"Outline: ROI. Left of a row: its gain; below a map: {metric} of that arm's students on the image, mean over "
+        f"seeds (not the score of the mean map). n: {len(shown)} images. Extremes are not typical, and three images "
+        f"show no effect: see the figure of localisation." + _withheld_words(missing)
+    )
+
+
+def _nothing_to_show(missing: Sequence[str]) -> tuple[Figure, str]:
+    figure = new_figure(SINGLE_COLUMN, 0.8)
+    figure.text(0.5, 0.5, "No picture is shown.", ha="center", va="center")
+    return figure, "Attention maps on test images." + _withheld_words(missing)
+
+
+def _withheld_words(missing: Sequence[str]) -> str:
+    if not missing:
+        return ""
+    return f" Left out, because pictures of the cohort may not be shown: {', '.join(missing)}."

@@ -1,0 +1,46 @@
+"""What a table or figure is made of, as its rule gives it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from mmpkd.config.evaluation import Evaluation
+from mmpkd.design import Design
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The argument of every `make`; what an output does not ask for in its entry of the registry is empty.
+
+    Attributes:
+        scores: the long table.
+        evaluation: the section of the configuration; keys that the entry does not name have their defaults.
+        design: cells, and the roles and titles of the arms.
+        phantoms: cohorts of the study that are fabricated.
+        files: further files by the name of the rule's input.
+        keys: what belongs to these files (domains, arms, seeds, cohorts, folders), by name.
+        study: whole sections of the configuration as plain values.
+    """
+
+    scores: pd.DataFrame | None = None
+    evaluation: Evaluation | None = None
+    design: Design | None = None
+    phantoms: Sequence[str] = ()
+    files: Mapping[str, Any] = field(default_factory=dict)
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    study: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, files: Mapping[str, Any], params: Mapping[str, Any]) -> "Inputs":
+        """Reads what the rule of an output gives: its input, and its params as `rules/outputs.smk` has them."""
+        return cls(
+            scores=pd.read_parquet(files["scores"]) if "scores" in files else None,
+            evaluation=Evaluation.model_validate(params["evaluation"]) if "evaluation" in params else None,
+            design=Design.of(params["design"]) if "design" in params else None,
+            phantoms=params.get("phantoms", ()),
+            files=files,
+            keys=params.get("of_files", {}),
+            study=params.get("study", {}),
+        )

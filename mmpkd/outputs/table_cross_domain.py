@@ -1,0 +1,77 @@
+"""Does the gain hold beyond the cohort that the students were trained on?"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell
+from mmpkd.evaluation.localization import TITLES
+from mmpkd.evaluation.matrices import select
+from mmpkd.evaluation.regions import ANY
+from mmpkd.evaluation.statistics import arm_mean, paired_gain
+from mmpkd.outputs.columns import domain_labels, missing, region_labels, sentence
+from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.table import Table
+
+
+def make(inputs: Inputs) -> Table:
+    """One row per cell: training domain x evaluation cohort.
+
+    Returns:
+        domain, cohort, relation; `<arm>`, `<arm>_low`, `<arm>_high`: each arm's mean of the primary score; for each arm
+        but the reference `<arm>_gain`, `_gain_low`, `_gain_high`, `_gain_p`; `centre` and `untrained`: means of the
+        controls; n_images, n_patients, n_seeds; roi_labels, the labels of the cohort's ROI, and labels_without_roi,
+        the other labels of the cohort's domain.
+    """
+    scores, evaluation, design = inputs.scores, inputs.evaluation, inputs.design
+    chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "confidence": evaluation.confidence}
+    relevant = select(scores, metric=evaluation.metric, label=ANY)
+    relevant = relevant[relevant["method"].isin([evaluation.methods[0], "none"]).to_numpy()]
+    regions, of_domains = region_labels(scores), domain_labels(scores, design.domain_of)
+    without = {cohort: missing(of_domains[design.domain_of[cohort]], labels) for cohort, labels in regions.items()}
+    rows = []
+    for domain in design.domains:
+        of_domain = select(relevant, domain=domain.name)
+        arms = list(of_domain["arm"].unique())
+        for cohort in of_domain["cohort"].unique():
+            cell = design.cell(domain.name, cohort)
+            row = asdict(cell) | _arm_columns(relevant, cell, arms, design.reference, chosen)
+            row |= {"roi_labels": ", ".join(regions.get(cohort, [])), "labels_without_roi": without.get(cohort, "")}
+            rows.append(row)
+    reference = design.reference
+    caption = (
+        f"Localisation in every cell, training domain x evaluation cohort: {TITLES[evaluation.metric]} of the "
+        f"{evaluation.methods[0]} map, mean over seeds and images with ROI, and gains against {reference} paired by "
+        f"image and seed, with {100 * evaluation.confidence:g} % intervals for new patients and new seeds; p is "
+        f"two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; {OTHER_DATA_SET}: of the same modality; "
+        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre and untrained, its map "
+        "points at nothing, and a gain there means little. ROI are of the labels that the cohort shares with its "
+        "domain; their union in an image is scored."
+    )
+    caption += sentence(without, "Labels of the domain that a cohort has no ROI of:")
+    return Table(pd.DataFrame(rows), caption)
+
+
+def _arm_columns(
+    relevant: pd.DataFrame, cell: Cell, arms: list[str], reference: str, chosen: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The means and gains of the arms in one cell, the means of the controls, and the counts."""
+    means = {arm: arm_mean(relevant, [cell], arm, **chosen) for arm in arms}
+    row = {}
+    for arm, mean in means.items():
+        row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
+    for arm in arms:
+        if arm != reference and reference in arms:
+            gain = paired_gain(relevant, [cell], arm, reference, **chosen)
+            row |= {f"{arm}_gain": gain.estimate, f"{arm}_gain_low": gain.low}
+            row |= {f"{arm}_gain_high": gain.high, f"{arm}_gain_p": gain.p}
+    last = means[arms[-1]]
+    counts = {"n_images": last.n_images, "n_patients": last.n_patients, "n_seeds": last.n_seeds}
+    return row | _control_means(relevant, cell.cohort) | counts
+
+
+def _control_means(relevant: pd.DataFrame, cohort: str) -> dict[str, float]:
+    controls = select(relevant, domain=CONTROL, cohort=cohort)
+    return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in ("centre", "untrained")}
