@@ -402,10 +402,10 @@ def test_arms_without_space_are_named_in_the_caption():
     assert style.left_out("abc", "abc", "claims", DESIGN) == ""
 
 
-@pytest.mark.parametrize(("number", "words"), [(1, "1 image"), (2000, "2,000 images")])
-def test_counts_in_words(number, words):
-    assert words.count(number, "image") == words
-    assert words.count_range([number, number], "image") == words
+@pytest.mark.parametrize(("number", "text"), [(1, "1 image"), (2000, "2,000 images")])
+def test_counts_in_words(number, text):
+    assert words.count(number, "image") == text
+    assert words.count_range([number, number], "image") == text
 
 
 def markers_of(axes, colour: str, horizontal: bool) -> np.ndarray:
