@@ -62,8 +62,6 @@ for item in OUTPUTS:
             RESULTS.log(item.rule, "all"),
         benchmark:
             RESULTS.benchmark(item.rule, "all")
-        group:
-            "summary"
         conda:
             "../envs/mmpkd.yaml"
         threads: 1

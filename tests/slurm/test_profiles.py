@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmpkd.config.outputs import OUTPUTS
+
 ROOT = Path(__file__).parents[2]
 SLURM = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
 RULES = {  # the rule of all outputs has no name of its own
@@ -18,7 +20,9 @@ GPU_RULES = {name for name, body in RULES.items() if re.search(r"^ +gpu=", body,
 
 def test_the_slurm_profile_names_rules_that_there_are():
     assert len(RULES) > 15
-    assert set(SLURM["groups"]) <= set(RULES)
+    outputs = {output.rule for output in OUTPUTS}
+    assert set(SLURM["groups"]) <= set(RULES) | outputs
+    assert outputs == {rule for rule, group in SLURM["groups"].items() if group == "summary"} - {"report"}
     assert set(SLURM["group-components"]) <= set(SLURM["groups"].values())
 
 
