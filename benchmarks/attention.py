@@ -31,7 +31,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 
 from benchmarks.rounds import measure, ratio
-from mmpkd.attention.artefacts import artefact_rate, last_tokens
+from mmpkd.attention.export import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.demo import DEMO

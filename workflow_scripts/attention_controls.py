@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from mmpkd.attention.export import export_maps
-from mmpkd.attention.features import export_features, probe_images
+from mmpkd.attention.export import export_features, export_maps, probe_images
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.students import Student
 from mmpkd.device import torch_job

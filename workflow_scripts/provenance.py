@@ -6,7 +6,7 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.files import write_json, write_text
 from mmpkd.job import job
 from mmpkd.provenance.crate import crate
-from mmpkd.provenance.digests import digests
+from mmpkd.provenance.inputs import digests
 from mmpkd.provenance.record import record
 from mmpkd.recovery.receipts import require_whole
 

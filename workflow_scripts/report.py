@@ -8,7 +8,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Design
 from mmpkd.files import write_text
 from mmpkd.job import job
-from mmpkd.provenance.origin import origin
+from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html
 from mmpkd.report.page import build
 from mmpkd.report.study import read_flows

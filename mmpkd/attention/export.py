@@ -1,14 +1,25 @@
-"""A student's maps, logits and class tokens of all images of a cohort."""
+"""A student's maps, logits, class tokens and rate of artefacts of all images of a cohort, and class tokens for a probe.
+
+Artefact tokens (Darcet et al., arXiv:2309.16588) are patches of outlying norm, which draw attention to empty places.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
-from mmpkd.attention.artefacts import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
+from mmpkd.cohorts.tables import CohortTables
 from mmpkd.logs import progress
-from mmpkd.students.data import LabelledImages
+from mmpkd.students.class_token import every_token
+from mmpkd.students.data import LabelledImages, Pixels, labelled_images
 from mmpkd.students.vit import Student, log_odds
+
+TIMES_THE_MEDIAN = 3.0
 
 
 @torch.no_grad()
@@ -49,3 +60,78 @@ def export_maps(
         **{method: torch.cat(parts).numpy() for method, parts in maps.items()},
         "artefact_rate": torch.cat(rates).numpy(),
     }
+
+
+def artefact_rate(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
+    """The share of an image's patch tokens whose norm is more than three times the median of these norms, N.
+
+    Darcet et al. cut at a norm of 150, which suits one model; relative to the image's own median the
+    same rule does not depend on the scale of a model's features.
+
+    Args:
+        tokens: output of the last block, before the final norm, N x T x D.
+        prefix: tokens before the patches: class, distillation, registers.
+    """
+    norms = tokens[:, prefix:].norm(dim=-1)
+    median = norms.quantile(0.5, dim=1, keepdim=True)
+    return (norms > TIMES_THE_MEDIAN * median).to(norms.dtype).mean(dim=1)
+
+
+@contextmanager
+def last_tokens(vit: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """A list to which each forward adds the output of the last block, all tokens of it, N x T x D."""
+    tokens: list[torch.Tensor] = []
+    hook = vit.blocks[-1].register_forward_hook(lambda _, inputs, output: tokens.append(output))
+    try:
+        with every_token(vit):
+            yield tokens
+    finally:
+        hook.remove()
+
+
+def probe_images(
+    tables: Mapping[str, CohortTables], stores: Mapping[str, Pixels], cohorts: Sequence[str], count: int, seed: int
+) -> dict[str, LabelledImages]:
+    """For each of `cohorts` the stored images of its train split, at most `count`, drawn by `seed`."""
+    return {
+        cohort: drawn(labelled_images(tables[cohort], stores[cohort], "train", []), count, np.random.default_rng(seed))
+        for cohort in cohorts
+    }
+
+
+def drawn(images: LabelledImages, count: int, rng: np.random.Generator) -> LabelledImages:
+    """At most `count` of the images, in their order."""
+    if len(images) <= count:
+        return images
+    rows = np.sort(rng.choice(len(images), size=count, replace=False))
+    return replace(
+        images, positions=images.positions[rows], labels=images.labels[rows], image_ids=images.image_ids[rows]
+    )
+
+
+def export_features(
+    student: Student, images: Mapping[str, LabelledImages], batch_size: int, device: torch.device
+) -> dict[str, np.ndarray]:
+    """The content of `attention/.../seed<k>.features.npz`.
+
+    Args:
+        student: whose class tokens; it is not trained.
+        images: by cohort.
+        batch_size, device: of the forward passes.
+
+    Returns:
+        cohort N, image_id N, and embedding N x D float32, the class token that the head reads.
+    """
+    return {
+        "cohort": np.repeat([*images], [len(part) for part in images.values()]),
+        "image_id": np.concatenate([part.image_ids for part in images.values()]),
+        "embedding": np.concatenate([class_tokens(student, part, batch_size, device) for part in images.values()]),
+    }
+
+
+@torch.no_grad()
+def class_tokens(student: Student, images: LabelledImages, batch_size: int, device: torch.device) -> np.ndarray:
+    """N x D float32: the embedding that the head reads."""
+    student = student.to(device).eval()
+    batches = progress(images.batches(batch_size), "features", total=-(-len(images) // batch_size), unit="batch")
+    return torch.cat([student(batch.images.to(device)).embedding.cpu() for batch in batches]).numpy()

@@ -5,8 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from mmpkd.attention.reading import Reading, attention_modules, reading_all
-from mmpkd.attention.rows import CLASS_TOKEN
+from mmpkd.attention.reading import CLASS_TOKEN, Reading, attention_modules, reading_all
 from mmpkd.students.vit import log_odds
 
 Score = Callable[[torch.Tensor], torch.Tensor]  # the tokens of `vit.forward_features`, N x T x D -> one number an image

@@ -6,8 +6,15 @@ import torch
 from torch import nn
 
 from mmpkd.attention.gradient import Score, gradient_rollout_row
-from mmpkd.attention.reading import Reading, attention_modules, reading_all
-from mmpkd.attention.rows import class_token_row, mean_weights, rollout_row, value_norm_row
+from mmpkd.attention.reading import (
+    Reading,
+    attention_modules,
+    class_token_row,
+    mean_weights,
+    reading_all,
+    rollout_row,
+    value_norm_row,
+)
 from mmpkd.attention.yardsticks import grad_cam_row
 
 LAST_BLOCK = ("last_layer", "last_layer_max", "value_norm")

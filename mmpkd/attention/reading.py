@@ -1,10 +1,11 @@
 """Reads what the attention of a timm vision transformer computes, with fused attention left on.
 
 Hooks see the queries, keys and values on their way; the matrix of weights, which fused attention never forms, is
-computed from them for as many rows as are asked for. The model's own forward is untouched.
+computed from them for as many rows as are asked for, such as the row of the class token. The model's own forward is
+untouched.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,6 +13,8 @@ import torch
 from torch import nn
 
 from mmpkd.students.class_token import ClassTokenAttention
+
+CLASS_TOKEN = slice(0, 1)
 
 
 class Reading:
@@ -90,3 +93,50 @@ def reading_all(keeps: dict[nn.Module, Callable[[Reading], Any]]) -> Iterator[li
     """`reading` of several modules, each with its own `keep`."""
     with ExitStack() as stack:
         yield [stack.enter_context(reading(attn, keep)) for attn, keep in keeps.items()]
+
+
+def class_token_row(reading: Reading) -> torch.Tensor:
+    """The class token's weights in each head, N x heads x T."""
+    return reading.weights(CLASS_TOKEN)[:, :, 0]
+
+
+def mean_weights(reading: Reading) -> torch.Tensor:
+    """The matrix of weights, mean over heads, N x T x T: the largest that is kept of a block."""
+    return reading.weights().mean(dim=1)
+
+
+def rollout_row(means: Sequence[torch.Tensor], last: torch.Tensor) -> torch.Tensor:
+    """The class token's row of the product of all blocks' (A + I) / 2, A the mean over heads.
+
+    Abnar and Zuidema, arXiv:2005.00928. Only this row is carried, from the last block to the first, so that no product
+    of matrices is formed.
+
+    Args:
+        means: `mean_weights` of all blocks but the last, first to last.
+        last: the class token's row of the last block, mean over heads, N x T.
+    """
+    row = 0.5 * last
+    row[:, 0] += 0.5
+    for mean in reversed(means):
+        row = 0.5 * row + 0.5 * (row[:, None] @ mean)[:, 0]
+    return row
+
+
+def value_norm_row(reading: Reading, weights: torch.Tensor) -> torch.Tensor:
+    """The norm of what each token adds to the class token: || sum over heads of a_hj v_hj W_h ||, N x T.
+
+    a are the weights, v the values (bias included) and W_h the rows of the output projection that read head h;
+    the projection's own bias comes from no token. Kobayashi et al., arXiv:2004.10102, for several heads.
+
+    Args:
+        reading: of the block.
+        weights: its `class_token_row`.
+
+    Raises:
+        TypeError: a norm or a gate between the heads and the projection leaves no token a share of its own.
+    """
+    attn = reading.attn
+    if not isinstance(attn.norm, torch.nn.Identity) or attn.gate is not None:
+        raise TypeError("evaluation.methods: value_norm needs attention without a norm or gate on the heads' output")
+    weighted = weights[..., None] * reading.value  # N x heads x T x d
+    return torch.nn.functional.linear(weighted.transpose(1, 2).flatten(2), attn.proj.weight).norm(dim=-1)

@@ -6,10 +6,8 @@ from pathlib import Path
 from mmpkd.check.cohorts import examine
 from mmpkd.check.facts import CohortFacts, StudentFacts, StudyFacts, WeightFacts
 from mmpkd.check.judge import fits_teachers, judge, trains_students
-from mmpkd.check.machine import look_at_disk, look_at_machine
-from mmpkd.check.student import describe_student
-from mmpkd.check.surroundings import look_around
-from mmpkd.check.weights import find_encoder, find_first_weights
+from mmpkd.check.machine import look_around, look_at_disk, look_at_machine
+from mmpkd.check.models import describe_student, find_encoder, find_first_weights
 from mmpkd.config.layers import Layers
 from mmpkd.config.study import MAIN, Study
 from mmpkd.config.teachers import TextTeacher

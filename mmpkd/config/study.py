@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from mmpkd.config.base import Section
+from mmpkd.config.base import Section, hint, is_null
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.config.hints import hint, is_null
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.outputs import FIGURES, TABLES, Output, chosen
 from mmpkd.config.students import Arm, Roles, Student, Training

@@ -25,7 +25,7 @@ from mmpkd.evaluation.regions import ANY, Regions, Rois
 log = logging.getLogger("mmpkd.scores")
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
 AREA = "roi_area"
-ARTEFACTS = "artefact_rate"  # share of an image's patches whose token is an outlier, see mmpkd/attention/artefacts.py
+ARTEFACTS = "artefact_rate"  # share of an image's patches whose token is an outlier, see mmpkd/attention/export.py
 PROBE = "probe_"  # before `logit` and `target`: said by a linear probe, see mmpkd/evaluation/probe.py
 Attention = Mapping[str, np.ndarray]  # content of attention/<...>/<cohort>.npz
 Thresholds = Mapping[str, float]  # by method

@@ -21,7 +21,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.model.entity import Entity
 from rocrate.rocrate import ROCrate
 
-from mmpkd.provenance.digests import digest
+from mmpkd.provenance.inputs import digest
 from mmpkd.provenance.record import RECORD
 
 CRATE = "ro-crate-metadata.json"

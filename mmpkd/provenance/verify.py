@@ -7,8 +7,7 @@ from typing import Any
 
 from mmpkd.config.cohorts import Cohort
 from mmpkd.logs import progress
-from mmpkd.provenance.digests import sha256
-from mmpkd.provenance.inputs import InputError, data_set
+from mmpkd.provenance.inputs import InputError, data_set, sha256
 from mmpkd.redaction import redact
 from mmpkd.results import Results
 

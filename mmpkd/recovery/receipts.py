@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mmpkd.files import write_json
-from mmpkd.provenance.digests import digest, listing, sha256
+from mmpkd.provenance.inputs import digest, listing, sha256
 from mmpkd.results import Results
 
 log = logging.getLogger("mmpkd.recovery")

@@ -34,7 +34,7 @@ def build(
     Args:
         study: the configuration as plain values; its tables and figures are shown.
         results: where they lie. The claims in words come from the table of claims.
-        origin: what `mmpkd.provenance.origin` returned.
+        origin: what `mmpkd.provenance.record` returned.
         flows: what became of the records of each cohort.
         viewer: cases of the attention viewer.
         assumptions: what the study assumes, see `mmpkd.report.items.prose_html`.

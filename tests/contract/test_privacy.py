@@ -38,7 +38,7 @@ from mmpkd.imaging.shards import write_shard
 from mmpkd.logs import log_to
 from mmpkd.outputs.table_cohorts import count_all
 from mmpkd.privileged.records import build
-from mmpkd.provenance.origin import origin as origin_of
+from mmpkd.provenance.record import origin as origin_of
 from mmpkd.provenance.record import record
 from mmpkd.report.page import build as build_report
 from mmpkd.results import Results

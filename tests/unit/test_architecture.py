@@ -87,5 +87,5 @@ def test_imports_inside_functions_count(tmp_path):
     names = {path.relative_to(LIBRARY).as_posix() for path in library_files(script)}
     assert names == {
         "__init__.py",
-        *(f"config/{name}.py" for name in ("__init__", "base", "folders", "hints", "students")),
+        *(f"config/{name}.py" for name in ("__init__", "base", "folders", "students")),
     }

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmpkd.attention.artefacts import artefact_rate, last_tokens
-from mmpkd.attention.export import export_maps
+from mmpkd.attention.export import artefact_rate, export_maps, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import METHODS, attention_maps, shares
 from mmpkd.config import evaluation

@@ -26,7 +26,7 @@ from mmpkd.check.facts import (
 )
 from mmpkd.check.headers import can_decode, read_headers
 from mmpkd.check.judge import bytes_text, fits_teachers, judge, trains_students
-from mmpkd.check.student import describe_student
+from mmpkd.check.models import describe_student
 from mmpkd.check.terminal import WIDTH, render
 from mmpkd.config.demo import DEMO
 from mmpkd.config.layers import merge, parse_entries

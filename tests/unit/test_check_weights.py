@@ -9,8 +9,8 @@ import torch
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
-from mmpkd.check import weights
-from mmpkd.check.student import describe_student
+from mmpkd.check import models as weights
+from mmpkd.check.models import describe_student
 from mmpkd.config.demo import DEMO
 from mmpkd.config.students import Backbone, Student, Training
 from mmpkd.config.teachers import Encoder

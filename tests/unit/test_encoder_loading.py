@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from mmpkd.check.weights import find_encoder
+from mmpkd.check.models import find_encoder
 from mmpkd.cli import main
 from mmpkd.config.teachers import Encoder
 from mmpkd.rehearsal import write_encoder_download

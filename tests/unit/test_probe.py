@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mmpkd.attention.features import class_tokens, drawn, export_features, probe_images
+from mmpkd.attention.export import class_tokens, drawn, export_features, probe_images
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.probe import known_labels, probe_logits, probe_scores

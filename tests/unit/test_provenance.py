@@ -16,10 +16,8 @@ from mmpkd.config.layers import load_study
 from mmpkd.config.study import Study
 from mmpkd.files import write_json
 from mmpkd.provenance.crate import CRATE, PROFILES, crate
-from mmpkd.provenance.digests import combined, digest, digests, listing
-from mmpkd.provenance.inputs import InputError, data_set
-from mmpkd.provenance.origin import without_folders
-from mmpkd.provenance.record import RECORD, RecordError, code_sha256, read_record, record
+from mmpkd.provenance.inputs import InputError, combined, data_set, digest, digests, listing
+from mmpkd.provenance.record import RECORD, RecordError, code_sha256, read_record, record, without_folders
 from mmpkd.provenance.verify import verify
 
 PATIENT = "p10000032"

@@ -21,7 +21,7 @@ from mmpkd.evaluation.claims import claims_table
 from mmpkd.files import write_text
 from mmpkd.outputs.table import Table
 from mmpkd.outputs.table_cohorts import count_all
-from mmpkd.provenance.origin import origin
+from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html, read_figure, read_table, table_html
 from mmpkd.report.page import build
 from mmpkd.report.study import ClaimItem, headline, phantoms, read_claims, read_flows

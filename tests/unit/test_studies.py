@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from mmpkd.check.judge import fits_teachers, trains_students
-from mmpkd.check.student import describe_student, on_meta
-from mmpkd.check.weights import find_first_weights
+from mmpkd.check.models import describe_student, find_first_weights, on_meta
 from mmpkd.config.demo import DEMO
 from mmpkd.config.document import document
 from mmpkd.config.layers import load_layers

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.check.machine import look_at_machine
-from mmpkd.check.surroundings import look_around
+from mmpkd.check.machine import look_around, look_at_machine
 from mmpkd.cli import main
 from tests.checkout import ROOT
 

@@ -12,7 +12,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
 from mmpkd.outputs.table import Table
-from mmpkd.provenance.origin import origin
+from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html
 from mmpkd.report.page import build
 from mmpkd.results import Results
