@@ -43,7 +43,7 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Imaging
 from mmpkd.config.students import Roles
-from mmpkd.design import Design
+from mmpkd.design import Design, StudentKey
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.scores import Scoring, concatenate, student_scores
 from mmpkd.files import write_json, write_parquet
@@ -127,14 +127,11 @@ def score_student(images: int, size: int, grid: int) -> pd.DataFrame:
         "artefact_rate": np.zeros(images, dtype=np.float32),
     }
     return student_scores(
-        domain="cxr",
-        arm="mmpkd",
-        seed=0,
+        StudentKey("cxr", "mmpkd", 0),
         attention={"fabricated": attention},
         rois={"fabricated": (rois, _squares(images, size, rng))},
         cohorts={"fabricated": CohortTables(Path("."), table, labels)},
-        methods=["rollout"],
-        scoring=Scoring(Evaluation().scored),
+        scoring=Scoring(["rollout"], Evaluation().scored),
         thresholds={"rollout": 0.5},
     )
 

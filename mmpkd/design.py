@@ -7,7 +7,7 @@ known by its name: colours, contrasts and controls follow from the role that the
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 RELATIONS = IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = ("in-domain", "other data set", "other modality")
 CONTROL = "control"  # stands for the training domain in the scores of maps that no student of the study made
@@ -24,6 +24,28 @@ class Cell:
 
     def __str__(self) -> str:
         return f"{self.domain}@{self.cohort}"
+
+
+@dataclass(frozen=True)
+class Score:
+    """Which value of the long table: a metric of a method's maps, in the regions of a label."""
+
+    metric: str
+    method: str
+    label: str = "any"  # the union of an image's regions
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """The columns of the long table that choose it."""
+        return {"method": self.method, "metric": self.metric, "label": self.label}
+
+
+class StudentKey(NamedTuple):
+    """Which student."""
+
+    domain: str
+    arm: str
+    seed: int
 
 
 @dataclass(frozen=True)

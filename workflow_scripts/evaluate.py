@@ -4,6 +4,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from mmpkd.cohorts.tables import read_tables
+from mmpkd.design import StudentKey
 from mmpkd.evaluation.scores import Scoring, concatenate, student_scores, tuned_thresholds
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
@@ -14,7 +15,7 @@ with job(snakemake):
     domain, arm = snakemake.wildcards.domain, snakemake.wildcards.arm
     cohorts = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
     rois = {cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()}
-    scoring = Scoring(params.metrics, params.tolerance)
+    scoring = Scoring(params.methods, params.metrics, params.tolerance)
     thresholds = {}
     if inputs.validation:
         for seed, file in zip(params.seeds, inputs.validation, strict=True):
@@ -25,6 +26,6 @@ with job(snakemake):
     scores = []
     for seed, files in maps.items():
         attention = {cohort: read_npz(file) for cohort, file in files.items()}
-        student = (domain, arm, seed)
-        scores.append(student_scores(*student, attention, rois, cohorts, params.methods, scoring, thresholds.get(seed)))
+        student = StudentKey(domain, arm, seed)
+        scores.append(student_scores(student, attention, rois, cohorts, scoring, thresholds.get(seed)))
     write_parquet(concatenate(scores), snakemake.output[0])

@@ -23,9 +23,8 @@ with job(snakemake):
         attention=maps,
         rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()},
         cohorts={cohort: read_tables(folder) for cohort, folder in params.cohorts.items()},
-        methods=params.methods,
+        scoring=Scoring(params.methods, params.metrics, params.tolerance),
         centre_sigma=params.centre_sigma,
-        scoring=Scoring(params.metrics, params.tolerance),
         homes=params.homes,
         validation=validation,
     )

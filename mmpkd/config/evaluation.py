@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import Field, field_validator
 
 from mmpkd.config.base import Section
+from mmpkd.design import Score
 
 METHODS = ("last_layer", "last_layer_max", "value_norm", "rollout", "gradient_rollout", "grad_cam")
 # The last: one head of the last block, from 0. What each is: attention_maps in mmpkd/attention/maps.py.
@@ -83,6 +84,10 @@ class Evaluation(Section):
     def scored(self) -> tuple[Metric, ...]:
         """The scores that are computed: `metrics` and the primary one, each once, in their usual order."""
         return tuple(name for name in METRICS if name == self.metric or name in self.metrics)
+
+    def score(self, method: str | None = None) -> Score:
+        """The primary metric of a method's maps, by default of the first method."""
+        return Score(self.metric, method or self.methods[0])
 
     @property
     def tunes(self) -> bool:

@@ -5,30 +5,30 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from mmpkd.design import Cell
+from mmpkd.design import Cell, Score
 from mmpkd.evaluation.matrices import score_matrix
 from mmpkd.evaluation.statistics import gain_matrix
 
 
-def ranked_gains(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, chosen: Mapping[str, str]) -> pd.Series:
+def ranked_gains(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, score: Score) -> pd.Series:
     """Gain of each image, mean over seeds, by image_id: the lowest first, equal ones in the order of image_id.
 
     Args:
         scores: the long table.
         cell: the training domain and the cohort.
         arm, reference: whose scores are compared, image by image and seed by seed.
-        chosen: metric, method and label.
+        score: which score.
 
     Raises:
         mmpkd.evaluation.matrices.MissingScores: an arm has no scores in the cell.
     """
-    matrix = gain_matrix(scores, cell, arm, reference, **chosen)
+    matrix = gain_matrix(scores, cell, arm, reference, score)
     return pd.Series(matrix.values.mean(axis=0), index=matrix.images).sort_index().sort_values(kind="stable")
 
 
-def mean_scores(scores: pd.DataFrame, cell: Cell, arm: str, chosen: Mapping[str, str]) -> pd.Series:
+def mean_scores(scores: pd.DataFrame, cell: Cell, arm: str, score: Score) -> pd.Series:
     """Score of each image of a cell, mean over an arm's seeds, by image_id; arguments as for `ranked_gains`."""
-    matrix = score_matrix(scores, cell.domain, arm, cell.cohort, **chosen)
+    matrix = score_matrix(scores, cell.domain, arm, cell.cohort, **score.columns)
     return pd.Series(matrix.values.mean(axis=0), index=matrix.images)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.design import CONTROLS, Cell, Design
+from mmpkd.design import CONTROLS, Cell, Design, Score
 from mmpkd.evaluation.bootstrap import bootstrap
 from mmpkd.evaluation.effect_sizes import share_improved, standardised_gain
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, select
@@ -45,7 +45,8 @@ class TestedClaim:
     claim: Claim  # with its arm and reference named
     design: Design
     scores: pd.DataFrame  # the rows of the claim's metric and method
-    chosen: dict  # metric, method and confidence
+    score: Score
+    confidence: float
     cells: list[tuple[float, ScoreMatrix]]  # empty where a cell lacks scores
     estimate: Estimate
 
@@ -107,17 +108,15 @@ def judge(claim: Claim, estimate: Estimate, p_holm: float, alpha: float) -> str:
 def _test(scores: pd.DataFrame, claim: Claim, evaluation: Evaluation, design: Design) -> TestedClaim:
     arms = {"arm": claim.arm or design.primary, "reference": claim.reference or design.reference}
     claim = claim.model_copy(update=arms)
-    metric, method = claim.metric or evaluation.metric, claim.method or evaluation.methods[0]
-    relevant = select(scores, metric=metric, label="any")
-    relevant = relevant[relevant["method"].isin([method, "none"]).to_numpy()]
-    chosen = {"metric": metric, "method": method, "confidence": evaluation.confidence}
+    score = Score(claim.metric or evaluation.metric, claim.method or evaluation.methods[0])
+    relevant = select(scores, metric=score.metric, label=score.label)
+    relevant = relevant[relevant["method"].isin([score.method, "none"]).to_numpy()]
     try:
-        weights = contrast_weights(claim, design)
-        cells = gain_cells(relevant, weights, claim.arm, claim.reference, metric=metric, method=method, label="any")
+        cells = gain_cells(relevant, contrast_weights(claim, design), claim.arm, claim.reference, score)
+        estimate = crossed_estimate(cells, evaluation.confidence, tested(claim))
     except MissingScores as missing:
-        return TestedClaim(claim, design, relevant, chosen, [], Estimate(reason=str(missing)))
-    estimate = crossed_estimate(cells, evaluation.confidence, tested(claim))
-    return TestedClaim(claim, design, relevant, chosen, cells, estimate)
+        cells, estimate = [], Estimate(reason=str(missing))
+    return TestedClaim(claim, design, relevant, score, evaluation.confidence, cells, estimate)
 
 
 def _statement(name: str, test: TestedClaim) -> dict:
@@ -127,8 +126,8 @@ def _statement(name: str, test: TestedClaim) -> dict:
         "title": claim.title,
         "expect": claim.expect,
         "margin": claim.margin if claim.expect == "no_gain" else nan,
-        "metric": test.chosen["metric"],
-        "method": test.chosen["method"],
+        "metric": test.score.metric,
+        "method": test.score.method,
         "arm": claim.arm,
         "reference": claim.reference,
         "cells": " ".join(claim.cells),
@@ -170,8 +169,8 @@ def _credit(test: TestedClaim, verdict: str) -> dict:
     claim, shuffled, weights = test.claim, test.design.shuffled, contrast_weights(test.claim, test.design)
     against = of_shuffled = Estimate()
     if shuffled is not None and shuffled not in (claim.arm, claim.reference):
-        against = paired_gain(test.scores, weights, claim.arm, shuffled, **test.chosen)
-        of_shuffled = paired_gain(test.scores, weights, shuffled, claim.reference, **test.chosen)
+        against = paired_gain(test.scores, weights, claim.arm, shuffled, test.score, test.confidence)
+        of_shuffled = paired_gain(test.scores, weights, shuffled, claim.reference, test.score, test.confidence)
     credited = verdict == "supported" and claim.expect == "gain" and against.low > 0
     return {
         **_interval("shuffled_gain", against),
@@ -182,9 +181,10 @@ def _credit(test: TestedClaim, verdict: str) -> dict:
 
 def _against_controls(test: TestedClaim) -> dict:
     cells, arm = list(map(test.design.parse, test.claim.cells)), test.claim.arm
-    columns = {"arm_mean": arm_mean(test.scores, cells, arm, **test.chosen).estimate}
+    columns = {"arm_mean": arm_mean(test.scores, cells, arm, test.score, test.confidence).estimate}
     for control in CONTROLS:
-        columns |= _interval(f"over_{control}", paired_gain(test.scores, cells, arm, control, **test.chosen))
+        gain = paired_gain(test.scores, cells, arm, control, test.score, test.confidence)
+        columns |= _interval(f"over_{control}", gain)
     return columns
 
 

@@ -1,6 +1,6 @@
 """Maps that owe nothing to training: what any attention map has to beat, and their scores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,6 @@ from mmpkd.evaluation.metrics import UNDEFINED_IF_CONSTANT
 from mmpkd.evaluation.regions import ANY, Regions, Rois
 from mmpkd.evaluation.scores import (
     AREA,
-    EVERY_SCORE,
     Attention,
     Scoring,
     artefact_rows,
@@ -46,9 +45,8 @@ def control_scores(
     attention: Mapping[str, Mapping[int, Mapping[str, Attention]]],
     rois: Mapping[str, Rois],
     cohorts: Mapping[str, CohortTables],
-    methods: Sequence[str],
+    scoring: Scoring,
     centre_sigma: float,
-    scoring: Scoring = EVERY_SCORE,
     homes: Mapping[str, str] | None = None,
     validation: Mapping[str, Mapping[int, Mapping[str, Attention]]] | None = None,
 ) -> pd.DataFrame:
@@ -56,7 +54,7 @@ def control_scores(
 
     Args:
         attention: arm (`untrained`, `pretrained`) -> seed -> cohort -> arrays, as for `student_scores`.
-        rois, cohorts, methods, scoring: as for `student_scores`.
+        rois, cohorts, scoring: as for `student_scores`.
         centre_sigma: standard deviation of the centre map in image sides.
         homes: for each cohort the training cohort of its domain, on whose validation images a threshold is tuned.
         validation: arm -> seed -> training cohort -> arrays of its validation images.
@@ -72,15 +70,13 @@ def control_scores(
     for arm, by_seed in attention.items():
         for seed, by_cohort in by_seed.items():
             tuned = {
-                home: tuned_thresholds(arrays, rois[home], methods)
+                home: tuned_thresholds(arrays, rois[home], scoring.methods)
                 for home, arrays in validation.get(arm, {}).get(seed, {}).items()
             }
             for cohort, arrays in by_cohort.items():
                 names = {"domain": "control", "arm": arm, "seed": seed, "cohort": cohort}
                 thresholds = tuned.get(homes.get(cohort), {})
-                parts.append(
-                    localization_rows(arrays, rois[cohort], cohorts[cohort], methods, scoring, thresholds, names)
-                )
+                parts.append(localization_rows(arrays, rois[cohort], cohorts[cohort], scoring, thresholds, names))
                 parts.append(artefact_rows(arrays, cohorts[cohort], names))
     return concatenate(parts)
 

@@ -18,6 +18,7 @@ from pandas.api.types import union_categoricals
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import METRICS, TUNED
+from mmpkd.design import StudentKey
 from mmpkd.evaluation.localization import score_grids, tuned_threshold, upsample
 from mmpkd.evaluation.metrics import TOLERANCE
 from mmpkd.evaluation.regions import ANY, Regions, Rois
@@ -33,8 +34,9 @@ Thresholds = Mapping[str, float]  # by method
 
 @dataclass(frozen=True)
 class Scoring:
-    """Which localisation scores there are, and the tolerance of the pointing game in longer image sides."""
+    """Whose maps are scored, by which localisation scores, and the pointing game's tolerance in longer image sides."""
 
+    methods: Sequence[str]
     metrics: Sequence[str] = METRICS
     tolerance: float = TOLERANCE
 
@@ -49,29 +51,22 @@ class Scoring:
         return {"metrics": metrics, "tolerance": self.tolerance, "threshold": threshold}
 
 
-EVERY_SCORE = Scoring()
-
-
 def student_scores(
-    domain: str,
-    arm: str,
-    seed: int,
+    student: StudentKey,
     attention: Mapping[str, Attention],
     rois: Mapping[str, Rois],
     cohorts: Mapping[str, CohortTables],
-    methods: Sequence[str],
-    scoring: Scoring = EVERY_SCORE,
+    scoring: Scoring,
     thresholds: Thresholds | None = None,
 ) -> pd.DataFrame:
     """The long table of one student.
 
     Args:
-        domain, arm, seed: whose.
+        student: whose.
         attention: for each cohort image_id (N), logits (N x L), labels (L) and each method's maps (N x g x g).
         rois: for each cohort the ROI of its store.
         cohorts: the four tables of each cohort.
-        methods: attention methods to score.
-        scoring: localisation scores.
+        scoring: attention methods and localisation scores.
         thresholds: what `tuned_thresholds` gave; a method without one has no rows of the scores at it.
 
     Raises:
@@ -79,10 +74,8 @@ def student_scores(
     """
     parts = []
     for cohort, arrays in attention.items():
-        names = {"domain": domain, "arm": arm, "seed": seed, "cohort": cohort}
-        parts.append(
-            localization_rows(arrays, rois[cohort], cohorts[cohort], methods, scoring, thresholds or {}, names)
-        )
+        names = {**student._asdict(), "cohort": cohort}
+        parts.append(localization_rows(arrays, rois[cohort], cohorts[cohort], scoring, thresholds or {}, names))
         parts.append(classification_rows(arrays, cohorts[cohort], names))
         parts.append(artefact_rows(arrays, cohorts[cohort], names))
     return concatenate(parts)
@@ -121,7 +114,6 @@ def localization_rows(
     arrays: Attention,
     rois: Rois,
     tables: CohortTables,
-    methods: Sequence[str],
     scoring: Scoring,
     thresholds: Thresholds,
     names: Mapping[str, Any],
@@ -131,7 +123,7 @@ def localization_rows(
     row_of = pd.Index(arrays["image_id"]).get_indexer(regions.image_ids)
     scored, map_of_mask = np.unique(row_of, return_inverse=True)  # only the maps of images with an ROI are upsampled
     parts = []
-    for method in methods:
+    for method in scoring.methods:
         settings = scoring.at(thresholds.get(method))
         if not settings["metrics"]:
             continue

@@ -22,14 +22,14 @@ What checks these intervals lies in bootstrap.py and permutation.py; `benchmarks
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, nan, sqrt
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
-from mmpkd.design import CONTROL, Cell
+from mmpkd.design import CONTROL, Cell, Score
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 
 log = logging.getLogger("mmpkd.statistics")
@@ -97,10 +97,7 @@ def paired_gain(
     cells: Mapping[Cell, float] | Iterable[Cell],
     arm: str,
     reference: str,
-    *,
-    metric: str,
-    method: str,
-    label: str = "any",
+    score: Score,
     confidence: float = 0.95,
     tested: float = 0.0,
 ) -> Estimate:
@@ -110,14 +107,14 @@ def paired_gain(
         scores: the long table.
         cells: a weight for each cell, or cells alone for their mean with equal weight.
         arm, reference: the arms; a reference of domain `control` is found by its name.
-        metric, method, label: which score.
+        score: which score.
         confidence, tested: see `crossed_estimate`.
 
     Returns:
         An Estimate; where a cell has no scores it is NaN with the reason.
     """
     try:
-        matrices = gain_cells(scores, cells, arm, reference, metric=metric, method=method, label=label)
+        matrices = gain_cells(scores, cells, arm, reference, score)
     except MissingScores as missing:
         return Estimate(reason=str(missing))
     return crossed_estimate(matrices, confidence, tested)
@@ -127,17 +124,14 @@ def arm_mean(
     scores: pd.DataFrame,
     cells: Mapping[Cell, float] | Iterable[Cell],
     arm: str,
-    *,
-    metric: str,
-    method: str,
-    label: str = "any",
+    score: Score,
     confidence: float = 0.95,
     tested: float = 0.0,
 ) -> Estimate:
     """Mean score of `arm` over cells; arguments and result as of `paired_gain`."""
     try:
         matrices = [
-            (weight, score_matrix(scores, cell.domain, arm, cell.cohort, metric=metric, method=method, label=label))
+            (weight, score_matrix(scores, cell.domain, arm, cell.cohort, **score.columns))
             for cell, weight in _weights(cells).items()
         ]
     except MissingScores as missing:
@@ -146,19 +140,17 @@ def arm_mean(
 
 
 def gain_cells(
-    scores: pd.DataFrame, cells: Mapping[Cell, float] | Iterable[Cell], arm: str, reference: str, **chosen: str
+    scores: pd.DataFrame, cells: Mapping[Cell, float] | Iterable[Cell], arm: str, reference: str, score: Score
 ) -> list[tuple[float, ScoreMatrix]]:
     """The weights and gains that a contrast consists of; arguments as of `paired_gain`.
 
     Raises:
         MissingScores: a cell has no scores of one of the two.
     """
-    return [(weight, gain_matrix(scores, cell, arm, reference, **chosen)) for cell, weight in _weights(cells).items()]
+    return [(weight, gain_matrix(scores, cell, arm, reference, score)) for cell, weight in _weights(cells).items()]
 
 
-def gain_matrix(
-    scores: pd.DataFrame, cell: Cell, arm: str, reference: str, *, method: str, **chosen: str
-) -> ScoreMatrix:
+def gain_matrix(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, score: Score) -> ScoreMatrix:
     """`arm` minus `reference` in one cell.
 
     A control is taken from domain `control`; a map that is no model's has method `none`. A control that has the arm's
@@ -167,12 +159,13 @@ def gain_matrix(
     Raises:
         MissingScores: one of the two has no scores there.
     """
-    mine = score_matrix(scores, cell.domain, arm, cell.cohort, method=method, **chosen)
+    mine = score_matrix(scores, cell.domain, arm, cell.cohort, **score.columns)
     controls = select(scores, domain=CONTROL, arm=reference)
     if controls.empty:
-        return mine.minus(score_matrix(scores, cell.domain, reference, cell.cohort, method=method, **chosen))
-    method = "none" if set(controls["method"].unique()) == {"none"} else method
-    control = score_matrix(scores, CONTROL, reference, cell.cohort, method=method, **chosen)
+        return mine.minus(score_matrix(scores, cell.domain, reference, cell.cohort, **score.columns))
+    if set(controls["method"].unique()) == {"none"}:
+        score = replace(score, method="none")
+    control = score_matrix(scores, CONTROL, reference, cell.cohort, **score.columns)
     return mine.minus(control, paired=set(mine.seeds) <= set(control.seeds))
 
 

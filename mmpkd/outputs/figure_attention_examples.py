@@ -75,16 +75,16 @@ def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design
     Raises:
         mmpkd.evaluation.matrices.MissingScores: the reference has no scores where the arm has.
     """
-    chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "label": "any"}
+    score = evaluation.score()
     arms, rows = [arm for arm in (design.primary, design.reference) if arm], []
     for domain in design.domains:
-        scored = set(select(scores, domain=domain.name, arm=design.primary, **chosen)["cohort"])
+        scored = set(select(scores, domain=domain.name, arm=design.primary, **score.columns)["cohort"])
         cohort = next((name for name in domain.cohorts if name in scored), None)
         if cohort is None:
             continue
         cell = design.cell(domain.name, cohort)
-        gains = ranked_gains(scores, cell, design.primary, design.reference, chosen)
-        means = {arm: mean_scores(scores, cell, arm, chosen) for arm in arms}
+        gains = ranked_gains(scores, cell, design.primary, design.reference, score)
+        means = {arm: mean_scores(scores, cell, arm, score) for arm in arms}
         for rule, place in {"best": -1, "median": (len(gains) - 1) // 2, "worst": 0}.items():
             image = gains.index[place]
             of_arms = {name: mean[image] for name, mean in means.items()}

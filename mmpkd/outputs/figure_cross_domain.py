@@ -98,9 +98,8 @@ def _gains(
     for cell in cells:
         of_arms = {}
         for arm in arms:
-            chosen = {"method": method, "metric": evaluation.metric, "label": "any"}
             try:
-                matrix = gain_matrix(rows, cell, arm, design.reference, **chosen)
+                matrix = gain_matrix(rows, cell, arm, design.reference, evaluation.score(method))
             except MissingScores:
                 continue
             of_arms[arm] = matrix.values.mean(axis=1), crossed_estimate([(1.0, matrix)], evaluation.confidence)

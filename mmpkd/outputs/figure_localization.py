@@ -1,6 +1,7 @@
 """The main figure: how well attention localises in the domain of training, and what the teacher adds."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.design import CONTROL, Cell, Design
+from mmpkd.design import CONTROL, Cell, Design, Score
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate, gain_matrix, paired_gain
 from mmpkd.outputs.figure import (
@@ -90,19 +91,19 @@ def _draw_block(
     """Domains side by side, one row per method."""
     marks = arm_marks(arms, design)
     for row, method in zip(panels, evaluation.methods, strict=True):
-        chosen = {"metric": evaluation.metric, "method": method, "label": "any"}
+        score = evaluation.score(method)
         for number, cell in enumerate(cells):
             left, right = row[2 * number : 2 * number + 2]
             for axes in (left, right):
                 axes.set_axis_on()
             for control, line in CONTROL_LINES.items():
-                level = control_mean(rows, control, cell.cohort, method, evaluation.metric)
+                level = control_mean(rows, control, cell.cohort, score)
                 left.axhline(level, color=GREY, linewidth=1, linestyle=line, zorder=1)
-            scores = {arm: partial(score_matrix, rows, cell.domain, arm, cell.cohort, **chosen) for arm in arms}
+            scores = {arm: partial(score_matrix, rows, cell.domain, arm, cell.cohort, **score.columns) for arm in arms}
             _draw_columns(left, scores, marks, evaluation.confidence)
             right.axhline(0, color=GREY, linewidth=0.8, zorder=1)
             gains = {
-                arm: partial(gain_matrix, rows, cell, arm, design.reference, **chosen)
+                arm: partial(gain_matrix, rows, cell, arm, design.reference, score)
                 for arm in arms
                 if arm != design.reference
             }
@@ -129,14 +130,14 @@ def select_students(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[(rows["domain"] != CONTROL).to_numpy()]
 
 
-def control_mean(rows: pd.DataFrame, control: str, cohort: str, method: str, metric: str) -> float:
+def control_mean(rows: pd.DataFrame, control: str, cohort: str, score: Score) -> float:
     """Mean score of a control, over seeds and images; NaN where it was not scored.
 
     A map that is no model's goes by method `none`.
     """
-    for name in (method, "none"):
+    for method in (score.method, "none"):
         try:
-            return score_matrix(rows, CONTROL, control, cohort, metric=metric, method=name, label="any").mean
+            return score_matrix(rows, CONTROL, control, cohort, **replace(score, method=method).columns).mean
         except MissingScores:
             continue
     return float("nan")
@@ -199,14 +200,12 @@ def main_contrast(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, d
     others = [arm for arm in arms if arm != design.reference]
     if not others:
         return ""
-    method, metric = evaluation.methods[0], evaluation.metric
     gains = []
     for cell in design.home_cells:
-        chosen = {"metric": metric, "method": method, "confidence": evaluation.confidence}
-        gain = paired_gain(rows, [cell], others[0], design.reference, **chosen)
+        gain = paired_gain(rows, [cell], others[0], design.reference, evaluation.score(), evaluation.confidence)
         gains.append(f"{cell.domain} {numbers(gain.estimate, gain.low, gain.high)}")
     arm, reference = design.title(others[0]), design.title(design.reference)
-    return f"Gain of {arm} over {reference} ({METHOD_NAMES[method]}): {'; '.join(gains)}. "
+    return f"Gain of {arm} over {reference} ({METHOD_NAMES[evaluation.methods[0]]}): {'; '.join(gains)}. "
 
 
 def sample_size(rows: pd.DataFrame, cell: Cell, evaluation: Evaluation) -> str:

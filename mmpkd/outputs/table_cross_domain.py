@@ -1,11 +1,11 @@
 """Does the gain hold beyond the cohort that the students were trained on?"""
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
+from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import select
@@ -26,7 +26,6 @@ def make(inputs: Inputs) -> Table:
         the other labels of the cohort's domain.
     """
     scores, evaluation, design = inputs.scores, inputs.evaluation, inputs.design
-    chosen = {"metric": evaluation.metric, "method": evaluation.methods[0], "confidence": evaluation.confidence}
     relevant = select(scores, metric=evaluation.metric, label=ANY)
     relevant = relevant[relevant["method"].isin([evaluation.methods[0], "none"]).to_numpy()]
     regions, of_domains = region_labels(scores), domain_labels(scores, design.domain_of)
@@ -37,7 +36,7 @@ def make(inputs: Inputs) -> Table:
         arms = list(of_domain["arm"].unique())
         for cohort in of_domain["cohort"].unique():
             cell = design.cell(domain.name, cohort)
-            row = asdict(cell) | _arm_columns(relevant, cell, arms, design.reference, chosen)
+            row = asdict(cell) | _arm_columns(relevant, cell, arms, design.reference, evaluation)
             row |= {"roi_labels": ", ".join(regions.get(cohort, [])), "labels_without_roi": without.get(cohort, "")}
             rows.append(row)
     reference = design.reference
@@ -55,16 +54,17 @@ def make(inputs: Inputs) -> Table:
 
 
 def _arm_columns(
-    relevant: pd.DataFrame, cell: Cell, arms: list[str], reference: str, chosen: Mapping[str, Any]
+    relevant: pd.DataFrame, cell: Cell, arms: list[str], reference: str, evaluation: Evaluation
 ) -> dict[str, Any]:
     """The means and gains of the arms in one cell, the means of the controls, and the counts."""
-    means = {arm: arm_mean(relevant, [cell], arm, **chosen) for arm in arms}
+    score, confidence = evaluation.score(), evaluation.confidence
+    means = {arm: arm_mean(relevant, [cell], arm, score, confidence) for arm in arms}
     row = {}
     for arm, mean in means.items():
         row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
     for arm in arms:
         if arm != reference and reference in arms:
-            gain = paired_gain(relevant, [cell], arm, reference, **chosen)
+            gain = paired_gain(relevant, [cell], arm, reference, score, confidence)
             row |= {f"{arm}_gain": gain.estimate, f"{arm}_gain_low": gain.low}
             row |= {f"{arm}_gain_high": gain.high, f"{arm}_gain_p": gain.p}
     last = means[arms[-1]]

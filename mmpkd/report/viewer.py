@@ -93,7 +93,7 @@ def viewer(
 
 def scored_cells(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> list[Cell]:
     """Every cell in which the primary arm and the reference were scored, a domain's own modality first."""
-    rows = select(scores, **_chosen(evaluation, evaluation.methods[0]))
+    rows = select(scores, **evaluation.score().columns)
     scored = set(zip(rows["domain"], rows["cohort"], rows["arm"], strict=True))
     arms = (design.primary, design.reference)
     return [cell for cell in design.cells if all((cell.domain, cell.cohort, arm) in scored for arm in arms)]
@@ -127,8 +127,7 @@ def _cases(
 ) -> list[dict[str, Any]]:
     """The cases of one cell, the lowest gain first."""
     scores = select(scores, domain=cell.domain, cohort=cell.cohort, metric=evaluation.metric, label="any")
-    chosen = _chosen(evaluation, evaluation.methods[0])
-    gains = ranked_gains(scores, cell, design.primary, design.reference, chosen)
+    gains = ranked_gains(scores, cell, design.primary, design.reference, evaluation.score())
     ranks = evenly_spaced(len(gains), count)
     pictures = _pictures(sources.shards[cell.cohort], gains.index[ranks])
     looks = _looks(scores, evaluation, cell, design.order(scores["arm"].unique()), gains.index[ranks], sources)
@@ -167,7 +166,7 @@ def _looks(
         files = [sources.results.attention(cell.domain, arm, seed, cell.cohort) for seed in sources.seeds]
         exports = [read_npz(file) for file in files]
         for method in evaluation.methods:
-            of_images = mean_scores(scores, cell, arm, _chosen(evaluation, method))
+            of_images = mean_scores(scores, cell, arm, evaluation.score(method))
             for image_id, look in zip(image_ids, looks, strict=True):
                 score = of_images.get(image_id, np.nan)
                 # A patch that is not finite has no score either, and JSON has no word for it.
@@ -175,10 +174,6 @@ def _looks(
                 look["maps"][method][arm] = np.round(shares, 2).tolist()
                 look["scores"][method][arm] = None if np.isnan(score) else round(float(score), 4)
     return looks
-
-
-def _chosen(evaluation: Evaluation, method: str) -> dict[str, str]:
-    return {"metric": evaluation.metric, "method": method, "label": "any"}
 
 
 def _top(cases: Sequence[Mapping[str, Any]], method: str) -> float:

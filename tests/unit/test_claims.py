@@ -7,6 +7,7 @@ import pytest
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.design import Score
 from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
@@ -68,15 +69,15 @@ def test_a_gain_that_the_shuffled_teacher_has_to_the_last_digit_is_not_credited(
 
 def test_columns_are_those_contrasts(planted):
     scores, table = planted
-    chosen = {"metric": "pixel_auroc", "method": "rollout"}
+    chosen = Score("pixel_auroc", "rollout")
     cells = [HOME]
     row = table.loc["in_domain_cxr"]
     for name, reference in (("estimate", "baseline"), ("shuffled_gain", "shuffled"), ("over_centre", "centre")):
-        assert row[name] == pytest.approx(paired_gain(scores, cells, "mmpkd", reference, **chosen).estimate)
-    assert row["arm_mean"] == pytest.approx(arm_mean(scores, cells, "mmpkd", **chosen).estimate)
+        assert row[name] == pytest.approx(paired_gain(scores, cells, "mmpkd", reference, chosen).estimate)
+    assert row["arm_mean"] == pytest.approx(arm_mean(scores, cells, "mmpkd", chosen).estimate)
     interaction = table.loc["interaction"]
     by_cell, less = (
-        [paired_gain(scores, [DESIGN.parse(c)], "mmpkd", "baseline", **chosen).estimate for c in interaction[k].split()]
+        [paired_gain(scores, [DESIGN.parse(c)], "mmpkd", "baseline", chosen).estimate for c in interaction[k].split()]
         for k in ("cells", "minus")
     )
     assert interaction["estimate"] == pytest.approx(np.mean(by_cell) - np.mean(less))
@@ -84,21 +85,28 @@ def test_columns_are_those_contrasts(planted):
 
 def test_a_row_says_what_was_tested_and_what_came_out(planted):
     scores, table = planted
-    chosen = {"metric": "pixel_auroc", "method": "rollout"}
+    chosen = Score("pixel_auroc", "rollout")
     claim, row = CLAIMS["other_modality"], table.loc["other_modality"]
     assert claim.expect == "no_gain"
-    tested = {"title": claim.title, "expect": "no_gain", "margin": claim.margin, "arm": "mmpkd", **chosen}
+    tested = {
+        "title": claim.title,
+        "expect": "no_gain",
+        "margin": claim.margin,
+        "arm": "mmpkd",
+        "metric": chosen.metric,
+        "method": chosen.method,
+    }
     tested |= {"reference": "baseline", "cells": " ".join(claim.cells), "minus": ""}
     assert row[list(tested)].to_dict() == tested
     cells = list(map(DESIGN.parse, claim.cells))
-    gain = paired_gain(scores, cells, "mmpkd", "baseline", tested=claim.margin, **chosen)
+    gain = paired_gain(scores, cells, "mmpkd", "baseline", chosen, tested=claim.margin)
     found = asdict(gain)
     for name in ("standard_error", "degrees_of_freedom"):
         del found[name]
     assert row[list(found)].to_dict() == found
-    assert gain.p != paired_gain(scores, cells, "mmpkd", "baseline", **chosen).p
+    assert gain.p != paired_gain(scores, cells, "mmpkd", "baseline", chosen).p
     for name, value in (("other_modality", claim.margin), ("other_data_set", 0.0)):
-        gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", label="any", **chosen)
+        gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", chosen)
         rng = np.random.default_rng(EVALUATION.seed)
         expected = permutation_patients(gains, value, EVALUATION.resamples, rng)
         assert table.loc[name, "p_permutation_patients"] == expected
@@ -111,15 +119,15 @@ def test_a_row_says_what_was_tested_and_what_came_out(planted):
 
 def test_intervals_over_controls_and_the_shuffled_teacher_are_of_their_own_contrasts(planted):
     scores, table = planted
-    row, chosen = table.loc["interaction"], {"metric": "pixel_auroc", "method": "rollout"}
+    row, chosen = table.loc["interaction"], Score("pixel_auroc", "rollout")
     cells = list(map(DESIGN.parse, CLAIMS["interaction"].cells))
     contrast = contrast_weights(CLAIMS["interaction"], DESIGN)
     expected = {
-        f"over_{control}": paired_gain(scores, cells, "mmpkd", control, **chosen)
+        f"over_{control}": paired_gain(scores, cells, "mmpkd", control, chosen)
         for control in ("uniform", "centre", "untrained", "pretrained")
     }
-    expected["shuffled_gain"] = paired_gain(scores, contrast, "mmpkd", "shuffled", **chosen)
-    expected["shuffled_over_reference"] = paired_gain(scores, contrast, "shuffled", "baseline", **chosen)
+    expected["shuffled_gain"] = paired_gain(scores, contrast, "mmpkd", "shuffled", chosen)
+    expected["shuffled_over_reference"] = paired_gain(scores, contrast, "shuffled", "baseline", chosen)
     for name, over in expected.items():
         found = row[[name, f"{name}_low", f"{name}_high"]].to_list()
         assert found == pytest.approx([over.estimate, over.low, over.high], rel=1e-12)
@@ -138,9 +146,7 @@ def test_metric_method_and_level_are_those_of_the_configuration(planted):
     scores, table = planted
     evaluation = Evaluation(metric="pointing_game", methods=["last_layer"], confidence=0.99)
     row = claims_table(scores, CLAIMS, evaluation, DESIGN).set_index("claim").loc["in_domain_cxr"]
-    expected = paired_gain(
-        scores, [HOME], "mmpkd", "baseline", metric="pointing_game", method="last_layer", confidence=0.99
-    )
+    expected = paired_gain(scores, [HOME], "mmpkd", "baseline", Score("pointing_game", "last_layer"), confidence=0.99)
     assert (row["estimate"], row["low"]) == (pytest.approx(expected.estimate), pytest.approx(expected.low))
     assert row["estimate"] != pytest.approx(table.loc["in_domain_cxr", "estimate"])
 
@@ -149,9 +155,9 @@ def test_a_claim_may_have_its_own_metric_and_method(planted):
     scores, table = planted
     own = Claim(title="t", cells=["cxr@mimic_cxr"], metric="pointing_game", method="last_layer")
     both = claims_table(scores, {"own": own, "usual": CLAIMS["in_domain_cxr"]}, EVALUATION, DESIGN).set_index("claim")
-    chosen = {"metric": "pointing_game", "method": "last_layer"}
-    expected = paired_gain(scores, [HOME], "mmpkd", "baseline", **chosen)
-    over = paired_gain(scores, [HOME], "mmpkd", "centre", **chosen)
+    chosen = Score("pointing_game", "last_layer")
+    expected = paired_gain(scores, [HOME], "mmpkd", "baseline", chosen)
+    over = paired_gain(scores, [HOME], "mmpkd", "centre", chosen)
     assert both.loc["own", ["estimate", "over_centre"]].to_list() == pytest.approx([expected.estimate, over.estimate])
     assert both.loc["own", ["metric", "method"]].to_list() == ["pointing_game", "last_layer"]
     assert both.loc["usual", ["metric", "method"]].to_list() == ["pixel_auroc", "rollout"]
@@ -188,8 +194,8 @@ def test_signs_of_many_students_are_drawn_by_the_seed_of_the_configuration():
     table = claims_table(scores, {name: CLAIMS[name] for name in values}, EVALUATION, DESIGN).set_index("claim")
     assert EVALUATION.resamples < 2**14  # of seven students a domain
     for name, value in values.items():
-        chosen = {"metric": "pixel_auroc", "method": "rollout", "label": "any"}
-        gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", **chosen)
+        chosen = Score("pixel_auroc", "rollout")
+        gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", chosen)
         expected = permutation_seeds(gains, value, EVALUATION.resamples, np.random.default_rng(EVALUATION.seed))
         assert table.loc[name, "p_permutation_seeds"] == expected
 

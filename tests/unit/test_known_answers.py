@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.design import Score
 from mmpkd.evaluation.claims import claims_table, judge
 from mmpkd.evaluation.matrices import ScoreMatrix
 from mmpkd.evaluation.statistics import crossed_estimate, holm, paired_gain
@@ -14,7 +15,7 @@ DRAWS = 200
 SEEDS = 5
 PATIENTS = 60
 CLAIM = Claim(title="the gain", cells=["cxr@mimic_cxr"])
-CHOSEN = {"metric": "pixel_auroc", "method": "rollout"}
+CHOSEN = Score("pixel_auroc", "rollout")
 
 
 def long_table(rng: np.random.Generator, **gains: float) -> pd.DataFrame:
@@ -32,7 +33,7 @@ def long_table(rng: np.random.Generator, **gains: float) -> pd.DataFrame:
         values.append(gain + difficulty + of_patient + of_seed + rest)
     arm, seed, image = (grid.ravel() for grid in np.indices((len(arms), SEEDS, len(patient))))
     constant = np.zeros(len(arm), dtype=int)
-    names = {"domain": "cxr", "cohort": "mimic_cxr", "label": "any", **CHOSEN}
+    names = {"domain": "cxr", "cohort": "mimic_cxr", **CHOSEN.columns}
     return pd.DataFrame(
         {
             **{column: pd.Categorical.from_codes(constant, [name]) for column, name in names.items()},
@@ -46,7 +47,7 @@ def long_table(rng: np.random.Generator, **gains: float) -> pd.DataFrame:
 
 
 def estimates(rng: np.random.Generator, gain: float):
-    return [paired_gain(long_table(rng, mmpkd=gain), [HOME], "mmpkd", "baseline", **CHOSEN) for _ in range(DRAWS)]
+    return [paired_gain(long_table(rng, mmpkd=gain), [HOME], "mmpkd", "baseline", CHOSEN) for _ in range(DRAWS)]
 
 
 def share(outcomes) -> float:
@@ -91,7 +92,7 @@ def test_no_gain_is_shown_where_the_margin_is_detectable(null, detectable):
     rng = np.random.default_rng(2)
     for gain, least, most in ((0.0, 0.6, 1.0), (detectable, 0.0, 0.12)):
         found = [
-            paired_gain(long_table(rng, mmpkd=gain), [HOME], "mmpkd", "baseline", tested=detectable, **CHOSEN)
+            paired_gain(long_table(rng, mmpkd=gain), [HOME], "mmpkd", "baseline", CHOSEN, tested=detectable)
             for _ in range(DRAWS // 4)
         ]
         assert least <= share(judge(claim, estimate, estimate.p, 0.05) == "supported" for estimate in found) <= most

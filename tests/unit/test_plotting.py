@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.students import Arm, Roles
+from mmpkd.design import Score
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.classification import classification_table
 from mmpkd.evaluation.statistics import paired_gain
@@ -389,8 +390,7 @@ def test_captions_name_the_main_contrast_with_its_interval(scores, drawn, name):
         table = table[(table["label"] == "macro") & (table["metric"] == "auroc") & (table["arm"] == "mmpkd")]
         gain = table.set_index(["domain", "cohort"]).loc["cxr", "mimic_cxr"][["gain", "gain_low", "gain_high"]]
     else:
-        chosen = {"metric": EVALUATION.metric, "method": EVALUATION.methods[0]}
-        estimate = paired_gain(scores, [HOME], "mmpkd", "baseline", **chosen)
+        estimate = paired_gain(scores, [HOME], "mmpkd", "baseline", EVALUATION.score())
         gain = (estimate.estimate, estimate.low, estimate.high)
     assert f": cxr {words.numbers(*gain)}; mammography " in caption
 
@@ -440,13 +440,13 @@ def test_localization_compares_with_the_controls(scores):
     rows = scores[(scores["domain"] == "control") & (scores["cohort"] == "mimic_cxr") & (scores["label"] == "any")]
     rows = rows[rows["metric"] == "pixel_auroc"]
     expected = rows[(rows["arm"] == "centre")]["value"].mean()
-    assert figure_localization.control_mean(scores, "centre", "mimic_cxr", "rollout", "pixel_auroc") == pytest.approx(
-        expected, abs=1e-6
-    )
+    assert figure_localization.control_mean(
+        scores, "centre", "mimic_cxr", Score("pixel_auroc", "rollout")
+    ) == pytest.approx(expected, abs=1e-6)
     expected = rows[(rows["arm"] == "untrained") & (rows["method"] == "last_layer")]["value"].mean()
-    found = figure_localization.control_mean(scores, "untrained", "mimic_cxr", "last_layer", "pixel_auroc")
+    found = figure_localization.control_mean(scores, "untrained", "mimic_cxr", Score("pixel_auroc", "last_layer"))
     assert found == pytest.approx(expected, abs=1e-6)
-    assert np.isnan(figure_localization.control_mean(scores, "absent", "mimic_cxr", "rollout", "pixel_auroc"))
+    assert np.isnan(figure_localization.control_mean(scores, "absent", "mimic_cxr", Score("pixel_auroc", "rollout")))
 
 
 def test_cells_are_grouped_by_how_far_they_are():

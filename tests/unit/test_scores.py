@@ -6,6 +6,7 @@ import pytest
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import METRICS, TUNED
+from mmpkd.design import StudentKey
 from mmpkd.evaluation.controls import control_scores
 from mmpkd.evaluation.regions import Regions
 from mmpkd.evaluation.scores import AREA, COLUMNS, Scoring, concatenate, student_scores, tuned_thresholds
@@ -13,6 +14,9 @@ from mmpkd.files import write_parquet
 
 SIZE = 16
 UNTUNED = [metric for metric in METRICS if metric not in TUNED]
+
+
+STUDENT = StudentKey("mammography", "mmpkd", 3)
 
 
 @pytest.fixture
@@ -58,7 +62,7 @@ def attention():
 def scored(cohort, attention, **changes):
     tables, rois = cohort
     return student_scores(
-        "mammography", "mmpkd", 3, {"phantom": attention | changes}, {"phantom": rois}, {"phantom": tables}, ["rollout"]
+        STUDENT, {"phantom": attention | changes}, {"phantom": rois}, {"phantom": tables}, Scoring(["rollout"])
     )
 
 
@@ -102,7 +106,7 @@ def test_every_images_artefact_rate_is_a_row(cohort, attention):
 def test_controls_are_scored_on_test_images_alone(cohort, attention):
     tables, rois = cohort
     untrained = {"untrained": {0: {"phantom": attention}, 1: {"phantom": attention}}}
-    scores = control_scores(untrained, {"phantom": rois}, {"phantom": tables}, ["rollout"], 0.25)
+    scores = control_scores(untrained, {"phantom": rois}, {"phantom": tables}, Scoring(["rollout"]), 0.25)
     rates = scores["metric"] == "artefact_rate"
     assert rates.sum() == 2 * 3  # of both seeds and all their images
     scores = scores[~rates]
@@ -119,7 +123,7 @@ def test_controls_are_scored_on_test_images_alone(cohort, attention):
 
 def test_the_uniform_control_carries_the_area_of_each_union(cohort):
     tables, rois = cohort
-    scores = control_scores({}, {"phantom": rois}, {"phantom": tables}, [], 0.25)
+    scores = control_scores({}, {"phantom": rois}, {"phantom": tables}, Scoring([]), 0.25)
     areas = scores[scores["metric"] == AREA]
     assert set(areas["arm"].unique()) == {"uniform"} and set(areas["method"].unique()) == {"none"}
     expected = {("a", "any"): 0.5, ("a", "mass"): 0.25, ("a", "other"): 0.25, ("b", "any"): 0.25, ("b", "mass"): 0.25}
@@ -127,17 +131,18 @@ def test_the_uniform_control_carries_the_area_of_each_union(cohort):
 
 
 def test_what_is_tuned_is_left_out_without_a_threshold():
-    scoring = Scoring(["iou_tuned", "pixel_auroc"], 0.1)
-    assert scoring.tunes and not Scoring(["pixel_auroc"]).tunes and Scoring().tunes
+    scoring = Scoring([], ["iou_tuned", "pixel_auroc"], 0.1)
+    assert scoring.tunes and not Scoring([], ["pixel_auroc"]).tunes and Scoring([]).tunes
     assert scoring.at(None) == {"metrics": ["pixel_auroc"], "tolerance": 0.1, "threshold": None}
     assert scoring.at(0.0) == {"metrics": ["iou_tuned", "pixel_auroc"], "tolerance": 0.1, "threshold": 0.0}
 
 
 def test_metrics_and_tolerance_are_passed_on(cohort, attention):
     tables, rois = cohort
-    names = "mammography", "mmpkd", 3, {"phantom": attention}, {"phantom": rois}, {"phantom": tables}, ["rollout"]
+    names = STUDENT, {"phantom": attention}, {"phantom": rois}, {"phantom": tables}
     scores = {
-        tolerance: student_scores(*names, Scoring(["pointing_game_tolerant"], tolerance)) for tolerance in (0.0, 0.9)
+        tolerance: student_scores(*names, Scoring(["rollout"], ["pointing_game_tolerant"], tolerance))
+        for tolerance in (0.0, 0.9)
     }
     assert set(scores[0.0]["metric"].unique()) == {"pointing_game_tolerant", "logit", "target", "artefact_rate"}
     missed = {
@@ -154,15 +159,15 @@ def test_a_threshold_is_tuned_on_validation_images_and_used_on_others(cohort, at
     maps[0, :2, :2], maps[0, :2, 2:] = 1, 0.5
     threshold = tuned_thresholds({"image_id": np.array(["d"]), "rollout": maps}, (rois, masks), ["rollout"])["rollout"]
     assert 0.4 < threshold <= 0.5  # the ROI of image d is the upper quarter, left and right
-    names = "mammography", "mmpkd", 3, {"phantom": attention}, {"phantom": (rois, masks)}, {"phantom": tables}
-    scoring = Scoring(["iou_tuned"])
-    without = student_scores(*names, ["rollout"], scoring)
+    names = STUDENT, {"phantom": attention}, {"phantom": (rois, masks)}, {"phantom": tables}
+    scoring = Scoring(["rollout"], ["iou_tuned"])
+    without = student_scores(*names, scoring)
     assert "iou_tuned" not in set(without["metric"].unique())
-    scores = student_scores(*names, ["rollout"], scoring, {"rollout": 0.5})
+    scores = student_scores(*names, scoring, {"rollout": 0.5})
     rows = scores[scores["metric"] == "iou_tuned"].set_index(["image_id", "label"])["value"]
     assert rows["a", "mass"] > rows["a", "any"] > rows["a", "other"] == 0
-    names[3]["phantom"]["last_layer"] = attention["rollout"]
-    second = student_scores(*names, ["last_layer", "rollout"], scoring, {"rollout": 0.5})
+    names[1]["phantom"]["last_layer"] = attention["rollout"]
+    second = student_scores(*names, Scoring(["last_layer", "rollout"], ["iou_tuned"]), {"rollout": 0.5})
     assert set(second["method"][second["metric"] == "iou_tuned"]) == {"rollout"}
 
 
@@ -180,7 +185,7 @@ def test_controls_are_tuned_on_the_validation_images_of_the_training_cohort(coho
         {"untrained": {0: {"phantom": attention}}},
         {"phantom": rois},
         {"phantom": tables},
-        ["rollout"],
+        Scoring(["rollout"]),
         0.25,
         homes={"phantom": "phantom"},
         validation={"untrained": {0: {"phantom": arrays}}},

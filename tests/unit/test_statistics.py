@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from mmpkd.design import Score
 from mmpkd.evaluation.bootstrap import bootstrap
 from mmpkd.evaluation.classification import (
     MACRO,
@@ -28,7 +29,7 @@ from mmpkd.evaluation.statistics import (
 )
 from tests.synthetic import AWAY, HOME, synthetic_scores
 
-CHOSEN = {"metric": "pixel_auroc", "method": "rollout"}
+CHOSEN = Score("pixel_auroc", "rollout")
 
 
 def matrix(values, patients=None, domain="cxr", cohort="mimic_cxr"):
@@ -250,31 +251,31 @@ def test_reasons_and_counts_of_what_is_undecidable():
 
 def test_planted_gain_is_found_and_planted_null_is_not():
     scores = synthetic_scores(np.random.default_rng(6), gain=0.06, images=150)
-    planted = paired_gain(scores, [HOME], "mmpkd", "baseline", **CHOSEN)
-    null = paired_gain(scores, [AWAY], "mmpkd", "baseline", **CHOSEN)
+    planted = paired_gain(scores, [HOME], "mmpkd", "baseline", CHOSEN)
+    null = paired_gain(scores, [AWAY], "mmpkd", "baseline", CHOSEN)
     assert planted.low > 0 and planted.low <= 0.06 <= planted.high
     assert null.low <= 0 <= null.high
     weights = {HOME: 1.0, AWAY: -1.0}
-    contrast = paired_gain(scores, weights, "mmpkd", "baseline", **CHOSEN)
+    contrast = paired_gain(scores, weights, "mmpkd", "baseline", CHOSEN)
     assert contrast.estimate == pytest.approx(planted.estimate - null.estimate)
-    mean = paired_gain(scores, [HOME, AWAY], "mmpkd", "baseline", **CHOSEN)
+    mean = paired_gain(scores, [HOME, AWAY], "mmpkd", "baseline", CHOSEN)
     assert mean.estimate == pytest.approx((planted.estimate + null.estimate) / 2)
 
 
 def test_a_cell_that_is_named_twice_counts_twice():
     scores = synthetic_scores(np.random.default_rng(19), images=10)
-    one, other = (arm_mean(scores, [cell], "mmpkd", **CHOSEN) for cell in (HOME, AWAY))
-    mean = arm_mean(scores, [HOME, HOME, AWAY], "mmpkd", **CHOSEN)
+    one, other = (arm_mean(scores, [cell], "mmpkd", CHOSEN) for cell in (HOME, AWAY))
+    mean = arm_mean(scores, [HOME, HOME, AWAY], "mmpkd", CHOSEN)
     assert mean.estimate == pytest.approx((2 * one.estimate + other.estimate) / 3)
 
 
 def test_gain_is_the_difference_of_means_and_ignores_the_order_of_rows():
     scores = synthetic_scores(np.random.default_rng(7), images=30)
-    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", **CHOSEN)
-    means = [arm_mean(scores, [HOME], arm, **CHOSEN).estimate for arm in ("mmpkd", "baseline")]
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", CHOSEN)
+    means = [arm_mean(scores, [HOME], arm, CHOSEN).estimate for arm in ("mmpkd", "baseline")]
     assert gain.estimate == pytest.approx(means[0] - means[1])
     shuffled = scores.sample(frac=1, random_state=0)
-    again = paired_gain(shuffled, [HOME], "mmpkd", "baseline", **CHOSEN)
+    again = paired_gain(shuffled, [HOME], "mmpkd", "baseline", CHOSEN)
     assert (again.low, again.high, again.p) == pytest.approx((gain.low, gain.high, gain.p))
 
 
@@ -284,47 +285,46 @@ def test_an_image_without_a_score_in_one_seed_is_left_out_and_counted():
         0
     ]
     scores.loc[row, "value"] = np.nan
-    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", **CHOSEN)
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", CHOSEN)
     assert (gain.n_images, gain.n_undefined) == (29, 1) and np.isfinite(gain.low)
 
 
 def test_arms_are_paired_on_the_seeds_that_both_have():
     scores = synthetic_scores(np.random.default_rng(9), images=30)
     scores = scores[~((scores["arm"] == "baseline") & (scores["seed"] == 0))]
-    assert paired_gain(scores, [HOME], "mmpkd", "baseline", **CHOSEN).n_seeds == 3
+    assert paired_gain(scores, [HOME], "mmpkd", "baseline", CHOSEN).n_seeds == 3
     without = scores[~((scores["arm"] == "mmpkd") & (scores["seed"] > 0))]
-    assert "no seed" in paired_gain(without, [HOME], "mmpkd", "baseline", **CHOSEN).reason
+    assert "no seed" in paired_gain(without, [HOME], "mmpkd", "baseline", CHOSEN).reason
 
 
 def test_controls_are_subtracted_image_by_image():
     scores = synthetic_scores(np.random.default_rng(10), images=30)
-    mean = arm_mean(scores, [HOME], "mmpkd", **CHOSEN).estimate
-    over = paired_gain(scores, [HOME], "mmpkd", "uniform", **CHOSEN)
+    mean = arm_mean(scores, [HOME], "mmpkd", CHOSEN).estimate
+    over = paired_gain(scores, [HOME], "mmpkd", "uniform", CHOSEN)
     assert over.estimate == pytest.approx(mean - 0.5, abs=1e-6)
-    untrained = score_matrix(scores, "control", "untrained", "mimic_cxr", label="any", **CHOSEN)
-    over = paired_gain(scores, [HOME], "mmpkd", "untrained", **CHOSEN)
+    untrained = score_matrix(scores, "control", "untrained", "mimic_cxr", **CHOSEN.columns)
+    over = paired_gain(scores, [HOME], "mmpkd", "untrained", CHOSEN)
     assert over.estimate == pytest.approx(mean - untrained.mean)
     assert over.n_seeds == 4
-    mine = score_matrix(scores, "cxr", "mmpkd", "mimic_cxr", label="any", **CHOSEN)
-    paired = gain_matrix(scores, HOME, "mmpkd", "untrained", label="any", **CHOSEN)
+    mine = score_matrix(scores, "cxr", "mmpkd", "mimic_cxr", **CHOSEN.columns)
+    paired = gain_matrix(scores, HOME, "mmpkd", "untrained", CHOSEN)
     np.testing.assert_array_equal(paired.values, mine.values - untrained.values)  # seed by seed
     two = scores[~((scores["arm"] == "untrained") & (scores["seed"] > 1))]  # not the arm's seeds: their mean
-    mean_of_two = score_matrix(two, "control", "untrained", "mimic_cxr", label="any", **CHOSEN).mean
-    over = paired_gain(two, [HOME], "mmpkd", "untrained", **CHOSEN)
+    mean_of_two = score_matrix(two, "control", "untrained", "mimic_cxr", **CHOSEN.columns).mean
+    over = paired_gain(two, [HOME], "mmpkd", "untrained", CHOSEN)
     assert (over.estimate, over.n_seeds) == (pytest.approx(mean - mean_of_two), 4)
 
 
 def test_a_label_a_level_and_a_tested_value_of_ones_own():
     scores = synthetic_scores(np.random.default_rng(18), images=30)
-    chosen = {"label": "Atelectasis", "confidence": 0.9, "tested": 0.03, **CHOSEN}
-    wanted = {name: chosen[name] for name in ("metric", "method", "label")}
-    mine, base = (score_matrix(scores, "cxr", arm, "mimic_cxr", **wanted) for arm in ("mmpkd", "baseline"))
-    mean = arm_mean(scores, [HOME], "mmpkd", **chosen)
+    wanted = replace(CHOSEN, label="Atelectasis")
+    mine, base = (score_matrix(scores, "cxr", arm, "mimic_cxr", **wanted.columns) for arm in ("mmpkd", "baseline"))
+    mean = arm_mean(scores, [HOME], "mmpkd", wanted, 0.9, 0.03)
     assert mean == crossed_estimate([(1.0, mine)], 0.9, 0.03) != crossed_estimate([(1.0, mine)], 0.9)
-    gain = paired_gain(scores, {HOME: 2.0}, "mmpkd", "baseline", **chosen)
+    gain = paired_gain(scores, {HOME: 2.0}, "mmpkd", "baseline", wanted, 0.9, 0.03)
     assert gain == crossed_estimate([(2.0, mine.minus(base))], 0.9, 0.03)
-    usual = arm_mean(scores, [HOME], "mmpkd", **CHOSEN)
-    any_label = score_matrix(scores, "cxr", "mmpkd", "mimic_cxr", label="any", **CHOSEN)
+    usual = arm_mean(scores, [HOME], "mmpkd", CHOSEN)
+    any_label = score_matrix(scores, "cxr", "mmpkd", "mimic_cxr", **CHOSEN.columns)
     assert usual == crossed_estimate([(1.0, any_label)], 0.95, 0.0)
 
 
@@ -334,8 +334,8 @@ def test_missing_and_double_scores():
         score_matrix(scores, "cxr", "absent", "mimic_cxr")
     with pytest.raises(ValueError, match="several scores"):
         score_matrix(scores, "cxr", "mmpkd", "mimic_cxr")
-    assert "absent" in paired_gain(scores, [HOME], "mmpkd", "absent", **CHOSEN).reason
-    assert "absent" in arm_mean(scores, [HOME], "absent", **CHOSEN).reason
+    assert "absent" in paired_gain(scores, [HOME], "mmpkd", "absent", CHOSEN).reason
+    assert "absent" in arm_mean(scores, [HOME], "absent", CHOSEN).reason
 
 
 def test_holm_by_hand():

@@ -6,6 +6,7 @@ import pytest
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.demo import DEMO
+from mmpkd.design import Score
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.imaging.store import NO_BREAST
 from mmpkd.outputs import table_classification, table_cross_domain, table_localization
@@ -113,7 +114,7 @@ def test_localization_holds_every_arm_control_method_and_metric(scores):
     assert len(of_any) == 2 * 2 * len(METRICS) * 7
     assert "pixel AUROC of the rollout map" in caption
     row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
-    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", metric="mass_in_roi", method="last_layer")
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", Score("mass_in_roi", "last_layer"))
     assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
     assert table.query("arm in ('baseline', 'uniform', 'centre', 'untrained')")["gain"].isna().all()
     assert table["mean_low"].notna().all()
