@@ -84,6 +84,15 @@ def test_a_changed_value_reruns_what_depends_on_it(smoke, change, runs, rests):
     assert not rests & jobs
 
 
+def test_a_part_of_the_outputs_runs_again_on_a_cluster_too(smoke):
+    """A group must not depend on a job that depends on the group, whichever of its jobs have to run."""
+    pytest.importorskip("snakemake_executor_plugin_slurm", reason="the executor plugin of Slurm is not installed")
+    profile = ("--workflow-profile", "profiles/slurm")
+    for rule in ("table_claims", "table_cohorts", "figure_method"):
+        planned = smoke.planned(*SMOKE, *profile, "--forcerun", rule, "--", "all")
+        assert planned[rule] == 1 and planned["report"] == 1 and "train_student" not in planned
+
+
 def test_a_changed_teacher_leaves_the_baseline_alone(smoke):
     change = "domains={cxr: {teacher: {penalty: 0.5}}}"
     jobs = smoke.planned("all", *SMOKE, "--config", change)
