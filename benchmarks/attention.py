@@ -35,7 +35,7 @@ from mmpkd.attention.export import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.demo import DEMO
-from mmpkd.config.students import Student as StudentConfig
+from mmpkd.config.students import StudentConfig
 from mmpkd.device import use_threads
 from mmpkd.students.class_token import every_token
 from mmpkd.students.vision import timm

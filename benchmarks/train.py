@@ -33,8 +33,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.rounds import measure, ratio
 from mmpkd.config.demo import DEMO
-from mmpkd.config.students import Arm
-from mmpkd.config.students import Student as StudentConfig
+from mmpkd.config.students import Arm, StudentConfig
 from mmpkd.config.teachers import Encoder
 from mmpkd.device import use_threads
 from mmpkd.students.data import ArrayStore, LabelledImages, Task, with_teacher

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmpkd.config.cohorts import Cohort, Phantom
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.config.study import ConfigError, Study
 from mmpkd.config.teachers import TextTeacher
 from mmpkd.files import atomic
@@ -118,7 +118,7 @@ def write_encoder_download(folder: Path, seed: int) -> None:
     (folder / "vocab.txt").write_text("\n".join([*words, ""]), encoding="utf-8")
 
 
-def write_first_weights(config: Student, path: Path, seed: int) -> None:
+def write_first_weights(config: StudentConfig, path: Path, seed: int) -> None:
     """The tensors of timm's own model of that name, with random values: three channels, its own grid and head."""
     import torch
     from safetensors.torch import save_file

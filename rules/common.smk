@@ -32,7 +32,7 @@ STUDENTS = STUDY.students  # domain, arm, seed
 TEACHERS = list(STUDY.teachers)  # domain, name
 COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
-CONTROLS = {"untrained": STUDY.seeds, "pretrained": STUDY.seeds[:1]}  # seeds of students that were never fine-tuned
+CONTROL_SEEDS = {"untrained": STUDY.seeds, "pretrained": STUDY.seeds[:1]}  # seeds of students that were never fine-tuned
 PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
 WITHHELD = [name for name in COHORTS if STUDY.cohorts[name].restricted and not STUDY.restricted_images_in_report]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
@@ -139,7 +139,7 @@ def evaluation_inputs(cohorts=PICTURED):
 
 # Keys of the attention maps that one job writes or reads, in the order of the files.
 MAPS = [(seed, cohort) for seed in STUDY.seeds for cohort in PICTURED]
-CONTROL_STUDENTS = [(control, seed) for control, seeds in CONTROLS.items() for seed in seeds]
+CONTROL_STUDENTS = [(control, seed) for control, seeds in CONTROL_SEEDS.items() for seed in seeds]
 CONTROL_MAPS = [(*student, cohort) for student in CONTROL_STUDENTS for cohort in PICTURED]
 CONTROL_TUNING = [(*student, home) for student in CONTROL_STUDENTS for home in HOMES.values() if STUDY.evaluation.tunes]
 
@@ -155,7 +155,7 @@ PROBE_DRAW = {"probe_images": STUDY.evaluation.probe.images, "seed": STUDY.evalu
 
 def seeds_of(group, member):
     """Seeds of the students of a domain's arm, or of a control."""
-    return CONTROLS[member] if group == CONTROL else STUDY.seeds
+    return CONTROL_SEEDS[member] if group == CONTROL else STUDY.seeds
 
 
 def probed_maps(group, member):

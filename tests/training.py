@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.students.data import ArrayStore, LabelledImages
 
-SMALL = Student(arguments={"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}, std=0.25)
+SMALL = StudentConfig(arguments={"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2}, std=0.25)
 CPU = torch.device("cpu")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmpkd.attention.export import export_features, export_maps, probe_images
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.device import torch_job
 from mmpkd.files import write_npz
 from mmpkd.imaging.store import ImageStore
@@ -13,7 +13,7 @@ from mmpkd.students.vit import create_control
 
 with torch_job(snakemake) as device:
     params, outputs = snakemake.params, snakemake.output
-    config = Student.model_validate(params.student)
+    config = StudentConfig.model_validate(params.student)
     students = {
         (control, seed): create_control(config, params.size, control, seed, snakemake.input.backbone)
         for control, seed in params.students

@@ -1,6 +1,6 @@
 """Makes the first weights of all students."""
 
-from mmpkd.config.students import Student, Training
+from mmpkd.config.students import StudentConfig, Training
 from mmpkd.device import torch_job
 from mmpkd.files import write_csv
 from mmpkd.students.backbone import make_backbone
@@ -8,7 +8,7 @@ from mmpkd.students.vit import save
 
 with torch_job(snakemake) as device:
     student, history = make_backbone(
-        Student.model_validate(snakemake.params.student),
+        StudentConfig.model_validate(snakemake.params.student),
         Training.model_validate(snakemake.params.training),
         snakemake.params.size,
         device,

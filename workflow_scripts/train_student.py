@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.config.students import Arm, Student, Training
+from mmpkd.config.students import Arm, StudentConfig, Training
 from mmpkd.device import torch_job
 from mmpkd.files import read_npz, write_csv
 from mmpkd.imaging.store import ImageStore
@@ -29,7 +29,7 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
     elif arm.teacher != "none":
         images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
 
-    student = create(Student.model_validate(params.student), params.size, labels, seed)
+    student = create(StudentConfig.model_validate(params.student), params.size, labels, seed)
     load_backbone(student, inputs.backbone)
     settings = [params.code, params.arm, params.training, params.student, params.problem, params.size, labels, seed]
     identity = identity_of([*settings, *map(Path, inputs)])

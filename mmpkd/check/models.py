@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import constants, try_to_load_from_cache
 
 from mmpkd.check.facts import StudentFacts, WeightFacts
-from mmpkd.config.students import Student, Training
+from mmpkd.config.students import StudentConfig, Training
 from mmpkd.config.teachers import Encoder
 from mmpkd.students.weight_names import how_to_place
 from mmpkd.teachers.packaged_encoder import WEIGHTS
@@ -20,7 +20,7 @@ BYTES = 4  # of a float32
 STATES = 4  # weights, gradients, and the two moments of AdamW
 
 
-def describe_student(config: Student, training: Training, size: int, labels: int) -> StudentFacts:
+def describe_student(config: StudentConfig, training: Training, size: int, labels: int) -> StudentFacts:
     """What the study will train.
 
     Args:
@@ -48,7 +48,7 @@ def describe_student(config: Student, training: Training, size: int, labels: int
     )
 
 
-def on_meta(config: Student, size: int, labels: int):
+def on_meta(config: StudentConfig, size: int, labels: int):
     """The student without memory for its weights.
 
     Raises:
@@ -56,10 +56,10 @@ def on_meta(config: Student, size: int, labels: int):
     """
     import torch
 
-    from mmpkd.students.vit import Student as StudentModel
+    from mmpkd.students.vit import Student
 
     with torch.device("meta"):
-        return StudentModel(config, size, [f"label{number}" for number in range(labels)])
+        return Student(config, size, [f"label{number}" for number in range(labels)])
 
 
 def _activation_bytes(student, size: int) -> int:
@@ -103,7 +103,7 @@ def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
     return WeightFacts(purpose, config.source, "at hand", message)
 
 
-def find_first_weights(config: Student, size: int) -> WeightFacts:
+def find_first_weights(config: StudentConfig, size: int) -> WeightFacts:
     """The students' first weights, fitted to the configured student as the rule `backbone` will do it."""
     purpose, backbone = "student.backbone", config.backbone
     if backbone.source == "shapes":
@@ -119,9 +119,9 @@ def find_first_weights(config: Student, size: int) -> WeightFacts:
     return _timm(config, size, purpose)
 
 
-def _fitted(config: Student, size: int, path: Path, place: str = "") -> WeightFacts:
+def _fitted(config: StudentConfig, size: int, path: Path, place: str = "") -> WeightFacts:
     """A file of weights, read and fitted; `place`: what it is called."""
-    from mmpkd.students.first_weights import fit, from_file
+    from mmpkd.students.first_weights import fit_weights, from_file
     from mmpkd.students.vit import CheckpointError
 
     purpose, source = "student.backbone", config.backbone.source
@@ -132,13 +132,13 @@ def _fitted(config: Student, size: int, path: Path, place: str = "") -> WeightFa
     try:
         weights = from_file(path)
         on_paper = {name: tensor.to("meta") for name, tensor in weights.tensors.items()}
-        changes = fit(student, replace(weights, tensors=on_paper), config.backbone)
+        changes = fit_weights(student, replace(weights, tensors=on_paper), config.backbone)
     except CheckpointError as error:
         return WeightFacts(purpose, source, "does not fit", str(error))
     return WeightFacts(purpose, source, "at hand", ", ".join([place or str(path), *changes]))
 
 
-def _timm(config: Student, size: int, purpose: str) -> WeightFacts:
+def _timm(config: StudentConfig, size: int, purpose: str) -> WeightFacts:
     """timm's published weights lie on the hub, below timm/ and the model's name with its tag."""
     prefix, _, name = config.model.rpartition(":")
     if misfit := _misfit_with_timm(config, size):
@@ -156,11 +156,11 @@ def _timm(config: Student, size: int, purpose: str) -> WeightFacts:
     return _fitted(config, size, cached, place)
 
 
-def _misfit_with_timm(config: Student, size: int) -> str | None:
+def _misfit_with_timm(config: StudentConfig, size: int) -> str | None:
     """Why the tensors of timm's own model of that name, which are those it publishes, do not fit the student."""
     import torch
 
-    from mmpkd.students.first_weights import FirstWeights, fit
+    from mmpkd.students.first_weights import FirstWeights, fit_weights
     from mmpkd.students.vision import timm
     from mmpkd.students.vit import CheckpointError
 
@@ -175,7 +175,7 @@ def _misfit_with_timm(config: Student, size: int) -> str | None:
     published = model.pretrained_cfg
     weights = FirstWeights(config.model, model.state_dict(), list(published["mean"]), list(published["std"]))
     try:
-        fit(student, weights, config.backbone)
+        fit_weights(student, weights, config.backbone)
     except CheckpointError as error:
         return str(error)
     return None

@@ -7,7 +7,7 @@ the models, so that a study of another transformer cannot take it over.
 from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.evaluation import Claim
 from mmpkd.config.imaging import Imaging
-from mmpkd.config.students import Backbone, Student, Training
+from mmpkd.config.students import Backbone, StudentConfig, Training
 from mmpkd.config.study import Domain, Study
 from mmpkd.config.teachers import TabularTeacher, TextTeacher
 
@@ -35,7 +35,7 @@ DEMO = Study(
         ),
     },
     imaging=Imaging(size=56),
-    student=Student(
+    student=StudentConfig(
         model="vit_tiny_patch16_224",
         arguments={"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
         mean=0.5,

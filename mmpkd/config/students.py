@@ -43,7 +43,7 @@ class Backbone(Section):
         return self
 
 
-class Student(Section):
+class StudentConfig(Section):
     """A timm vision transformer that sees one grey image."""
 
     model: str = Field(

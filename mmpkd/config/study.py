@@ -14,7 +14,7 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.config.outputs import FIGURES, TABLES, Output, chosen
-from mmpkd.config.students import Arm, Roles, Student, Training
+from mmpkd.config.students import Arm, Roles, StudentConfig, Training
 from mmpkd.config.teachers import TabularTeacher, Teacher, TextTeacher
 from mmpkd.design import CONTROL, CONTROLS, split_cell
 
@@ -101,7 +101,7 @@ class Study(Section):
     cohorts: dict[Name, Cohort] = Field(description="the data sets")
     domains: dict[Name, Domain] = Field(min_length=1, description="the modalities")
     imaging: Imaging = Field(Imaging(), description="from DICOM to the image store")
-    student: Student = Field(Student(), description="the vision transformer")
+    student: StudentConfig = Field(StudentConfig(), description="the vision transformer")
     training: Training = Field(Training(), description="the training loop")
     arms: dict[Name, Arm] = Field(
         {

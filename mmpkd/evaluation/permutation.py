@@ -24,7 +24,7 @@ import pandas as pd
 
 from mmpkd.evaluation.matrices import ScoreMatrix
 
-TOLERANCE = 1e-9  # relative: sums in another order that are equal on paper count as ties
+ROUNDING = 1e-9  # relative: sums in another order that are equal on paper count as ties
 
 
 def permutation_patients(
@@ -69,7 +69,7 @@ def sign_flip(values: np.ndarray, resamples: int, rng: np.random.Generator) -> f
     count = len(values)
     if count < 2:
         return nan
-    seen = abs(values.sum()) - TOLERANCE * np.abs(values).sum()
+    seen = abs(values.sum()) - ROUNDING * np.abs(values).sum()
     if count <= np.log2(resamples):
         bits = (np.arange(2**count)[:, None] >> np.arange(count)) & 1
         return float(np.mean(np.abs((2 * bits - 1) @ values) >= seen))

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmpkd.evaluation.statistics import POWER
 
-CONTROLS = {  # the columns that hold the arm's gain over each, and what it is called
+COMPARISONS = {  # the columns that hold the arm's gain over each, and what it is called
     "shuffled_gain": "shuffled teacher",
     "over_centre": "centre Gaussian",
     "over_untrained": "untrained student",
@@ -20,7 +20,7 @@ def controls(row: Mapping[str, Any]) -> str:
     are themselves an arm of the claim. The gain over the shuffled teacher is the claim's own contrast, that over the
     others the mean over its cells.
     """
-    return "; ".join(f"{title} {_outcome(row, column)}" for column, title in CONTROLS.items())
+    return "; ".join(f"{title} {_outcome(row, column)}" for column, title in COMPARISONS.items())
 
 
 def sentence(row: Mapping[str, Any], confidence: float) -> str:
@@ -87,6 +87,6 @@ def _credit(row: Mapping[str, Any]) -> str:
 
 def _unbeaten(row: Mapping[str, Any]) -> str:
     """Better attention than the reference's is worth little where it is no better than no model at all."""
-    columns = [column for column in CONTROLS if column != "shuffled_gain" and _outcome(row, column) == "not beaten"]
-    names = " or the ".join(CONTROLS[column] for column in columns)
+    columns = [column for column in COMPARISONS if column != "shuffled_gain" and _outcome(row, column) == "not beaten"]
+    names = " or the ".join(COMPARISONS[column] for column in columns)
     return f"; the arm's maps are not shown to beat the {names}" if names else ""

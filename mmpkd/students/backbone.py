@@ -4,35 +4,34 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mmpkd.config.students import Student, Training
+from mmpkd.config.students import StudentConfig, Training
 from mmpkd.phantom.shapes import draw_shapes
 from mmpkd.students.data import ArrayStore, LabelledImages, Task
-from mmpkd.students.first_weights import fit, from_file, from_hub
+from mmpkd.students.first_weights import fit_weights, from_file, from_hub
 from mmpkd.students.loop import train
-from mmpkd.students.vit import Student as StudentModel
-from mmpkd.students.vit import create
+from mmpkd.students.vit import Student, create
 
 VALIDATION_SHARE = 0.1
 
 
 def make_backbone(
-    config: Student, training: Training, size: int, device: torch.device
-) -> tuple[StudentModel, pd.DataFrame]:
+    config: StudentConfig, training: Training, size: int, device: torch.device
+) -> tuple[Student, pd.DataFrame]:
     """A student whose weights all arms and seeds start from, and the history of its pretraining (empty if none)."""
     backbone = config.backbone
     if backbone.source == "shapes":
         return pretrain_on_shapes(config, training, size, device)
     student = create(config, size, ["none"], backbone.seed)
     if backbone.source == "timm":
-        fit(student, from_hub(config), backbone)
+        fit_weights(student, from_hub(config), backbone)
     elif backbone.source == "file":
-        fit(student, from_file(backbone.path), backbone)
+        fit_weights(student, from_file(backbone.path), backbone)
     return student, pd.DataFrame({"epoch": [], "loss": [], "validation_auroc": []})
 
 
 def pretrain_on_shapes(
-    config: Student, training: Training, size: int, device: torch.device
-) -> tuple[StudentModel, pd.DataFrame]:
+    config: StudentConfig, training: Training, size: int, device: torch.device
+) -> tuple[Student, pd.DataFrame]:
     """Teaches the student to name generic shapes, so that seeds differ less than from scratch."""
     backbone = config.backbone
     images, kinds = draw_shapes(backbone.images, size, np.random.default_rng(backbone.seed))

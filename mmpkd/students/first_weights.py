@@ -12,8 +12,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
-from mmpkd.config.students import Backbone
-from mmpkd.config.students import Student as StudentConfig
+from mmpkd.config.students import Backbone, StudentConfig
 from mmpkd.students.vision import timm
 from mmpkd.students.vit import CheckpointError, Student, describe_misfits
 from mmpkd.students.weight_names import HEADS, PARTS, PATCHES, POSITIONS, grid_side, how_to_place, without_prefix
@@ -137,7 +136,7 @@ def unwrap(loaded: object) -> dict[str, torch.Tensor]:
     return {}
 
 
-def fit(student: Student, weights: FirstWeights, backbone: Backbone) -> list[str]:
+def fit_weights(student: Student, weights: FirstWeights, backbone: Backbone) -> list[str]:
     """Copies all weights but the head's into `student`; returns what was changed for them to fit.
 
     Other grids: the positional embeddings are resampled (bicubic, by timm); tokens before the patches keep theirs.

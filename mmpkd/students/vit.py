@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from mmpkd.config.students import Student as StudentConfig
+from mmpkd.config.students import StudentConfig
 from mmpkd.files import atomic
 from mmpkd.students.class_token import PatchProjection, end_in_class_token
 from mmpkd.students.vision import VisionTransformer, timm

@@ -9,8 +9,8 @@ import zipfile
 import torch
 from safetensors.torch import save, save_file
 
-from mmpkd.config.students import Backbone, Student
-from mmpkd.students.first_weights import fit, from_file
+from mmpkd.config.students import Backbone, StudentConfig
+from mmpkd.students.first_weights import fit_weights, from_file
 from mmpkd.students.vit import create, load
 from mmpkd.students.vit import save as save_student
 from tests.bad_input.catalogue import Outcome, accepted, hold, over, stops
@@ -29,8 +29,8 @@ class Code:
         return (os.mkdir, (str(self.folder),))
 
 
-def config(**arguments) -> Student:
-    return Student(arguments={**SMALL, **arguments})
+def config(**arguments) -> StudentConfig:
+    return StudentConfig(arguments={**SMALL, **arguments})
 
 
 def whole() -> dict[str, torch.Tensor]:
@@ -137,7 +137,7 @@ def test_first_weights(case, tmp_path):
 
     def run():
         student = create(config(), SIZE, ["a"], seed=0)
-        fit(student, from_file(path), Backbone(source="file", path=path))
+        fit_weights(student, from_file(path), Backbone(source="file", path=path))
         return Outcome(student)
 
     hold(case, run)
@@ -185,6 +185,6 @@ def test_the_whole_files_are_read(tmp_path):
     """Else a refusal above would prove nothing."""
     tensors(lambda state: None)(tmp_path / "weights.safetensors")
     student = create(config(), SIZE, ["a"], seed=0)
-    fit(student, from_file(tmp_path / "weights.safetensors"), Backbone(source="file", path=tmp_path / "x"))
+    fit_weights(student, from_file(tmp_path / "weights.safetensors"), Backbone(source="file", path=tmp_path / "x"))
     facts(lambda own: None)(tmp_path / "model.safetensors")
     assert torch.equal(load(tmp_path / "model.safetensors").vit.cls_token, student.vit.cls_token)

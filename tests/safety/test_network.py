@@ -10,7 +10,7 @@ import pytest
 
 import mmpkd
 from mmpkd.cli import main
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.config.teachers import Encoder
 from tests.safety.network import routes, run_python, why_not
 
@@ -53,7 +53,7 @@ def test_the_models_of_the_default_study_are_here(asked):
     from mmpkd.teachers.encoder_loading import load_encoder
 
     assert encode(load_encoder(Encoder()), ["No pneumothorax."]).shape == (1, 384)
-    create(Student(), 64, ["a"], seed=0)
+    create(StudentConfig(), 64, ["a"], seed=0)
     assert asked == []
 
 
@@ -76,7 +76,7 @@ def test_weights_of_the_hub_do_and_say_what_to_do_without(asked):
     from mmpkd.students.vit import CheckpointError
 
     with pytest.raises(CheckpointError, match="not in the hub's cache and could not be fetched"):
-        from_hub(Student(model="vit_tiny_patch16_224", backbone={"source": "timm"}))
+        from_hub(StudentConfig(model="vit_tiny_patch16_224", backbone={"source": "timm"}))
     assert asked
 
 

@@ -10,7 +10,7 @@ from mmpkd.attention.export import artefact_rate, export_maps, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import METHODS, attention_maps, shares
 from mmpkd.config import evaluation
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.students.class_token import every_token
 from mmpkd.students.data import ArrayStore, LabelledImages
 from mmpkd.students.vision import timm
@@ -32,7 +32,7 @@ EXACT = [*OF_ATTENTION, "gradient_rollout"]
 
 
 def student(size=32, model="vit_tiny_patch16_224", **arguments):
-    made = create(Student(model=model, arguments=SHAPE | arguments), size, ["a", "b"], seed=0).eval()
+    made = create(StudentConfig(model=model, arguments=SHAPE | arguments), size, ["a", "b"], seed=0).eval()
     with torch.no_grad():
         for parameter in made.vit.parameters():
             parameter.mul_(1.5)  # far from uniform attention
@@ -250,7 +250,7 @@ def test_a_model_without_class_token_is_refused():
     with pytest.raises(TypeError, match="class token"):
         attention_maps(model, torch.zeros(1, 3, 32, 32), ["last_layer"])
     with pytest.raises(ValueError, match="no class token"):
-        create(Student(arguments={"class_token": False, "global_pool": "avg"}), 32, ["a"], seed=0)
+        create(StudentConfig(arguments={"class_token": False, "global_pool": "avg"}), 32, ["a"], seed=0)
 
 
 @pytest.mark.parametrize(

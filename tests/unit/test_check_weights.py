@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from mmpkd.check import models as weights
 from mmpkd.check.models import describe_student
 from mmpkd.config.demo import DEMO
-from mmpkd.config.students import Backbone, Student, Training
+from mmpkd.config.students import Backbone, StudentConfig, Training
 from mmpkd.config.teachers import Encoder
 from mmpkd.students.vit import create
 from tests.reports import save_encoder
@@ -24,11 +24,11 @@ from tests.reports import save_encoder
     ("config", "size", "grid"),
     [
         (DEMO.student, 64, 8),
-        (Student(model="vit_tiny_patch16_224"), 224, 14),
-        (Student(arguments={"depth": 2}), 96, 6),
-        (Student(model="vit_small_patch14_reg4_dinov2.lvd142m", arguments={"depth": 2}), 112, 8),
-        (Student(model="deit_tiny_distilled_patch16_224"), 64, 4),
-        (Student(model="deit3_small_patch16_224", arguments={"depth": 1, "reg_tokens": 2}), 64, 4),
+        (StudentConfig(model="vit_tiny_patch16_224"), 224, 14),
+        (StudentConfig(arguments={"depth": 2}), 96, 6),
+        (StudentConfig(model="vit_small_patch14_reg4_dinov2.lvd142m", arguments={"depth": 2}), 112, 8),
+        (StudentConfig(model="deit_tiny_distilled_patch16_224"), 64, 4),
+        (StudentConfig(model="deit3_small_patch16_224", arguments={"depth": 1, "reg_tokens": 2}), 64, 4),
     ],
 )
 def test_the_student_of_the_check_is_that_of_the_run(config, size, grid):
@@ -43,10 +43,10 @@ def test_the_student_of_the_check_is_that_of_the_run(config, size, grid):
 @pytest.mark.parametrize(
     ("config", "size", "reason"),
     [
-        (Student(model="vit_small_patch16_225"), 224, "Unknown model"),
-        (Student(), 100, "imaging.size 100 is no multiple of 16"),
-        (Student(model="vit_medium_patch16_gap_240"), 224, "no class token"),
-        (Student(arguments={"dpth": 3}), 224, "student.arguments"),
+        (StudentConfig(model="vit_small_patch16_225"), 224, "Unknown model"),
+        (StudentConfig(), 100, "imaging.size 100 is no multiple of 16"),
+        (StudentConfig(model="vit_medium_patch16_gap_240"), 224, "no class token"),
+        (StudentConfig(arguments={"dpth": 3}), 224, "student.arguments"),
     ],
 )
 def test_a_student_that_cannot_be_built_is_an_error_of_the_check(config, size, reason):
@@ -56,7 +56,7 @@ def test_a_student_that_cannot_be_built_is_an_error_of_the_check(config, size, r
 def test_activations_are_those_of_a_step():
     """What torch keeps for the gradient on a processor, counted with real tensors, is at most a fifth less."""
     kept: dict[int, torch.Tensor] = {}
-    student = create(Student(arguments={"depth": 3}), 96, ["a"], 0).train()
+    student = create(StudentConfig(arguments={"depth": 3}), 96, ["a"], 0).train()
     own = {parameter.untyped_storage().data_ptr() for parameter in student.parameters()}
 
     def keep(tensor):
@@ -67,7 +67,7 @@ def test_activations_are_those_of_a_step():
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         student(torch.zeros(8, 1, 96, 96))
     real = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    facts = describe_student(Student(arguments={"depth": 3}), Training(batch_size=8), 96, 1)
+    facts = describe_student(StudentConfig(arguments={"depth": 3}), Training(batch_size=8), 96, 1)
     estimate = facts.training_bytes - 16 * facts.parameters
     assert 1.0 <= estimate / real < 1.25
 
@@ -124,7 +124,7 @@ def hub(tmp_path, monkeypatch):
     return tmp_path / "hub"
 
 
-def weights_of(config: Student, size: int, path: Path, channels: int = 3) -> Path:
+def weights_of(config: StudentConfig, size: int, path: Path, channels: int = 3) -> Path:
     """A file with the tensors of the transformer of `config`, of three channels."""
     state = create(config, size, ["a"], 0).vit.state_dict()
     patches = "patch_embed.proj.weight"
@@ -135,7 +135,7 @@ def weights_of(config: Student, size: int, path: Path, channels: int = 3) -> Pat
 
 
 def test_weights_of_timm_are_cached_or_need_the_network(hub, monkeypatch):
-    config = Student(backbone=Backbone(source="timm"))
+    config = StudentConfig(backbone=Backbone(source="timm"))
     name = f"timm/{config.model}"
     facts = weights.find_first_weights(config, 224)
     assert facts.state == "needs network"
@@ -143,7 +143,7 @@ def test_weights_of_timm_are_cached_or_need_the_network(hub, monkeypatch):
     assert f"path: data/models/{config.model}.safetensors" in facts.message
     monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", True)
     assert weights.find_first_weights(config, 224).state == "missing"
-    weights_of(Student(), 224, place_in_hub(hub, name) / "model.safetensors")
+    weights_of(StudentConfig(), 224, place_in_hub(hub, name) / "model.safetensors")
     assert weights.find_first_weights(config, 224).state == "at hand"
     monkeypatch.setattr(weights.constants, "HF_HUB_OFFLINE", False)
     untagged = config.model_copy(update={"model": "vit_small_patch16_224"})
@@ -151,9 +151,9 @@ def test_weights_of_timm_are_cached_or_need_the_network(hub, monkeypatch):
 
 
 def test_a_cached_file_that_does_not_fit_is_not_at_hand(hub):
-    config = Student(backbone=Backbone(source="timm"))
+    config = StudentConfig(backbone=Backbone(source="timm"))
     path = place_in_hub(hub, f"timm/{config.model}") / "model.safetensors"
-    weights_of(Student(model="vit_tiny_patch16_224"), 224, path)
+    weights_of(StudentConfig(model="vit_tiny_patch16_224"), 224, path)
     assert weights.find_first_weights(config, 224).state == "does not fit"
     path.write_bytes(path.read_bytes()[:1000])
     assert weights.find_first_weights(config, 224).state == "does not fit"
@@ -171,10 +171,10 @@ def test_an_encoder_of_the_hub_is_cached_or_needs_the_network(hub):
     assert weights.find_encoder(encoder, "e").state == "missing"
 
 
-SMALL = Student(model="vit_tiny_patch16_224", arguments=DEMO.student.arguments)
+SMALL = StudentConfig(model="vit_tiny_patch16_224", arguments=DEMO.student.arguments)
 
 
-def of_file(path: Path, **backbone) -> Student:
+def of_file(path: Path, **backbone) -> StudentConfig:
     return SMALL.model_copy(update={"backbone": Backbone(source="file", path=path, **backbone)})
 
 
@@ -252,4 +252,4 @@ def test_a_file_without_a_transformer_is_named_so(tmp_path):
 
 def test_weights_that_are_made_here_need_nothing():
     assert weights.find_first_weights(DEMO.student, 64).state == "made here"
-    assert weights.find_first_weights(Student(backbone=Backbone(source="none")), 64).state == "made here"
+    assert weights.find_first_weights(StudentConfig(backbone=Backbone(source="none")), 64).state == "made here"

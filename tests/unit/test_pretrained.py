@@ -7,11 +7,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmpkd.config.students import Backbone, Student, Training
+from mmpkd.config.students import Backbone, StudentConfig, Training
 from mmpkd.students import first_weights as pretrained
 from mmpkd.students.backbone import make_backbone
 from mmpkd.students.class_token import every_token
-from mmpkd.students.first_weights import fit, from_file, from_hub, to_grey
+from mmpkd.students.first_weights import fit_weights, from_file, from_hub, to_grey
 from mmpkd.students.vision import timm
 from mmpkd.students.vit import CheckpointError, create, save
 
@@ -31,7 +31,7 @@ def foreign(model: str = PLAIN, size: int = 64, **arguments) -> torch.nn.Module:
 
 def student_from(path, model: str = PLAIN, size: int = 64, arguments=SMALL, **backbone):
     backbone = Backbone(source="file", path=path, **backbone)
-    config = Student(model=model, arguments=arguments, std=0.25, backbone=backbone)
+    config = StudentConfig(model=model, arguments=arguments, std=0.25, backbone=backbone)
     return make_backbone(config, Training(), size, torch.device("cpu"))[0].eval()
 
 
@@ -179,12 +179,12 @@ def test_two_transformers_or_none_in_a_file_are_refused(tmp_path):
 
 
 def test_a_students_own_file_keeps_its_function_in_another_normalisation(tmp_path):
-    theirs = create(Student(arguments=SMALL, mean=0.3, std=0.2), 64, ["a", "b"], seed=1).eval()
+    theirs = create(StudentConfig(arguments=SMALL, mean=0.3, std=0.2), 64, ["a", "b"], seed=1).eval()
     save(theirs, tmp_path / "own.safetensors")
     ours = student_from(tmp_path / "own.safetensors")
     images = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(ours(images).embedding, theirs(images).embedding, rtol=0, atol=1e-5)
-    same = create(Student(arguments=SMALL, std=0.25), 64, ["a"], seed=1)
+    same = create(StudentConfig(arguments=SMALL, std=0.25), 64, ["a"], seed=1)
     save(same, tmp_path / "same.safetensors")
     again = student_from(tmp_path / "same.safetensors").vit.state_dict()
     assert all(torch.equal(again[name], tensor) for name, tensor in same.vit.state_dict().items() if "head" not in name)
@@ -206,7 +206,7 @@ def test_the_hubs_weights_go_the_same_way_as_a_file(monkeypatch):
         "create_model",
         lambda name, pretrained=False, **rest: vit if pretrained else create_model(name, **rest),
     )
-    config = Student(arguments=SMALL, backbone=Backbone(source="timm"))
+    config = StudentConfig(arguments=SMALL, backbone=Backbone(source="timm"))
     student = make_backbone(config, Training(), 96, torch.device("cpu"))[0]
     assert torch.equal(student.vit.blocks[1].mlp.fc1.weight, vit.blocks[1].mlp.fc1.weight)
     assert student.vit.pos_embed.shape == (1, 37, 16)
@@ -224,14 +224,14 @@ def test_without_network_and_weights_the_file_to_place_is_named(model, name, tmp
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match="not in the hub's cache") as raised:
-        from_hub(Student(model=model, arguments={}))
+        from_hub(StudentConfig(model=model, arguments={}))
     assert f"https://huggingface.co/timm/{name}/resolve/main/model.safetensors" in str(raised.value)
     assert f"path: data/models/{name}.safetensors" in str(raised.value)
 
 
 def test_a_model_that_nobody_published_is_named():
     with pytest.raises(CheckpointError, match="timm has no weights of vit_base_patch16_plus_240"):
-        from_hub(Student(model="vit_base_patch16_plus_240", arguments={}))
+        from_hub(StudentConfig(model="vit_base_patch16_plus_240", arguments={}))
 
 
 @pytest.mark.parametrize(
@@ -250,9 +250,9 @@ def test_settings_that_do_not_go_together_are_refused(settings):
 
 
 def test_a_head_of_another_size_is_left_alone():
-    student = create(Student(arguments=SMALL), 64, ["a", "b"], seed=2)
+    student = create(StudentConfig(arguments=SMALL), 64, ["a", "b"], seed=2)
     head = student.vit.head.weight.clone()
-    fit(student, pretrained.FirstWeights("here", foreign().state_dict()), Backbone(source="timm"))
+    fit_weights(student, pretrained.FirstWeights("here", foreign().state_dict()), Backbone(source="timm"))
     assert torch.equal(student.vit.head.weight, head)
 
 

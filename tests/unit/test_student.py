@@ -5,11 +5,11 @@ import torch
 from safetensors.torch import save_file
 
 from mmpkd.attention.maps import attention_maps
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.students.class_token import PatchProjection, every_token
 from mmpkd.students.vit import CheckpointError, create, load, load_backbone, save
 
-SMALL = Student(arguments={"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2})
+SMALL = StudentConfig(arguments={"patch_size": 8, "embed_dim": 16, "depth": 2, "num_heads": 2})
 
 
 def test_a_saved_student_comes_back_the_same(tmp_path):
@@ -56,7 +56,7 @@ def test_a_foreign_file_is_refused(tmp_path):
 
 def test_an_unknown_model_names_the_configuration():
     with pytest.raises(ValueError, match=r"student\.model 'vit_unheard_of'"):
-        create(Student(model="vit_unheard_of"), 32, ["a"], seed=0)
+        create(StudentConfig(model="vit_unheard_of"), 32, ["a"], seed=0)
 
 
 SHORT = {"embed_dim": 16, "num_heads": 2, "depth": 2}
@@ -72,7 +72,7 @@ FAMILIES = [
 
 @pytest.mark.parametrize(("model", "arguments", "size"), FAMILIES)
 def test_each_family_learns_saves_and_shows_its_attention(model, arguments, size, tmp_path):
-    student = create(Student(model=model, arguments=arguments), size, ["a", "b"], seed=0)
+    student = create(StudentConfig(model=model, arguments=arguments), size, ["a", "b"], seed=0)
     images = torch.rand(2, 1, size, size, generator=torch.Generator().manual_seed(0))
     output = student(images)
     output.logits.sum().backward()
@@ -101,7 +101,7 @@ def softmax_attention(student, images):
 
 
 def test_a_distilled_student_says_what_its_class_token_says():
-    student = create(Student(model="deit_tiny_distilled_patch16_224", arguments=SHORT), 32, ["a"], seed=0).eval()
+    student = create(StudentConfig(model="deit_tiny_distilled_patch16_224", arguments=SHORT), 32, ["a"], seed=0).eval()
     tokens = torch.randn(3, student.vit.num_prefix_tokens + 4, 16, generator=torch.Generator().manual_seed(0))
     output = student.read(tokens)
     torch.testing.assert_close(output.embedding, tokens[:, 0])
@@ -121,7 +121,7 @@ def test_a_distilled_student_says_what_its_class_token_says():
 )
 def test_what_cannot_be_studied_is_refused_before_training(model, arguments, size, reason):
     with pytest.raises(ValueError, match=reason):
-        create(Student(model=model, arguments=arguments), size, ["a"], seed=0)
+        create(StudentConfig(model=model, arguments=arguments), size, ["a"], seed=0)
 
 
 @pytest.mark.parametrize(("channels", "bias", "patch"), [(1, True, 8), (3, False, 4)])

@@ -10,11 +10,11 @@ from mmpkd.check.models import describe_student, find_first_weights, on_meta
 from mmpkd.config.demo import DEMO
 from mmpkd.config.document import document
 from mmpkd.config.layers import load_layers
-from mmpkd.config.students import Backbone, Student
+from mmpkd.config.students import Backbone, StudentConfig
 from mmpkd.config.teachers import Encoder, TextTeacher
 from mmpkd.config.tuned import left_open
 from mmpkd.rehearsal import write_encoder_download, write_first_weights
-from mmpkd.students.first_weights import FirstWeights, fit, from_file
+from mmpkd.students.first_weights import FirstWeights, fit_weights, from_file
 from mmpkd.students.vision import timm
 from mmpkd.students.vit import create
 from mmpkd.teachers.encoder_conversion import convert
@@ -48,7 +48,9 @@ def test_a_study_of_real_data_takes_nothing_from_the_demo(layers, tmp_path):
         pytest.skip("a study of phantoms")
     other = DEMO.model_copy(
         update={
-            "student": Student(model="deit_tiny_patch16_224", mean=0.1, std=0.9, backbone=Backbone(source="none")),
+            "student": StudentConfig(
+                model="deit_tiny_patch16_224", mean=0.1, std=0.9, backbone=Backbone(source="none")
+            ),
             "training": DEMO.training.model_copy(update=dict.fromkeys(("epochs", "batch_size", "shift"), 77)),
             "evaluation": DEMO.evaluation.model_copy(update={"methods": ["value_norm"], "resamples": 777}),
             "imaging": DEMO.imaging.model_copy(update={"size": 64}),
@@ -118,7 +120,7 @@ def test_the_papers_student_is_vit_small_with_every_tensor_of_timm():
     student = create(study.student, 224, ["a"], seed=1)
     torch.manual_seed(2)
     published = timm.create_model(VIT_SMALL)
-    fit(student, FirstWeights("timm", published.state_dict(), [0.5] * 3, [0.5] * 3), study.student.backbone)
+    fit_weights(student, FirstWeights("timm", published.state_dict(), [0.5] * 3, [0.5] * 3), study.student.backbone)
     own, theirs = student.vit.state_dict(), published.state_dict()
     folded = "patch_embed.proj.weight"
     assert torch.equal(own["pos_embed"], theirs["pos_embed"]) and own["pos_embed"].shape == (1, 197, 384)
@@ -130,13 +132,15 @@ def test_the_papers_student_is_vit_small_with_every_tensor_of_timm():
 def test_the_demos_arguments_in_the_papers_student_are_found_by_the_check(tmp_path):
     """Overlays were once merged key by key, so that ViT-S/16 kept the demo's `mlp_ratio` and `qk_norm`."""
     path = tmp_path / "weights.safetensors"
-    write_first_weights(Student(model=VIT_SMALL), path, seed=0)
+    write_first_weights(StudentConfig(model=VIT_SMALL), path, seed=0)
     leaked = DEMO.student.arguments | {"patch_size": 16, "embed_dim": 384, "depth": 12, "num_heads": 6}
     for backbone in (Backbone(source="file", path=path), Backbone(source="timm")):
-        facts = find_first_weights(Student(model=VIT_SMALL, arguments=leaked, backbone=backbone), 224)
+        facts = find_first_weights(StudentConfig(model=VIT_SMALL, arguments=leaked, backbone=backbone), 224)
         assert facts.state == "does not fit" and "blocks.0.attn.q_norm.weight missing" in facts.message
     with pytest.raises(ValueError, match="does not fit"):
-        fit(on_meta(Student(model=VIT_SMALL, arguments=leaked), 224, 1), from_file(path), Backbone(source="timm"))
+        fit_weights(
+            on_meta(StudentConfig(model=VIT_SMALL, arguments=leaked), 224, 1), from_file(path), Backbone(source="timm")
+        )
 
 
 def test_memory_of_a_step_grows_with_batch_and_image():

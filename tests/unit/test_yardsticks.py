@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mmpkd.attention.maps import attention_maps
-from mmpkd.config.students import Student
+from mmpkd.config.students import StudentConfig
 from mmpkd.students.vit import create
 
 SHAPE = {"patch_size": 8, "embed_dim": 32, "depth": 2, "num_heads": 4}
@@ -19,7 +19,7 @@ VARIANTS = {
 
 
 def student(model="vit_tiny_patch16_224", **arguments):
-    made = create(Student(model=model, arguments=SHAPE | arguments), 32, ["a", "b"], seed=0).eval()
+    made = create(StudentConfig(model=model, arguments=SHAPE | arguments), 32, ["a", "b"], seed=0).eval()
     with torch.no_grad():
         for parameter in made.vit.parameters():
             parameter.mul_(2)
