@@ -2,7 +2,9 @@
 
 ARMS = list(dict.fromkeys((domain, arm) for domain, arm, _ in STUDENTS))
 PROBES = [
-    RESULTS.probe(group, member) for group, member in [*ARMS, *((CONTROL, control) for control in CONTROL_SEEDS)] if PROBED
+    RESULTS.probe(group, member)
+    for group, member in [*ARMS, *((CONTROL, control) for control in CONTROL_SEEDS)]
+    if PROBED
 ]
 
 
