@@ -1,5 +1,6 @@
 """A copy of the finished smoke study, in which jobs are undone, run again with `make all`, and compared."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -130,7 +131,7 @@ class Run:
         """The process of the rule's first job, once it has started; None if the run ends without one."""
         while self.going_on:
             for process in self._children():
-                if any(part.endswith(f".{rule}.py") for part in _command(process)):
+                if any(_runs(rule, part) for part in _command(process)):
                     return process
             time.sleep(POLL_SECONDS)
         return None
@@ -153,6 +154,17 @@ class Run:
             yield from psutil.Process(self._process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return
+
+
+def _runs(rule: str, part: str) -> bool:
+    """Whether a word of a command is the script of a rule's job. One script makes all tables and figures."""
+    if part.endswith(f".{rule}.py"):
+        return True
+    if not part.endswith(".output.py"):
+        return False
+    with contextlib.suppress(OSError):  # the job has ended
+        return f"/logs/{rule}/" in Path(part).read_text(errors="replace")
+    return False
 
 
 def _command(process: psutil.Process) -> list[str]:
