@@ -32,10 +32,8 @@ STUDENTS = STUDY.students  # domain, arm, seed
 TEACHERS = list(STUDY.teachers)  # domain, name
 COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
-CONTROL_SEEDS = {
-    "untrained": STUDY.seeds,
-    "pretrained": STUDY.seeds[:1],
-}  # seeds of students that were never fine-tuned
+# Seeds of the students that were never fine-tuned.
+CONTROL_SEEDS = {"untrained": STUDY.seeds, "pretrained": STUDY.seeds[:1]}
 PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
 WITHHELD = [name for name in COHORTS if STUDY.cohorts[name].restricted and not STUDY.restricted_images_in_report]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"

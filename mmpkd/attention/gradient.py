@@ -8,7 +8,8 @@ from torch import nn
 from mmpkd.attention.reading import CLASS_TOKEN, Reading, attention_modules, reading_all
 from mmpkd.students.vit import log_odds
 
-Score = Callable[[torch.Tensor], torch.Tensor]  # the tokens of `vit.forward_features`, N x T x D -> one number an image
+# From the tokens of `vit.forward_features`, N x T x D, to one number per image.
+ScoreFunction = Callable[[torch.Tensor], torch.Tensor]
 
 
 def predicted_score(logits: torch.Tensor, problem: str) -> torch.Tensor:
@@ -26,7 +27,7 @@ def predicted_score(logits: torch.Tensor, problem: str) -> torch.Tensor:
     return (logits * present).sum(dim=1)
 
 
-def gradient_rollout_row(vit: nn.Module, images: torch.Tensor, score: Score) -> torch.Tensor:
+def gradient_rollout_row(vit: nn.Module, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
     """The class token's row of the product of all blocks' I + mean over heads of (A * dscore/dA)+, N x T.
 
     The gradient of the weights A is that of the heads' output A v, times the values: so neither the forward nor the

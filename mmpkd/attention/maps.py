@@ -5,7 +5,7 @@ import re
 import torch
 from torch import nn
 
-from mmpkd.attention.gradient import Score, gradient_rollout_row
+from mmpkd.attention.gradient import ScoreFunction, gradient_rollout_row
 from mmpkd.attention.reading import (
     Reading,
     attention_modules,
@@ -24,7 +24,7 @@ HEAD = re.compile(r"last_layer_head(\d{1,2})")
 
 
 def attention_maps(
-    vit: nn.Module, images: torch.Tensor, methods: list[str], score: Score | None = None
+    vit: nn.Module, images: torch.Tensor, methods: list[str], score: ScoreFunction | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Where the class token looks, or what a score rests on.
 
@@ -60,7 +60,7 @@ def attention_maps(
     return features, {method: shares(patches[method]).unflatten(1, grid) for method in methods}
 
 
-def refuse_unknown(methods: list[str], heads: int, score: Score | None) -> None:
+def refuse_unknown(methods: list[str], heads: int, score: ScoreFunction | None) -> None:
     """Raises ValueError for a method that cannot be computed."""
     named = {method: HEAD.fullmatch(method) for method in methods if method not in METHODS}
     unknown = sorted(method for method, match in named.items() if match is None)

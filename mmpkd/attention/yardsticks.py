@@ -6,13 +6,13 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mmpkd.attention.gradient import Score
+from mmpkd.attention.gradient import ScoreFunction
 
 
 class Scored(nn.Module):
     """Images to one score each: what a library that knows nothing of class tokens explains."""
 
-    def __init__(self, vit: nn.Module, score: Score) -> None:
+    def __init__(self, vit: nn.Module, score: ScoreFunction) -> None:
         super().__init__()
         self.vit, self.score = vit, score
 
@@ -21,7 +21,7 @@ class Scored(nn.Module):
         return self.score(self.vit.forward_features(images))
 
 
-def grad_cam_row(vit: nn.Module, images: torch.Tensor, score: Score) -> torch.Tensor:
+def grad_cam_row(vit: nn.Module, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
     """Grad-CAM (Selvaraju et al., arXiv:1610.02391) of the package grad-cam, over the patches, N x g*g.
 
     At the input of the last block's attention (its first norm), where the package's guide puts it for a vision

@@ -27,7 +27,6 @@ from mmpkd.check.headers import can_decode
 from mmpkd.config.study import Study
 
 SAFE = re.compile(r"[\w@%+=:,./-]+")  # what a shell takes as one word, and as it stands
-
 SYNTAXES = {
     "JPEG baseline": JPEGBaseline8Bit,
     "JPEG extended": JPEGExtended12Bit,

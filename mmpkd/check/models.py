@@ -14,8 +14,8 @@ from mmpkd.config.teachers import Encoder
 from mmpkd.students.weight_names import how_to_place
 from mmpkd.teachers.packaged_encoder import WEIGHTS
 
+# What timm looks for in a repository.
 HUB_FILES = (WEIGHTS, "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-
 BYTES = 4  # of a float32
 STATES = 4  # weights, gradients, and the two moments of AdamW
 
@@ -78,9 +78,6 @@ def _activation_bytes(student, size: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         student.train()(torch.zeros(1, 1, size, size, device="meta"))
     return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-
-
-# What timm looks for in a repository.
 
 
 def find_encoder(config: Encoder, purpose: str) -> WeightFacts:

@@ -74,7 +74,7 @@ class DataSet(ABC):
     1. `list_images`: the images that the tables name.
     2. `image_files`: the files on the disk, listed once; `find_files`: which of them is which image. Both are left out
        where the cohort is configured without images.
-    3. `review`: what can be told of the images only when their files are known.
+    3. `review`: what can be decided of the images only when their files are known.
     4. `label_table`, `roi_table` and `privileged_table`.
 
     A step sets records aside by `set_aside` and counts in `notes` what it decides. What a later step needs, such as a
@@ -175,7 +175,7 @@ class DataSet(ABC):
         return files
 
     def review(self, images: pd.DataFrame) -> pd.DataFrame:
-        """Adds what is told by files; sets further images aside."""
+        """Adds what the files say; sets further images aside."""
         return images
 
     def roi_table(self, images: pd.DataFrame) -> pd.DataFrame:

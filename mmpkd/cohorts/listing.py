@@ -121,7 +121,7 @@ def require_some(found: int, files: Listing, what: str, source: str, rejections:
     """
     rejections.count(files.notes, files.root)
     if not found:
-        reasons = f"; {rejections.told}" if len(rejections.table) else ""
+        reasons = f"; {rejections.summary}" if len(rejections.table) else ""
         raise MissingFilesError(f"{files.root}: holds {what}; {files.remark or source}{reasons}")
 
 

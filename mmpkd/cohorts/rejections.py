@@ -46,7 +46,7 @@ class Rejections:
         return pd.concat([empty(REJECTED_COLUMNS), *self._parts], ignore_index=True)
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """The counts of the commonest reasons, for the message that nothing is left."""
         return f"set aside: {_counted(self.table['reason']) or 'nothing'}"
 

@@ -17,7 +17,7 @@ from mmpkd.evaluation.pairs import Pairs
 
 TOLERANCE = 0.03  # share of the image's longer side: 15 pixels of the 500 that photographs of PASCAL VOC have
 SPREAD = 1e-12  # regions whose standard deviation is below this share of the map's range are constant but for rounding
-Score = Callable[[Pairs], np.ndarray]
+MetricFunction = Callable[[Pairs], np.ndarray]
 
 
 def pixel_auroc(pairs: Pairs) -> np.ndarray:
@@ -177,7 +177,7 @@ def _dice(pairs: Pairs, count: np.ndarray) -> np.ndarray:
     return np.where(count > 0, 2 * pairs.hits_among(count) / (pairs.area + count), np.nan)
 
 
-PLAIN: Mapping[str, Score] = {
+PLAIN: Mapping[str, MetricFunction] = {
     score.__name__: score
     for score in (
         pixel_auroc,
@@ -198,7 +198,7 @@ TUNED: Mapping[str, Callable[[Pairs, float], np.ndarray]] = {"iou_tuned": iou_tu
 UNDEFINED_IF_CONSTANT = ("iou_otsu", "dice_otsu", *TUNED, "contrast_to_noise")
 
 
-def scores_of(tolerance: float = TOLERANCE, threshold: float | None = None) -> dict[str, Score]:
+def scores_of(tolerance: float = TOLERANCE, threshold: float | None = None) -> dict[str, MetricFunction]:
     """Every score by name. Those at a tuned threshold are there only if it is given."""
     tuned = {} if threshold is None else {name: partial(score, threshold=threshold) for name, score in TUNED.items()}
     return {**PLAIN, "pointing_game_tolerant": partial(pointing_game_tolerant, tolerance=tolerance), **tuned}

@@ -153,20 +153,28 @@ def gain_cells(
 def gain_matrix(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, score: Score) -> ScoreMatrix:
     """`arm` minus `reference` in one cell.
 
-    A control is taken from domain `control`; a map that is no model's has method `none`. A control that has the arm's
-    seeds is paired with them, else its mean over its own seeds is subtracted.
+    A control is taken from domain `control`. If it has the arm's seeds, it is paired with them, else its mean over its
+    own seeds is subtracted.
 
     Raises:
         MissingScores: one of the two has no scores there.
     """
     mine = score_matrix(scores, cell.domain, arm, cell.cohort, **score.columns)
-    controls = select(scores, domain=CONTROL, arm=reference)
-    if controls.empty:
+    if select(scores, domain=CONTROL, arm=reference).empty:
         return mine.minus(score_matrix(scores, cell.domain, reference, cell.cohort, **score.columns))
-    if set(controls["method"].unique()) == {"none"}:
-        score = replace(score, method="none")
-    control = score_matrix(scores, CONTROL, reference, cell.cohort, **score.columns)
+    control = control_matrix(scores, reference, cell.cohort, score)
     return mine.minus(control, paired=set(mine.seeds) <= set(control.seeds))
+
+
+def control_matrix(scores: pd.DataFrame, control: str, cohort: str, score: Score) -> ScoreMatrix:
+    """The scores of a control on a cohort. A map that is no model's has the method `none`.
+
+    Raises:
+        MissingScores: it has no scores there.
+    """
+    if set(select(scores, domain=CONTROL, arm=control)["method"].unique()) == {"none"}:
+        score = replace(score, method="none")
+    return score_matrix(scores, CONTROL, control, cohort, **score.columns)
 
 
 def sums_by_patient(values: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:

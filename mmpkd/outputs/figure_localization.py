@@ -1,7 +1,6 @@
 """The main figure: how well attention localises in the domain of training, and what the teacher adds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.lines import Line2D
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import CONTROL, Cell, Design, Score
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
-from mmpkd.evaluation.statistics import Estimate, crossed_estimate, gain_matrix, paired_gain
+from mmpkd.evaluation.statistics import Estimate, control_matrix, crossed_estimate, gain_matrix, paired_gain
 from mmpkd.outputs.figure import (
     CONTROL_LINES,
     DOUBLE_COLUMN,
@@ -131,16 +130,11 @@ def select_students(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_mean(rows: pd.DataFrame, control: str, cohort: str, score: Score) -> float:
-    """Mean score of a control, over seeds and images; NaN where it was not scored.
-
-    A map that is no model's goes by method `none`.
-    """
-    for method in (score.method, "none"):
-        try:
-            return score_matrix(rows, CONTROL, control, cohort, **replace(score, method=method).columns).mean
-        except MissingScores:
-            continue
-    return float("nan")
+    """Mean score of a control, over seeds and images; NaN where it was not scored."""
+    try:
+        return control_matrix(rows, control, cohort, score).mean
+    except MissingScores:
+        return float("nan")
 
 
 def _draw_columns(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from mmpkd.auroc import auroc, bootstrap_auroc
+from mmpkd.auroc import auroc
+from mmpkd.evaluation.auroc import bootstrap_auroc
 from mmpkd.evaluation.reliability import (
     BINS,
     bootstrap_brier,

@@ -28,7 +28,6 @@ PACKAGES = (
     "torch",
     "transformers",
 )
-
 RECORD = "provenance.json"
 REPOSITORY = Path(__file__).parents[2]
 CODE = ("Snakefile", "requirements.lock", "rules/*.smk", "workflow_scripts/*.py", "mmpkd/**/*")

@@ -6,8 +6,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from mmpkd.auroc import auroc, bootstrap_auroc
+from mmpkd.auroc import auroc
 from mmpkd.config.teachers import TabularTeacher
+from mmpkd.evaluation.auroc import bootstrap_auroc
 from mmpkd.teachers.fitting import fit_tabular, patient_folds
 from mmpkd.teachers.logistic import MultiLabelLogistic, constant_logits
 from mmpkd.teachers.tabular import fit_tabular_model

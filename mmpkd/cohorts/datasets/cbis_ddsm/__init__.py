@@ -148,7 +148,7 @@ class CbisDdsm(DataSet):
         if (len(mammograms) or files.remark) and not any(name in self.files for name in mammograms):
             raise MissingFilesError(
                 f"{root}: holds no folder of the {mammograms.nunique()} mammograms of the tables; "
-                f"{files.remark or f'set folders.images. {self.SOURCE}'}; {self.rejections.told}"
+                f"{files.remark or f'set folders.images. {self.SOURCE}'}; {self.rejections.summary}"
             )
         # Mass before Calc
         folders = self.lesions.drop_duplicates("mammogram").sort_values("mammogram", ascending=False)

@@ -105,7 +105,7 @@ def read_reports(
     opened = reports if not survey else reports.iloc[:: -(-len(reports) // SAMPLE) or 1]
     read = _with_texts(opened, folder, rejections)
     if len(opened) and read.empty:
-        raise MissingFilesError(f"{folder}: none of {len(opened)} reports can be used; {rejections.told}")
+        raise MissingFilesError(f"{folder}: none of {len(opened)} reports can be used; {rejections.summary}")
     if survey:
         rejections.count({"reports_that_the_check_opened": len(opened)}, "survey")
         faulty = opened.index.difference(read.index)

@@ -157,17 +157,19 @@ class OpenI(DataSet):
                 reports[report.study_id] = report
         self.rejections.add(reasons, reasons.values())
         if not reports:
-            raise MissingFilesError(f"{folder}: none of its {len(files)} reports can be used; {self.rejections.told}")
+            raise MissingFilesError(
+                f"{folder}: none of its {len(files)} reports can be used; {self.rejections.summary}"
+            )
         return dict(sorted(reports.items(), key=lambda item: int(item[0].removeprefix("CXR"))))
 
     def _frontal(self, images: pd.DataFrame) -> pd.DataFrame:
         """The frontal images. Without images, or in a survey, an unknown view is no reason to set one aside."""
         table = read_projections(self.folder("tables"))
-        told = images["image_id"].map(lambda image_id: table.get(image_key(image_id), "")).astype("str")
-        by_header = images["path"].str.lower().str.endswith(".dcm") & (told == "")
+        listed = images["image_id"].map(lambda image_id: table.get(image_key(image_id), "")).astype("str")
+        by_header = images["path"].str.lower().str.endswith(".dcm") & (listed == "")
         if not self.survey:
-            told.loc[by_header] = views_of_headers(self.image_root / path for path in images.loc[by_header, "path"])
-        images = images.assign(view=told.mask(told == "", images["view"]), by_header=by_header)
+            listed.loc[by_header] = views_of_headers(self.image_root / path for path in images.loc[by_header, "path"])
+        images = images.assign(view=listed.mask(listed == "", images["view"]), by_header=by_header)
         images = self.set_aside(images, images["view"] == "lateral", "image_id", "view is lateral")
         if not self.cohort.images:
             return images
