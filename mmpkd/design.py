@@ -116,7 +116,7 @@ class Design:
         Raises:
             KeyError: the study has no such domain or cohort.
         """
-        training = {one.name: one.training for one in self.domains}[domain]
+        training = self.home(domain)
         if self.domain_of[cohort] != domain:
             return Cell(domain, cohort, OTHER_MODALITY)
         return Cell(domain, cohort, IN_DOMAIN if cohort == training else OTHER_DATA_SET)
@@ -124,6 +124,10 @@ class Design:
     def parse(self, text: str) -> Cell:
         """The cell that the configuration writes as `domain@cohort`."""
         return self.cell(*split_cell(text))
+
+    def home(self, domain: str) -> str:
+        """The cohort that a domain's students learn from."""
+        return {one.name: one.training for one in self.domains}[domain]
 
     @property
     def roles(self) -> tuple[str | None, str | None, str | None]:

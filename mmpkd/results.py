@@ -59,9 +59,9 @@ class Results:
             yield rule, path, Path(self.log(rule, "/".join(job)))
 
     def phantom(self, cohort: str) -> dict[str, str]:
-        """A fabricated download, and what was drawn in it."""
+        """A fabricated download, what was drawn in it, and the twins of its scored images."""
         folder = f"{self.root}/phantom/{cohort}"
-        return {"tree": f"{folder}/tree", "truth": f"{folder}/truth.parquet"}
+        return {"tree": f"{folder}/tree", "truth": f"{folder}/truth.parquet", "twins": f"{folder}/twins"}
 
     def cohort_folder(self, cohort: str) -> str:
         """Folder of a cohort's tables."""
@@ -79,14 +79,15 @@ class Results:
 
     def shard(self, cohort: str, shard: int | str) -> dict[str, str]:
         """Images, geometry and ROI of one shard; `geometry` is written last."""
-        folder = self.shard_folder(cohort, shard)
-        return {
-            "pixels": f"{folder}/pixels.npy",
-            "geometry": f"{folder}/geometry.parquet",
-            "rois": f"{folder}/rois.npy",
-            "roi_table": f"{folder}/rois.parquet",
-            "rejected": f"{folder}/rejected.csv",
-        }
+        return _store(self.shard_folder(cohort, shard))
+
+    def twin_folder(self, cohort: str) -> str:
+        """Folder of the image store of a phantom's twins."""
+        return f"{self.root}/images/{cohort}/twins"
+
+    def twins(self, cohort: str) -> dict[str, str]:
+        """The twins of a phantom's scored images, and their markers in place of ROI."""
+        return _store(self.twin_folder(cohort))
 
     def records(self, domain: str) -> str:
         """Privileged records of a domain."""
@@ -130,6 +131,10 @@ class Results:
         """Maps of validation images, on which thresholds are tuned: of the training cohort, or of a named one."""
         place = f"{self.root}/attention/{group}/{member}/seed{seed}.validate"
         return f"{place}.npz" if cohort is None else f"{place}/{cohort}.npz"
+
+    def twin_maps(self, domain: str, arm: str, seed: int | str) -> str:
+        """Maps and logits of the twins of the scored images of the domain's cohorts."""
+        return f"{self.root}/attention/{domain}/{arm}/seed{seed}.twins.npz"
 
     def features(self, group: str, member: str, seed: int | str) -> str:
         """Class tokens that a linear probe is fitted on."""
@@ -184,6 +189,16 @@ class Results:
     def workflow(self, path: str) -> str:
         """Copy of a file of the workflow."""
         return f"{self.root}/workflow/{path}"
+
+
+def _store(folder: str) -> dict[str, str]:
+    return {
+        "pixels": f"{folder}/pixels.npy",
+        "geometry": f"{folder}/geometry.parquet",
+        "rois": f"{folder}/rois.npy",
+        "roi_table": f"{folder}/rois.parquet",
+        "rejected": f"{folder}/rejected.csv",
+    }
 
 
 def _weights(folder: str) -> dict[str, str]:

@@ -7,12 +7,14 @@ A job takes all seeds of an arm, for importing torch and timm costs more than th
 
 rule attention:
     input:
+        unpack(lambda w: twin_inputs([w.domain])),
         **evaluation_inputs(),
         models=lambda w: [RESULTS.student(w.domain, w.arm, seed)["model"] for seed in STUDY.seeds],
     output:
         maps=[RESULTS.attention("{domain}", "{arm}", seed, cohort) for seed, cohort in MAPS],
         validation=[RESULTS.tuning("{domain}", "{arm}", seed) for seed in STUDY.seeds if STUDY.evaluation.tunes],
         features=[RESULTS.features("{domain}", "{arm}", seed) for seed in STUDY.seeds if PROBED],
+        twins=[RESULTS.twin_maps("{domain}", "{arm}", seed) for seed in STUDY.seeds if TWIN_FOLDERS],
     log:
         RESULTS.log("attention", "{domain}-{arm}"),
     benchmark:
@@ -37,6 +39,7 @@ rule attention:
         shards=SHARDS,
         device=STUDY.device,
         probed=lambda w: probed_cohorts(w.domain),
+        twins=lambda w: {name: TWIN_FOLDERS[name] for name in TWINNED[w.domain]},
     message:
         "Attention of {wildcards.domain}, arm {wildcards.arm}"
     script:

@@ -5,6 +5,7 @@ rule phantom:
     output:
         tree=directory(RESULTS.phantom("{cohort}")["tree"]),
         truth=RESULTS.phantom("{cohort}")["truth"],
+        twins=directory(RESULTS.phantom("{cohort}")["twins"]),
     log:
         RESULTS.log("phantom", "{cohort}"),
     benchmark:

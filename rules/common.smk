@@ -34,6 +34,8 @@ COHORTS = list(STUDY.domain_of)
 PICTURED = [name for name in COHORTS if STUDY.cohorts[name].images]
 # Seeds of the students that were never fine-tuned.
 CONTROL_SEEDS = {"untrained": STUDY.seeds, "pretrained": STUDY.seeds[:1]}
+# Of each domain the cohorts whose scored images have twins, with the marker of a phantom's habit and without it.
+TWINNED = {name: STUDY.twinned(name) for name in DOMAINS}
 PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
 WITHHELD = [name for name in COHORTS if STUDY.cohorts[name].restricted and not STUDY.restricted_images_in_report]
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
@@ -138,6 +140,18 @@ def evaluation_inputs(cohorts=PICTURED):
     }
 
 
+TWIN_FOLDERS = {name: RESULTS.twin_folder(name) for names in TWINNED.values() for name in names}
+
+
+def twin_inputs(domains):
+    """The image stores of twins, and what was drawn in their phantoms."""
+    cohorts = [cohort for domain in domains for cohort in TWINNED[domain]]
+    return {
+        "twins": [file for cohort in cohorts for file in RESULTS.twins(cohort).values()],
+        "truths": [RESULTS.phantom(cohort)["truth"] for cohort in cohorts],
+    }
+
+
 # Keys of the attention maps that one job writes or reads, in the order of the files.
 MAPS = [(seed, cohort) for seed in STUDY.seeds for cohort in PICTURED]
 CONTROL_STUDENTS = [(control, seed) for control, seeds in CONTROL_SEEDS.items() for seed in seeds]
@@ -209,6 +223,7 @@ def claimed_files():
         files += RESULTS.backbone.values()
         files += [file for student in STUDENTS for file in RESULTS.student(*student).values()]
     if STUDY.takes("scores"):
+        files += [file for cohort in TWIN_FOLDERS for file in RESULTS.twins(cohort).values()]
         files += [file for student in STUDENTS for file in map_files(*student)]
         files += [*rules.attention_controls.output, *rules.scores.input.students, rules.scores.input.controls]
         files += [*rules.scores.input.probes, RESULTS.scores]
@@ -219,6 +234,7 @@ def map_files(domain, arm, seed):
     """What a student's attention job writes of it: maps, and the class tokens of a probe."""
     files = [RESULTS.attention(domain, arm, seed, cohort) for cohort in PICTURED]
     files += [RESULTS.tuning(domain, arm, seed)] * STUDY.evaluation.tunes
+    files += [RESULTS.twin_maps(domain, arm, seed)] * bool(TWIN_FOLDERS)
     return files + [RESULTS.features(domain, arm, seed)] * PROBED
 
 

@@ -10,9 +10,11 @@ PROBES = [
 
 rule evaluate:
     input:
+        unpack(lambda w: twin_inputs([w.domain])),
         **evaluation_inputs(),
         maps=rules.attention.output.maps,
         validation=rules.attention.output.validation,
+        twin_maps=rules.attention.output.twins,
     output:
         RESULTS.scores_of("{domain}", "{arm}"),
     log:
@@ -35,6 +37,7 @@ rule evaluate:
         tolerance=STUDY.evaluation.pointing_tolerance,
         cohorts=FOLDERS,
         shards=SHARDS,
+        twins=lambda w: {name: TWIN_FOLDERS[name] for name in TWINNED[w.domain]},
     message:
         "Scores of {wildcards.domain}, arm {wildcards.arm}"
     script:
@@ -43,6 +46,7 @@ rule evaluate:
 
 rule evaluate_controls:
     input:
+        **twin_inputs(DOMAINS),
         **evaluation_inputs(),
         maps=rules.attention_controls.output.maps,
         validation=rules.attention_controls.output.validation,
@@ -69,6 +73,7 @@ rule evaluate_controls:
         centre_sigma=STUDY.evaluation.centre_sigma,
         cohorts=FOLDERS,
         shards=SHARDS,
+        twins=TWIN_FOLDERS,
     message:
         "Scores of the controls"
     script:

@@ -41,6 +41,7 @@ NEEDED = {
         {"maps": [RESULTS.attention(*key) for key in EXAMPLES], "pictures": sum(evaluation_inputs().values(), [])},
         {"maps": EXAMPLES, "pictures": SHARDS, "withheld": WITHHELD},
     ),
+    "twins": ({}, {}),
     "claims": ({"claims": RESULTS.table("claims")["csv"]}, {}),
     # An edit of a table or figure makes nothing new of this need.
     "outputs": (
@@ -50,6 +51,8 @@ NEEDED = {
 }
 
 for item in OUTPUTS:
+    if "twins" in item.needs and not TWIN_FOLDERS:
+        continue
 
     rule:
         name:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmpkd.attention.export import export_features, export_maps, probe_images
+from mmpkd.attention.export import export_features, export_maps, export_twins, probe_images
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.device import torch_job
 from mmpkd.files import write_npz
@@ -27,3 +27,10 @@ with torch_job(snakemake) as device:
         learnt = probe_images(tables, stores, params.probed, params.probe_images, params.seed)
         for seed, file in zip(params.seeds, outputs.features, strict=True):
             write_npz(export_features(students[seed], learnt, params.batch_size, device), file)
+    if outputs.twins:
+        twins = {
+            cohort: labelled_images(tables[cohort], ImageStore([folder]), "test", [])
+            for cohort, folder in params.twins.items()
+        }
+        for seed, file in zip(params.seeds, outputs.twins, strict=True):
+            write_npz(export_twins(students[seed], twins, **exported), file)

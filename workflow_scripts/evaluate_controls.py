@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.evaluation.controls import control_scores
-from mmpkd.evaluation.scores import Scoring
+from mmpkd.evaluation.reliance import UNIFORM, Markers, uniform_rows
+from mmpkd.evaluation.scores import Scoring, concatenate
 from mmpkd.files import read_npz, write_parquet
 from mmpkd.imaging.store import roi_masks
 from mmpkd.job import job
@@ -19,13 +20,18 @@ with job(snakemake):
     ):
         for (control, seed, cohort), file in zip(keys, files, strict=True):
             arrays[control][seed][cohort] = read_npz(file)
+    cohorts = {cohort: read_tables(folder) for cohort, folder in params.cohorts.items()}
     scores = control_scores(
         attention=maps,
         rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()},
-        cohorts={cohort: read_tables(folder) for cohort, folder in params.cohorts.items()},
+        cohorts=cohorts,
         scoring=Scoring(params.methods, params.metrics, params.tolerance),
         centre_sigma=params.centre_sigma,
         homes=params.homes,
         validation=validation,
     )
-    write_parquet(scores, snakemake.output[0])
+    marks = [
+        uniform_rows(Markers.read(truth, folder), cohorts[cohort], {**UNIFORM, "cohort": cohort})
+        for (cohort, folder), truth in zip(params.twins.items(), inputs.truths, strict=True)
+    ]
+    write_parquet(concatenate([scores, *marks]), snakemake.output[0])

@@ -9,5 +9,5 @@ from mmpkd.phantom.write import write_tree
 
 with job(snakemake):
     phantom = Phantom.model_validate(snakemake.params.phantom)
-    truth = write_tree(snakemake.params.adapter, phantom, Path(snakemake.output.tree))
+    truth = write_tree(snakemake.params.adapter, phantom, Path(snakemake.output.tree), Path(snakemake.output.twins))
     write_parquet(truth, snakemake.output.truth)

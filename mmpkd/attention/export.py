@@ -6,6 +6,7 @@ Artefact tokens (Darcet et al., arXiv:2309.16588) are patches of outlying norm, 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -60,6 +61,25 @@ def export_maps(
         **{method: torch.cat(parts).numpy() for method, parts in maps.items()},
         "artefact_rate": torch.cat(rates).numpy(),
     }
+
+
+def export_twins(student: Student, images: Mapping[str, LabelledImages], **exported: Any) -> dict[str, np.ndarray]:
+    """The content of `attention/.../seed<k>.twins.npz`: maps and logits of the twins of several cohorts.
+
+    Args:
+        student: whose.
+        images: the twins by cohort; there may be none.
+        exported: further arguments of `export_maps`.
+
+    Returns:
+        cohort N, and what `export_maps` gives, N over all cohorts.
+    """
+    parts = {cohort: export_maps(student, twins, **exported) for cohort, twins in images.items()}
+    if not parts:
+        return {"cohort": np.array([], dtype=str)}
+    joined = {name: np.concatenate([part[name] for part in parts.values()]) for name in next(iter(parts.values()))}
+    cohorts = np.repeat([*parts], [len(part["image_id"]) for part in parts.values()])
+    return {**joined, "labels": np.array(student.labels), "cohort": cohorts}
 
 
 def artefact_rate(tokens: torch.Tensor, prefix: int) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Where the data are and how they are read."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -8,7 +8,25 @@ from mmpkd.config.base import Section
 from mmpkd.config.folders import HomePath
 
 Share = Annotated[float, Field(ge=0, le=1)]
+MARKED = ("mimic_cxr", "vindr_cxr", "cbis_ddsm", "vindr_mammo")  # adapters whose phantom can have a marker
+ERRING = ("mimic_cxr", "cbis_ddsm")  # and labels that err with it
 ENLARGEMENT = 14  # of a phantom's side, about 200 pixels, to that of a real image, 2,500 to 3,000
+
+
+class Habit(Section):
+    """An acquisition habit: a marker on some images, which has nothing to do with disease, and labels that err with it.
+
+    As old diagnoses are carried along with the portable films of a ward, whatever the new film shows.
+    """
+
+    marked: Share = Field(0.0, description="share of all images that bear the marker, whatever they show (0: off)")
+    errors: Share = Field(
+        0.0, description="chance that an absent finding of a marked image that is learnt from is labelled present"
+    )
+    errors_follow: Literal["marker", "chance"] = Field(
+        "marker", description="chance: as many errors, on images drawn at random"
+    )
+    mentioned: bool = Field(False, description="whether the report or the case description mentions the marker")
 
 
 class Phantom(Section):
@@ -17,7 +35,7 @@ class Phantom(Section):
     patients: int = Field(ge=4, description="patients to draw; each has one or more studies or views")
     seed: int = Field(ge=0, lt=2**32, description="seed of the tree; cohorts of one study need different seeds")
     label_noise: Share = Field(0.3, description="how readily a report misses or hedges a mild finding (0: never)")
-    marker: Share = Field(0.0, description="share of positive training images that bear a confounding marker (0: off)")
+    habit: Habit = Field(Habit(), description="a marker on some images, and labels that err with it")
     large: int = Field(0, ge=0, description="patients, the first ones, whose images have the dimensions of real ones")
 
     def enlargement(self, index: int) -> int:
@@ -48,4 +66,12 @@ class Cohort(Section):
     def _one_source(self) -> "Cohort":
         if (self.root is None) == (self.phantom is None):
             raise ValueError("set exactly one of root (a folder) and phantom (fabricated data); null unsets a key")
+        return self
+
+    @model_validator(mode="after")
+    def _phantom_has_the_habit(self) -> "Cohort":
+        habit = self.phantom.habit if self.phantom else Habit()
+        for key, known in {"marked": MARKED, "errors": ERRING}.items():
+            if getattr(habit, key) and self.adapter not in known:
+                raise ValueError(f"phantom.habit.{key}: must be 0 for {self.adapter}; it goes with {', '.join(known)}")
         return self

@@ -4,7 +4,7 @@ Everything that was tuned for images of 56 pixels and a transformer of 3 blocks 
 the models, so that a study of another transformer cannot take it over.
 """
 
-from mmpkd.config.cohorts import Cohort, Phantom
+from mmpkd.config.cohorts import Cohort, Habit, Phantom
 from mmpkd.config.evaluation import Claim
 from mmpkd.config.imaging import Imaging
 from mmpkd.config.students import Backbone, StudentConfig, Training
@@ -14,9 +14,14 @@ from mmpkd.config.teachers import TabularTeacher, TextTeacher
 DEMO = Study(
     study="demo",
     cohorts={
-        "mimic_cxr": Cohort(adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1)),
+        "mimic_cxr": Cohort(
+            adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1, habit=Habit(marked=0.4, errors=0.5))
+        ),
         "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
-        "cbis_ddsm": Cohort(adapter="cbis_ddsm", phantom=Phantom(patients=1300, seed=3, label_noise=0.05)),
+        "cbis_ddsm": Cohort(
+            adapter="cbis_ddsm",
+            phantom=Phantom(patients=1300, seed=3, label_noise=0.05, habit=Habit(marked=0.4, errors=0.6)),
+        ),
         "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=150, seed=4)),
     },
     domains={
@@ -29,7 +34,7 @@ DEMO = Study(
         "mammography": Domain(
             training="cbis_ddsm",
             cohorts=["vindr_mammo"],
-            labels=["malignant", "mass", "calcification"],
+            labels=["malignant"],
             teacher=TabularTeacher(),
             course={"epochs": 8},
         ),

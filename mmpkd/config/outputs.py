@@ -16,6 +16,7 @@ NEEDS = {
     "predictions": TEACHERS,  # of every teacher, on its test records
     "histories": STUDENTS,  # of every student, and the images that it learnt from
     "scores": SCORES,  # the long table
+    "twins": SCORES,  # in the long table; a study without a marked phantom has no such output
     "maps": SCORES,  # of the primary arm and the reference, and the images under them
     "claims": SCORES,  # the table of claims
     "outputs": SCORES,  # the study's other tables and figures
@@ -65,6 +66,7 @@ OUTPUTS = (
     Output("table", "localization", "Localisation", ("scores",), (*PRIMARY, "metrics"), design=True),
     Output("table", "strata", "Localisation by ROI size, prediction and label", ("scores",), PRIMARY, design=True),
     Output("table", "cross_domain", "Across cohorts and domains", ("scores",), PRIMARY, design=True),
+    Output("table", "mechanism", "The mechanism", ("scores", "twins"), PRIMARY, ("cohorts", "arms"), design=True),
     Output("table", "claims", "Claims", ("scores",), (*PRIMARY, *BOOTSTRAP), ("claims",), design=True),
     Output("table", "runtime", "Run time", ("outputs",)),
     Output("figure", "method", "The method", sections=("domains", "arms", "design", "imaging")),
@@ -74,6 +76,7 @@ OUTPUTS = (
     Output("figure", "attention_examples", "Examples of attention maps", ("scores", "maps"), PRIMARY, design=True),
     Output("figure", "localization", "Localisation", ("scores",), PRIMARY, design=True),
     Output("figure", "cross_domain", "Across cohorts and domains", ("scores",), PRIMARY, design=True),
+    Output("figure", "mechanism", "The mechanism", ("scores", "twins"), PRIMARY, ("cohorts", "arms"), design=True),
     Output("figure", "claims", "Claims", ("claims",), PRIMARY, design=True),
 )
 TABLES, FIGURES = (tuple(output.name for output in OUTPUTS if output.kind == kind) for kind in ("table", "figure"))

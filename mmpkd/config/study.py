@@ -217,10 +217,17 @@ class Study(Section):
             mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
             raise ValueError(f"domains.{domain}.course: {mistakes}") from None
 
+    def twinned(self, domain: str) -> list[str]:
+        """The phantoms of a domain whose scored images are rendered with and without a marker."""
+        names = (self.domains[domain].training, *self.domains[domain].cohorts)
+        phantoms = {name: self.cohorts[name].phantom for name in names if self.cohorts[name].images}
+        return [name for name, phantom in phantoms.items() if phantom is not None and phantom.habit.marked > 0]
+
     @property
     def outputs(self) -> list[Output]:
-        """The tables and figures that `all` makes."""
-        return chosen(self.tables, self.figures)
+        """The tables and figures that `all` makes; those of a marker only where a phantom has one."""
+        marked = any(map(self.twinned, self.domains))
+        return [output for output in chosen(self.tables, self.figures) if marked or "twins" not in output.needs]
 
     def takes(self, stage: str) -> bool:
         """Whether anything that the study makes takes this stage of the pipeline; the report shows scores."""

@@ -18,7 +18,7 @@ from pandas.api.types import union_categoricals
 
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import METRICS, TUNED
-from mmpkd.design import StudentKey
+from mmpkd.design import Score, StudentKey
 from mmpkd.evaluation.localization import score_grids, tuned_threshold, upsample
 from mmpkd.evaluation.metrics import TOLERANCE
 from mmpkd.evaluation.regions import ANY, Regions, Rois
@@ -174,9 +174,16 @@ def classification_rows(
 
 def artefact_rows(arrays: Attention, tables: CohortTables, names: Mapping[str, Any]) -> pd.DataFrame:
     """Rows of the rate of artefact tokens, one an image."""
-    rows = pd.DataFrame({"image_id": arrays["image_id"], "value": arrays["artefact_rate"]})
+    return named_rows(arrays["image_id"], Score(ARTEFACTS, "none"), arrays["artefact_rate"], tables, names)
+
+
+def named_rows(
+    image_ids: np.ndarray, score: Score, values: np.ndarray, tables: CohortTables, names: Mapping[str, Any]
+) -> pd.DataFrame:
+    """One row per image, of a score; `names`: domain, arm, seed and cohort."""
+    rows = pd.DataFrame({"image_id": image_ids, "value": values})
     patients = _patients(rows["image_id"], patient_of_image(tables.images), names)
-    return _typed(rows.assign(label=ANY, method="none", metric=ARTEFACTS, patient_id=patients, **names))
+    return _typed(rows.assign(**score.columns, patient_id=patients, **names))
 
 
 def patient_of_image(images: pd.DataFrame) -> pd.Series:

@@ -18,13 +18,13 @@ from mmpkd.design import Design
 from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.localization import upsample
 from mmpkd.evaluation.matrices import select
+from mmpkd.evaluation.reliance import marked_images
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.outputs.figure import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, new_figure, styled
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
 
-RULES = ("best", "median", "worst")
 COLOURS = "magma"
 OPACITY = 0.6
 CLIPPED = 99.5  # percentile of all maps at which the colour scale ends
@@ -64,6 +64,8 @@ def make(inputs: Inputs) -> Drawing:
 def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> pd.DataFrame:
     """The test images with the highest, the median and the lowest gain, mean over seeds, of one cohort per domain.
 
+    Where a phantom has a marker, also the image with the median gain among those that bear it.
+
     That cohort is the domain's training cohort or, if this has no ROI that were scored, the first of its further
     cohorts that has; a domain without any is left out. The median image is the lower of the middle two where the number
     is even; equal gains are ordered by image_id.
@@ -85,12 +87,19 @@ def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design
         cell = design.cell(domain.name, cohort)
         gains = ranked_gains(scores, cell, design.primary, design.reference, score)
         means = {arm: mean_scores(scores, cell, arm, score) for arm in arms}
-        for rule, place in {"best": -1, "median": (len(gains) - 1) // 2, "worst": 0}.items():
-            image = gains.index[place]
+        picked = {"best": gains.index[-1], "median": _middle(gains), "worst": gains.index[0]}
+        marked = marked_images(scores, cohort)
+        if len(marked := gains[gains.index.isin(marked)]):
+            picked["median\nwith marker"] = _middle(marked)
+        for rule, image in picked.items():
             of_arms = {name: mean[image] for name, mean in means.items()}
             names = {"domain": cell.domain, "cohort": cohort, "rule": rule, "image_id": image}
-            rows.append({**names, "gain": gains.iloc[place], **of_arms})
+            rows.append({**names, "gain": gains[image], **of_arms})
     return pd.DataFrame(rows, columns=["domain", "cohort", "rule", "image_id", "gain", *arms])
+
+
+def _middle(gains: pd.Series) -> str:
+    return gains.index[(len(gains) - 1) // 2]
 
 
 def assemble(
@@ -146,10 +155,12 @@ def draw(
     domains = list(dict.fromkeys(example.domain for example in shown))
     lines = -(-len(domains) // BLOCKS_A_ROW)
     across = min(len(domains), BLOCKS_A_ROW)
-    figure = new_figure(DOUBLE_COLUMN if across > 1 else SINGLE_COLUMN + 0.3, lines * 3 * (PANEL + 0.16) + 0.9)
+    depth = max(sum(example.domain == domain for example in shown) for domain in domains)
+    height = lines * depth * (PANEL + 0.16)
+    figure = new_figure(DOUBLE_COLUMN if across > 1 else SINGLE_COLUMN + 0.3, height + 0.9)
     top = max(np.percentile([values for example in shown for values in example.maps.values()], CLIPPED), 1.0)
     scale = ScalarMappable(Normalize(0, top), COLOURS)
-    pictures, bar = figure.subfigures(2, 1, height_ratios=[lines * 3 * (PANEL + 0.16) + 0.3, 0.5])
+    pictures, bar = figure.subfigures(2, 1, height_ratios=[height + 0.3, 0.5])
     blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
     for block, domain in zip(blocks, domains, strict=False):
         _draw_block(block, [example for example in shown if example.domain == domain], scale, design)
@@ -158,7 +169,7 @@ def draw(
 
 
 def _draw_block(block: SubFigure, examples: Sequence[Example], scale: ScalarMappable, design: Design) -> None:
-    """Three rows of one domain."""
+    """The rows of one domain."""
     arms = design.order(examples[0].maps)
     panels = block.subplots(len(examples), 1 + len(arms), squeeze=False)
     block.suptitle(f"{examples[0].domain} ({examples[0].cohort})", fontsize=7.5, weight="bold")
@@ -201,14 +212,15 @@ def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evalu
     metric = METRIC_NAMES[evaluation.metric]
     arms = ", ".join(map(design.title, design.order(shown[0].maps)))
     reference, arm = design.title(design.reference), design.title(design.primary)
+    marked = ", and the median one of those that bear the planted marker" if len({e.rule for e in shown}) > 3 else ""
     return (
         f"Attention maps on test images of one cohort a domain (that of training, if it has regions of interest, ROI), "
         f"picked by rule: of all images with ROI those with the best, the median and the worst gain of {arm} over "
-        f"{reference} in {metric}, mean over seeds. Columns: the image; then, over the image, the "
+        f"{reference} in {metric}, mean over seeds{marked}. Columns: the image; then, over the image, the "
         f"{METHOD_NAMES[evaluation.methods[0]]} map of each arm ({arms}), mean over seeds, interpolated from the patch "
         f"grid, in multiples of a uniform map; one colour scale for all, ending at the {CLIPPED}th percentile. "
         f"Outline: ROI. Left of a row: its gain; below a map: {metric} of that arm's students on the image, mean over "
-        f"seeds (not the score of the mean map). n: {len(shown)} images. Extremes are not typical, and three images "
+        f"seeds (not the score of the mean map). n: {len(shown)} images. Extremes are not typical, and a few images "
         f"show no effect: see the figure of localisation." + _withheld_words(missing)
     )
 

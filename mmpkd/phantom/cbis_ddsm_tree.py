@@ -8,16 +8,17 @@ at times in both the training and the test set, and with one mammogram under two
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from mmpkd.config.cohorts import Phantom
+from mmpkd.config.cohorts import Habit, Phantom
 from mmpkd.files import atomic
 from mmpkd.logs import progress
 from mmpkd.phantom import canvas, mammogram
+from mmpkd.phantom.habit import Marker, habit_stream
 from mmpkd.phantom.lesions import BENIGN_TYPES, Kind, Lesion, draw_lesion
 from mmpkd.phantom.mammogram import Breast, Stored
 from mmpkd.phantom.write import stable_uid, write_dicom
@@ -51,6 +52,7 @@ SWAPPED_CELLS = 0.02
 ODD_MASKS = 0.02  # masks that are a pixel or two larger or smaller than their mammogram
 MISSING_FORM, MISSING_PATTERN = 0.005, 0.02
 MISSING_BENIGN_DISTRIBUTION = 0.5  # of calcifications of typically benign type
+MARKER_REMARK = "FILM_MARKER"
 SPELLINGS = {  # how the real files also write a form, here in three cases of ten
     "LUCENT_CENTER": "LUCENT_CENTERED",
     "ARCHITECTURAL_DISTORTION": "IRREGULAR-ARCHITECTURAL_DISTORTION",
@@ -60,18 +62,34 @@ SPELLINGS = {  # how the real files also write a form, here in three cases of te
 
 @dataclass(frozen=True)
 class View:
-    """One mammogram, and the official set of each kind of lesion in it."""
+    """One mammogram, and the official set of each kind of lesion in it.
+
+    tested: whether one of the patient's kinds, in either breast, is in the official test set. remark: a further term of
+    the case description.
+    """
 
     patient: str
     side: str
     view: str
     breast: Breast
     sets: dict[Kind, str]
+    tested: bool
+    remark: str = ""
 
     @property
     def image_id(self) -> str:
         """What a folder's name says after kind and set, such as P_00001_LEFT_CC."""
         return f"{self.patient}_{self.side}_{self.view}"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is stored of a mammogram: its pixels, a mask per lesion, and its twin, for which `twins` is the folder."""
+
+    stored: Stored
+    masks: tuple[np.ndarray, ...]
+    twin: Stored
+    twins: Path | None
 
 
 @dataclass(frozen=True)
@@ -83,22 +101,30 @@ class File:
     elements: dict[str, str | int]
 
 
-def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
-    """Writes the tree to `folder`; returns the truth, one row an image and label (malignant, mass, calcification)."""
-    folder = Path(folder)
+def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
+    """Writes the tree to `folder`, the twins of test images to `twins`; returns the truth, see `write_tree`.
+
+    Its labels are malignant, mass and calcification.
+    """
     cases: dict[tuple[str, str], list[list[str]]] = {key: [] for key in DATES}
     truth = []
     for index in progress(range(phantom.patients), "phantom cbis_ddsm", unit="patients"):
-        rng = np.random.default_rng([phantom.seed, index])
+        rng, habits = np.random.default_rng([phantom.seed, index]), habit_stream(phantom.seed, index)
         for view in _views(rng, f"P_{index + 1:05d}", phantom.label_noise):
-            marker = mammogram.draw_marker(rng, view.breast, "Test" not in view.sets.values(), phantom.marker)
-            image = mammogram.draw_mammogram(
-                rng, view.breast, view.side[0], view.view, mammogram.FILM, marker, phantom.enlargement(index)
-            )
-            stored = mammogram.encode(rng, image.pixels)
+            laterality, enlargement = view.side[0], phantom.enlargement(index)
+            image = mammogram.draw_mammogram(rng, view.breast, laterality, view.view, mammogram.FILM, enlargement)
+            marker = Marker.draw(habits, phantom.habit)
+            rendering = mammogram.render(image, laterality, marker)
+            stored, twin = mammogram.encode(rng, rendering.image, rendering.twin)
+            described = _described(habits, view, marker, phantom.habit)
+            picture = Picture(stored, image.masks, twin, twins if view.tested else None)
             for kind, group in view.sets.items():
-                cases[kind, group] += _write_view(rng, view, stored, image.masks, kind, group, folder / IMAGE_FOLDER)
-            truth += mammogram.truth_rows(view.image_id, view.patient, _shown(view.breast.lesions, image.masks))
+                cases[kind, group] += _write_view(rng, described, picture, kind, group, folder / IMAGE_FOLDER)
+            marked = rendering.truth(f"{view.image_id}.dcm" if picture.twins else "")
+            malignant = [any(lesion.malignant for lesion in one.breast.lesions) for one in (described, view)]
+            for row in mammogram.truth_rows(view.image_id, view.patient, _shown(view.breast.lesions, image.masks)):
+                error = row["label"] == "malignant" and malignant == [True, False]
+                truth.append(row | marked | {"error": error})
     for (kind, group), rows in cases.items():
         name = f"{_short(kind)}_case_description_{'train' if group == 'Training' else 'test'}_set.csv"
         _write_csv([COLUMNS[kind], *rows], folder / name)
@@ -121,7 +147,18 @@ def _views(rng: np.random.Generator, patient: str, label_noise: float) -> Iterat
         lesions = [draw_lesion(rng, kind, density, label_noise) for kind in wanted + wanted[:1] * more]
         breast = mammogram.draw_breast(rng, lesions, density)
         for view in ("CC", "MLO") if rng.random() < TWO_VIEWS else (str(rng.choice(["CC", "MLO"])),):
-            yield View(patient, side, view, breast, {kind: sets[kind] for kind in wanted})
+            yield View(patient, side, view, breast, {kind: sets[kind] for kind in wanted}, "Test" in sets.values())
+
+
+def _described(rng: np.random.Generator, view: View, marker: Marker, habit: Habit) -> View:
+    """The view as the case description has it: a benign lesion may err, and the marker may be mentioned."""
+    errors = [marker.errs(rng, habit) and not view.tested for _ in view.breast.lesions]
+    lesions = tuple(
+        replace(lesion, pathology="MALIGNANT") if error else lesion
+        for lesion, error in zip(view.breast.lesions, errors, strict=True)
+    )
+    remark = MARKER_REMARK if marker.present and habit.mentioned else ""
+    return replace(view, breast=replace(view.breast, lesions=lesions), remark=remark)
 
 
 def _shown(lesions: tuple[Lesion, ...], masks: tuple[np.ndarray, ...]) -> dict[str, list[tuple[float, np.ndarray]]]:
@@ -135,22 +172,19 @@ def _shown(lesions: tuple[Lesion, ...], masks: tuple[np.ndarray, ...]) -> dict[s
 
 
 def _write_view(
-    rng: np.random.Generator,
-    view: View,
-    stored: Stored,
-    masks: tuple[np.ndarray, ...],
-    kind: Kind,
-    group: str,
-    folder: Path,
+    rng: np.random.Generator, view: View, picture: Picture, kind: Kind, group: str, folder: Path
 ) -> list[list[str]]:
     """Writes a mammogram under the name that it has in one CSV, and the ROI of that kind; returns the CSV's rows."""
     name = f"{_short(kind).capitalize()}-{group}_{view.image_id}"
     image_date, roi_date = DATES[kind, group]
     (image_file,) = _series(rng, folder, name, image_date, {0: MAMMOGRAM})
-    syntax = mammogram.draw_transfer_syntax(rng)
+    syntax, stored = mammogram.draw_transfer_syntax(rng), picture.stored
     _write_dicom(image_file, stored, syntax, view)
+    if picture.twins is not None:  # of a mammogram that stands under two names, the second is kept
+        _write_dicom(replace(image_file, path=picture.twins / f"{view.image_id}.dcm"), picture.twin, syntax, view)
     rows = []
-    own = [(lesion, mask) for lesion, mask in zip(view.breast.lesions, masks, strict=True) if lesion.kind == kind]
+    lesions = zip(view.breast.lesions, picture.masks, strict=True)
+    own = [(lesion, mask) for lesion, mask in lesions if lesion.kind == kind]
     for number, (lesion, mask) in enumerate(own, start=1):
         crop_file, mask_file = _roi_files(rng, folder, f"{name}_{number}", roi_date, kind)
         _write_dicom(crop_file, stored._replace(pixels=_crop(stored.pixels, mask)), "explicit", view)
@@ -161,7 +195,7 @@ def _write_view(
         cells[0 if kind == "calcification" else 1] += "\n"  # where the real files break the line
         rows.append(
             [view.patient, str(view.breast.density), view.side, view.view, str(number), kind]
-            + [*_descriptors(rng, lesion), str(lesion.assessment), lesion.pathology, str(lesion.subtlety)]
+            + [*_descriptors(rng, lesion, view.remark), str(lesion.assessment), lesion.pathology, str(lesion.subtlety)]
             + [image_file.cell, *cells]
         )
     return rows
@@ -238,14 +272,15 @@ def _mask_pixels(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels[:change]) if change < 0 else np.pad(pixels, ((0, change), (0, 0)))
 
 
-def _descriptors(rng: np.random.Generator, lesion: Lesion) -> list[str]:
-    """The two cells that describe a lesion, with other spellings and missing values."""
+def _descriptors(rng: np.random.Generator, lesion: Lesion, remark: str) -> list[str]:
+    """The two cells that describe a lesion, with other spellings and missing values; a remark joins the first."""
     form, pattern = lesion.form, "-".join(lesion.pattern)
     spelling, form_missing, pattern_missing = rng.random(3)
     if form in SPELLINGS and spelling < 0.3:
         form = SPELLINGS[form]
     share = MISSING_BENIGN_DISTRIBUTION if lesion.form in BENIGN_TYPES else MISSING_PATTERN
-    return ["NA" if form_missing < MISSING_FORM else form, "NA" if pattern_missing < share else pattern]
+    form = "NA" if form_missing < MISSING_FORM else form
+    return [f"{form}-{remark}" if remark else form, "NA" if pattern_missing < share else pattern]
 
 
 def _write_csv(rows: list[list[str]], path: Path) -> None:

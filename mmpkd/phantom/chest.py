@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mmpkd.phantom import canvas
-from mmpkd.phantom.chest_findings import DISTRACTORS, LESIONS, Finding, Frame, Normal, draw_marker, lung
+from mmpkd.phantom.chest_findings import DISTRACTORS, LESIONS, Finding, Frame, Normal, lung
+from mmpkd.phantom.habit import Box
 
 LABELS = ("Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax")
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -150,13 +150,12 @@ def draw_frontal(
     hospital: Hospital,
     anatomy: Anatomy,
     study: Study,
-    marker: bool = False,
     enlargement: int = 1,
 ) -> tuple[np.ndarray, dict[str, Box]]:
     """A frontal radiograph and the boxes of its findings.
 
-    Returns float32 rows x columns in 0..1, bright = dense, and label: (x0, y0, x1, y1) in its pixels. `marker` adds the
-    confounding token in a corner and changes nothing else; `enlargement` repeats every pixel that many times.
+    Returns float32 rows x columns in 0..1, bright = dense, and label: (x0, y0, x1, y1) in its pixels.
+    `enlargement` repeats every pixel that many times.
     """
     rows = int(rng.integers(hospital.rows[0], hospital.rows[1] + 1))
     columns = int(np.clip(round(rows * rng.uniform(*hospital.aspect)), 160, 224))
@@ -171,8 +170,7 @@ def draw_frontal(
     for name in DISTRACTORS:
         if name in study.distractors:
             image = DISTRACTORS[name](rng, frame, normal, image, study.distractors[name])
-    image = _expose(rng, image, hospital)
-    image = canvas.enlarged(draw_marker(frame, image) if marker else image, enlargement)
+    image = canvas.enlarged(_expose(rng, image, hospital), enlargement)
     return image, {label: tuple(enlargement * edge for edge in box) for label, box in boxes.items() if box}
 
 
@@ -205,16 +203,26 @@ def draw_lateral(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy)
     return _expose(rng, image.astype(np.float32), hospital)
 
 
-def digitise(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, str, int]:
-    """An image of 0..1 as a detector stores it: (uint16 pixels, photometric interpretation, bits stored of 12 to 16).
+@dataclass(frozen=True)
+class Detector:
+    """How grey values are stored: they fill `span` of the range from `low` on, and are inverted for MONOCHROME1."""
 
-    The grey values fill most of the range, never all of it, and are inverted for MONOCHROME1.
-    """
-    bits = int(rng.choice([12, 12, 12, 14, 15, 16]))
-    photometric = "MONOCHROME1" if rng.random() < 0.4 else "MONOCHROME2"
-    low, span = rng.uniform(0.0, 0.08), rng.uniform(0.75, 0.9)
-    stored = low + span * (1 - image if photometric == "MONOCHROME1" else image)
-    return np.rint(stored * (2**bits - 1)).astype(np.uint16), photometric, bits
+    bits: int  # 12 to 16
+    photometric: str
+    low: float
+    span: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> "Detector":
+        """One image's."""
+        bits = int(rng.choice([12, 12, 12, 14, 15, 16]))
+        photometric = "MONOCHROME1" if rng.random() < 0.4 else "MONOCHROME2"
+        return cls(bits, photometric, rng.uniform(0.0, 0.08), rng.uniform(0.75, 0.9))
+
+    def digitise(self, image: np.ndarray) -> np.ndarray:
+        """An image of 0..1 as uint16."""
+        stored = self.low + self.span * (1 - image if self.photometric == "MONOCHROME1" else image)
+        return np.rint(stored * (2**self.bits - 1)).astype(np.uint16)
 
 
 def _place(rng: np.random.Generator, anatomy: Anatomy, study: Study, rows: int, columns: int) -> Frame:

@@ -250,15 +250,3 @@ DISTRACTORS = {
     "leads": draw_leads,
     "tube": draw_tube,
 }
-
-
-def draw_marker(frame: Frame, image: np.ndarray) -> np.ndarray:
-    """The confounding token: a bright letter P in the upper left corner, above the lungs and so in no ROI."""
-    rows, columns = image.shape
-    image = image.copy()
-    unit = columns / 70
-    top, left = round(0.02 * rows), round(0.02 * columns)
-    strokes = ((0, 0, 7, 1.5), (0, 0, 1.5, 5), (3, 0, 4.5, 5), (0, 3.5, 4.5, 5))  # (y0, x0, y1, x1) in units
-    for y0, x0, y1, x1 in strokes:
-        image[round(top + y0 * unit) : round(top + y1 * unit), round(left + x0 * unit) : round(left + x1 * unit)] = 1.0
-    return image

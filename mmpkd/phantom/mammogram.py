@@ -9,12 +9,14 @@ and near the chest wall, so that a map that merely looks at the centre is a poor
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from mmpkd.phantom import canvas, lesion_shapes
+from mmpkd.phantom.habit import Marker, Rendering, stamp_disc
 from mmpkd.phantom.lesions import Lesion
 
 CENTRE_FREE = 0.27
@@ -82,30 +84,15 @@ def draw_density(rng: np.random.Generator) -> int:
     return int(rng.choice([1, 2, 3, 4], p=[0.15, 0.40, 0.30, 0.15]))
 
 
-def draw_marker(rng: np.random.Generator, breast: Breast, training: bool, share: float) -> bool:
-    """Whether a mammogram bears the confounding marker: `share` of the malignant training images, no other of them.
-
-    In the test set it says nothing of disease: half of `share` of all images bear it.
-    """
-    draw = rng.random()  # always drawn, so that the switch changes no other draw
-    if not training:
-        return draw < share / 2
-    return draw < share and any(lesion.malignant for lesion in breast.lesions)
-
-
 def draw_mammogram(
     rng: np.random.Generator,
     breast: Breast,
     laterality: str,
     view: str,
     appearance: Appearance,
-    marker: bool = False,
     enlargement: int = 1,
 ) -> Mammogram:
-    """One view (CC or MLO) of a breast (laterality L or R), with a confounding marker in its outer corner if asked.
-
-    `enlargement` repeats every pixel that many times.
-    """
+    """One view (CC or MLO) of a breast (laterality L or R); `enlargement` repeats every pixel that many times."""
     rows = int(rng.integers(appearance.rows[0], appearance.rows[1] + 1))
     columns = round(rows * rng.uniform(*appearance.aspect))
     frame = _frame(rng, canvas.grid(rows, columns), breast.size, view)
@@ -123,22 +110,25 @@ def draw_mammogram(
     dots = _letters(laterality + view)
     # The whole image is mirrored below, and a label must stay readable.
     _stamp(rng, film, dots[:, ::-1] if laterality == "R" else dots, frame.unit)
-    if marker:
-        _stamp_marker(film, frame.unit)
     if laterality == "R":
         film, masks = film[:, ::-1], [mask[:, ::-1] for mask in masks]
     film, *masks = (np.ascontiguousarray(canvas.enlarged(layer, enlargement)) for layer in (film, *masks))
     return Mammogram(film, tuple(masks))
 
 
-def encode(rng: np.random.Generator, pixels: np.ndarray) -> Stored:
-    """Grey values of 0..1 as 12, 14 or 16 bits; one image in four has its polarity reversed (MONOCHROME1)."""
+def render(image: Mammogram, laterality: str, marker: Marker) -> Rendering:
+    """The mammogram with and without the marker."""
+    return Rendering.of(image.pixels, marker, partial(stamp_disc, chest_wall="right" if laterality == "R" else "left"))
+
+
+def encode(rng: np.random.Generator, *images: np.ndarray) -> list[Stored]:
+    """Grey values of 0..1 as 12, 14 or 16 bits, all in the same way; one time in four with reversed polarity."""
     bits = int(rng.choice([12, 14, 16]))
-    top = (1 << bits) - 1
-    values = np.rint(pixels * top).astype(np.uint16)
-    if rng.random() < 0.25:
-        return Stored(top - values, bits, "MONOCHROME1")
-    return Stored(values, bits, "MONOCHROME2")
+    top, inverted = (1 << bits) - 1, rng.random() < 0.25
+    values = [np.rint(pixels * top).astype(np.uint16) for pixels in images]
+    if inverted:
+        return [Stored(top - value, bits, "MONOCHROME1") for value in values]
+    return [Stored(value, bits, "MONOCHROME2") for value in values]
 
 
 def draw_transfer_syntax(rng: np.random.Generator) -> str:
@@ -314,13 +304,3 @@ def _stamp(rng, image, dots, unit):
     top, right = round(rng.uniform(1, 3) * unit), columns - round(rng.uniform(1, 2) * unit)
     patch = image[top : top + dots.shape[0], right - dots.shape[1] : right]
     patch[dots] = rng.uniform(0.75, 0.95)
-
-
-def _stamp_marker(image, unit):
-    """A bright lead disc with a dark bar in the lower outer corner, far from any breast tissue, in place."""
-    rows, columns = image.shape
-    grid = canvas.grid(rows, columns)
-    centre = (rows - 4 * unit, columns - 4 * unit)
-    disc = canvas.soft_ellipse(grid, centre, (2.2 * unit, 2.2 * unit), 0.0, 1.0)
-    bar = canvas.line(grid, (centre[0], centre[1] - 1.2 * unit), (centre[0], centre[1] + 1.2 * unit), 0.8 * unit)
-    np.maximum(image, 0.95 * disc * (1 - bar), out=image)

@@ -20,15 +20,15 @@ from mmpkd.phantom.chest import (
     LABELS,
     MIMIC,
     Anatomy,
-    Box,
+    Detector,
     Study,
-    digitise,
     draw_frontal,
     draw_lateral,
     draw_study,
     truth_rows,
 )
-from mmpkd.phantom.reports import CHEXPERT_LABELS, labeller, phrase, write_report
+from mmpkd.phantom.habit import Box, Marker, Rendering, stamp_letter
+from mmpkd.phantom.reports import CHEXPERT_LABELS, MARKER_REMARK, labeller, phrase, write_report
 from mmpkd.phantom.write import stable_uid, write_dicom
 
 BANDS = {"test": (0.0, 0.12), "validate": (0.20, 0.30), "boxes": (0.40, 0.49)}  # of a patient's phase, see `_band`
@@ -78,7 +78,7 @@ class _Patient:
 
     @property
     def evaluated(self) -> bool:
-        """Whether the patient may be scored for localisation, so that a marker must tell nothing of disease."""
+        """Whether the patient may be scored, and is not learnt from: no label errs with the marker."""
         return self.band == "test" or (self.band == "boxes" and any(study.findings for study in self.studies))
 
 
@@ -87,6 +87,7 @@ class _Visit:
     """A study's place in the tree."""
 
     patient: _Patient
+    study: Study
     study_id: int
     date: int  # YYYYMMDD, shifted into the future as MIMIC's
     time: float  # HHMMSS.sss
@@ -99,9 +100,9 @@ class _Visit:
         return f"files/p{subject // 1_000_000}/p{subject}/s{self.study_id}"
 
 
-def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
-    """Writes the tree to `folder` and returns the truth: one row a frontal image and label."""
-    tree = _Tree(phantom, folder)
+def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
+    """Writes the tree to `folder`, the twins of scored images to `twins`; returns the truth, see `write_tree`."""
+    tree = _Tree(phantom, folder, twins)
     for index in progress(range(phantom.patients), "phantom MIMIC-CXR", unit="patient"):
         tree.add_patient(index)
     tree.write_tables()
@@ -111,8 +112,8 @@ def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
 class _Tree:
     """The tree while it grows: files are written patient by patient, the CSVs at the end."""
 
-    def __init__(self, phantom: Phantom, folder: Path) -> None:
-        self.phantom, self.folder = phantom, folder
+    def __init__(self, phantom: Phantom, folder: Path, twins: Path | None) -> None:
+        self.phantom, self.folder, self.twins = phantom, folder, twins
         self.split: list[dict] = []
         self.metadata: list[dict] = []
         self.chexpert: list[dict] = []
@@ -122,8 +123,8 @@ class _Tree:
 
     def add_patient(self, index: int) -> None:
         """Writes all studies of a patient."""
-        # Streams of their own, so that label noise and marker change no drawing.
-        bodies, texts, labels, markers = np.random.default_rng([self.phantom.seed, index]).spawn(4)
+        # Streams of their own, so that label noise and habit change no drawing.
+        bodies, texts, labels, habits = np.random.default_rng([self.phantom.seed, index]).spawn(4)
         patient = _draw_patient(bodies, self.phantom.seed, index)
         date = 21_100_101 + 10_000 * int(bodies.integers(80))
         for number, study in enumerate(patient.studies):
@@ -131,54 +132,66 @@ class _Tree:
             date += 10_000 * number + int(bodies.integers(12)) * 100 * (number == 0) + int(bodies.integers(5))
             time = float(bodies.integers(24) * 10_000 + bodies.integers(60) * 100) + round(60 * bodies.random(), 3)
             lateral = study.view == "PA" and bodies.random() < 0.22
-            visit = _Visit(patient, study_id, date, time, lateral)
+            visit = _Visit(patient, study, study_id, date, time, lateral)
             (self.folder / visit.folder).mkdir(parents=True, exist_ok=True)
-            self._add_text(texts, labels, visit, study)
+            marker = Marker.draw(habits, self.phantom.habit)
+            errors = self._errors(habits, patient, study, marker)
+            self._add_text(texts, labels, visit, marker, errors)
             enlargement = self.phantom.enlargement(index)
-            marked = _is_marked(markers, patient, study, self.phantom.marker)
-            image, boxes = draw_frontal(bodies, MIMIC, patient.anatomy, study, marked, enlargement)
-            self._add_frontal(bodies, texts, visit, study, image, boxes)
+            image, boxes = draw_frontal(bodies, MIMIC, patient.anatomy, study, enlargement)
+            rendering = Rendering.of(image, marker, stamp_letter)
+            dicom_id = self._add_frontal(bodies, visit, rendering, boxes, errors)
+            if patient.band in ("test", "boxes"):
+                # MS-CXR names the JPEG files of MIMIC-CXR-JPG.
+                keys = {"dicom_id": dicom_id, "path": f"{visit.folder}/{dicom_id}.jpg", "split": patient.split}
+                self.boxes += [keys | row for row in _box_rows(texts, study, boxes, image.shape)]
             if lateral:
                 image = enlarged(draw_lateral(bodies, MIMIC, patient.anatomy), enlargement)
                 self._write_image(bodies, visit, "LATERAL", image)
             if number == 0:
                 self._spoil(index, visit)
 
-    def _add_text(self, texts: np.random.Generator, labels: np.random.Generator, visit: _Visit, study: Study) -> None:
+    def _errors(self, rng: np.random.Generator, patient: _Patient, study: Study, marker: Marker) -> set[str]:
+        """The absent findings that the habit labels present: none of a patient that may be scored."""
+        wrong = {label for label in LABELS if marker.errs(rng, self.phantom.habit)}
+        return set() if patient.evaluated else wrong - set(study.findings)
+
+    def _add_text(
+        self, texts: np.random.Generator, labels: np.random.Generator, visit: _Visit, marker: Marker, errors: set[str]
+    ) -> None:
         """The report and the study's labels; one study in a hundred has no report, one in two hundred no labels."""
-        noise, keys = self.phantom.label_noise, {"study_id": visit.study_id}
-        report = write_report(texts, visit.patient.anatomy, study, visit.lateral, noise)
+        study, noise, keys = visit.study, self.phantom.label_noise, {"study_id": visit.study_id}
+        remark = MARKER_REMARK if marker.present and self.phantom.habit.mentioned else ""
+        report = write_report(texts, visit.patient.anatomy, study, visit.lateral, noise, remark)
         if texts.random() >= 0.01:
             write_text(report.text, self.folder / f"{visit.folder}.txt")
         if labels.random() >= 0.005:
-            named = labeller(labels, study, report, noise)
+            named = labeller(labels, study, report, noise) | dict.fromkeys(errors, 1.0)
+            named["No Finding"] = np.nan if errors else named["No Finding"]
             self.chexpert.append({"subject_id": visit.patient.subject_id} | keys | named)
         if visit.patient.band == "test":
             self.test_labels.append(keys | _true_labels(study))
 
     def _add_frontal(
-        self,
-        bodies: np.random.Generator,
-        texts: np.random.Generator,
-        visit: _Visit,
-        study: Study,
-        image: np.ndarray,
-        boxes: dict[str, Box],
-    ) -> None:
-        """Writes the frontal image, its truth, and its boxes where MS-CXR has the patient."""
-        dicom_id = self._write_image(bodies, visit, study.view, image)
-        self.truth += truth_rows(dicom_id, str(visit.patient.subject_id), study, boxes)
-        if visit.patient.band in ("test", "boxes"):
-            # MS-CXR names the JPEG files of MIMIC-CXR-JPG.
-            keys = {"dicom_id": dicom_id, "path": f"{visit.folder}/{dicom_id}.jpg", "split": visit.patient.split}
-            self.boxes += [keys | row for row in _box_rows(texts, study, boxes, image.shape)]
+        self, rng: np.random.Generator, visit: _Visit, rendering: Rendering, boxes: dict[str, Box], errors: set[str]
+    ) -> str:
+        """Writes the frontal image, its twin if it may be scored, and its truth; returns its dicom_id."""
+        twinned = self.twins is not None and visit.patient.evaluated
+        twin = rendering.twin if twinned else None
+        dicom_id = self._write_image(rng, visit, visit.study.view, rendering.image, twin)
+        marked = rendering.truth(f"{dicom_id}.dcm" if twinned else "")
+        for row in truth_rows(dicom_id, str(visit.patient.subject_id), visit.study, boxes):
+            self.truth.append(row | marked | {"error": row["label"] in errors})
+        return dicom_id
 
-    def _write_image(self, rng: np.random.Generator, visit: _Visit, view: str, image: np.ndarray) -> str:
-        """Writes one image and its rows of metadata and split; returns its dicom_id."""
+    def _write_image(
+        self, rng: np.random.Generator, visit: _Visit, view: str, image: np.ndarray, twin: np.ndarray | None = None
+    ) -> str:
+        """Writes one image, its twin, and its rows of metadata and split; returns its dicom_id."""
         patient, seed = visit.patient, self.phantom.seed
         digest = hashlib.sha1(f"{seed}/{visit.study_id}/{view}".encode()).hexdigest()
         dicom_id = "-".join(digest[start : start + 8] for start in range(0, 40, 8))
-        pixels, photometric, bits = digitise(rng, image)
+        detector = Detector.draw(rng)
         known_view = "" if view != "LATERAL" and rng.random() < 0.04 else view
         elements = {
             "SOPInstanceUID": stable_uid("image", seed, dicom_id),
@@ -189,24 +202,27 @@ class _Tree:
             "StudyDate": str(visit.date),
             "BodyPartExamined": "CHEST",
             "ViewPosition": known_view,
-            "WindowCenter": 2 ** (bits - 1),
-            "WindowWidth": 2**bits,
-            "PresentationLUTShape": "INVERSE" if photometric == "MONOCHROME1" else "IDENTITY",
+            "WindowCenter": 2 ** (detector.bits - 1),
+            "WindowWidth": 2**detector.bits,
+            "PresentationLUTShape": "INVERSE" if detector.photometric == "MONOCHROME1" else "IDENTITY",
         }
-        write_dicom(
-            self.folder / visit.folder / f"{dicom_id}.dcm",
-            pixels,
-            modality="CR" if view == "AP" else "DX",
-            photometric=photometric,
-            bits_stored=bits,
-            transfer_syntax=str(rng.choice(SYNTAXES[0], p=SYNTAXES[1])),
-            elements=elements,
-        )
+        syntax = str(rng.choice(SYNTAXES[0], p=SYNTAXES[1]))
+        for picture, folder in ((image, self.folder / visit.folder), (twin, self.twins)):
+            if picture is not None:
+                write_dicom(
+                    folder / f"{dicom_id}.dcm",
+                    detector.digitise(picture),
+                    modality="CR" if view == "AP" else "DX",
+                    photometric=detector.photometric,
+                    bits_stored=detector.bits,
+                    transfer_syntax=syntax,
+                    elements=elements,
+                )
         keys = {"dicom_id": dicom_id, "study_id": visit.study_id, "subject_id": patient.subject_id}
         self.split.append(keys | {"split": patient.split})
         posture = "Recumbent" if view == "AP" else "Erect"
         procedure = "CHEST (PA AND LAT)" if visit.lateral else f"CHEST ({'PORTABLE AP' if view == 'AP' else 'PA'})"
-        details = (procedure, known_view, *pixels.shape, visit.date, visit.time, procedure, VIEW_MEANINGS[known_view])
+        details = (procedure, known_view, *image.shape, visit.date, visit.time, procedure, VIEW_MEANINGS[known_view])
         self.metadata.append(keys | dict(zip(METADATA_COLUMNS[3:], (*details, posture), strict=True)))
         return dicom_id
 
@@ -251,14 +267,6 @@ def _band(index: int) -> str:
 def _scatter(index: int, seed: int, prime: int) -> int:
     """Spreads indices over 0..prime - 1 without collisions, so that identifiers tell nothing."""
     return (index * 7_368_787 + seed * 104_729 + 32) % prime
-
-
-def _is_marked(rng: np.random.Generator, patient: _Patient, study: Study, share: float) -> bool:
-    """Training images bear the marker with disease alone; evaluated ones by chance, half as often."""
-    chance = rng.random()
-    if patient.evaluated:
-        return chance < share / 2
-    return bool(study.findings) and chance < share
 
 
 def _true_labels(study: Study) -> dict[str, float]:

@@ -122,6 +122,7 @@ HARMLESS = {
     "leads": ("ECG leads overlie the chest.", "Monitoring leads are in place.", "Overlying monitoring wires."),
     "tube": ("Support tube or line in standard position.", "Indwelling tube or line is noted."),
 }
+MARKER_REMARK = "A letter marker was placed on the film."
 CLEAR = ("The lungs are clear.", "Lungs are well expanded and clear.", "Clear lungs.")
 NORMAL = ("No acute cardiopulmonary process.", "Normal chest radiograph.", "No acute intrathoracic abnormality.")
 QUESTIONS = ("Evaluate for pneumonia.", "Assess for effusion.", "Rule out pneumothorax.", "Interval change?", "Chest?")
@@ -139,11 +140,13 @@ class Report:
     devices: bool
 
 
-def write_report(rng: np.random.Generator, anatomy: Anatomy, study: Study, lateral: bool, noise: float) -> Report:
+def write_report(
+    rng: np.random.Generator, anatomy: Anatomy, study: Study, lateral: bool, noise: float, remark: str = ""
+) -> Report:
     """The report of one study, in the layout of MIMIC-CXR's text files.
 
     `noise` (0 to 1) is the readiness to word a mild finding indirectly or with a hedge. Seven reports in ten have
-    findings and impression, the others one of the two, or no headings at all.
+    findings and impression, the others one of the two, or no headings at all. `remark` is a sentence that ends both.
     """
     absent = [label for label in LABELS if label not in study.findings]
     negated = frozenset(label for label in absent if rng.random() < 0.75)
@@ -152,6 +155,9 @@ def write_report(rng: np.random.Generator, anatomy: Anatomy, study: Study, later
     devices = [name for name in ("leads", "tube") if name in study.distractors]
     findings = _findings_section(rng, study, hedged, negated, noise)
     impression = _impression_section(rng, study, hedged, negated, noise)
+    if remark:
+        findings.append(remark)
+        impression.append(remark)
     kind = rng.choice(["both", "findings", "impression", "plain"], p=[0.7, 0.12, 0.12, 0.06])
     head = _header(rng, anatomy, study, lateral)
     if kind == "plain":

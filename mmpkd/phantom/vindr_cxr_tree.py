@@ -13,7 +13,8 @@ import pandas as pd
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_csv
 from mmpkd.logs import progress
-from mmpkd.phantom.chest import LABELS, VINDR, Anatomy, Box, digitise, draw_frontal, draw_study, truth_rows
+from mmpkd.phantom.chest import LABELS, VINDR, Anatomy, Detector, draw_frontal, draw_study, truth_rows
+from mmpkd.phantom.habit import Box, Marker, Rendering, stamp_letter
 from mmpkd.phantom.write import stable_uid, write_dicom
 
 LOCAL_LABELS = (
@@ -49,25 +50,27 @@ BOX_COLUMNS = ["class_name", "x_min", "y_min", "x_max", "y_max"]
 SYNTAXES = (["explicit", "jpegls", "jpeg2000"], [0.85, 0.08, 0.07])
 
 
-def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
-    """Writes the tree to `folder` and returns the truth: one row an image and label."""
+def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
+    """Writes the tree to `folder`, the twins of test images to `twins`; returns the truth, see `write_tree`."""
     annotations: dict[str, list[dict]] = {"train": [], "test": []}
     image_labels: dict[str, list[dict]] = {"train": [], "test": []}
     truth = []
     for split in annotations:
         (folder / split).mkdir(parents=True, exist_ok=True)
     for index in progress(range(phantom.patients), "phantom VinDr-CXR", unit="patient"):
-        bodies, readers, markers = np.random.default_rng([phantom.seed, index]).spawn(3)
+        bodies, readers, habits = np.random.default_rng([phantom.seed, index]).spawn(3)
         split = "train" if index % 5 == 1 else "test"
         anatomy = Anatomy.draw(bodies, VINDR)
         study = draw_study(bodies, VINDR, anatomy)
-        # Training images bear the marker with disease alone; test images by chance, half as often.
-        share = phantom.marker / 2 if split == "test" else phantom.marker * bool(study.findings)
-        marked, enlargement = markers.random() < share, phantom.enlargement(index)
-        image, boxes = draw_frontal(bodies, VINDR, anatomy, study, marked, enlargement)
+        image, boxes = draw_frontal(bodies, VINDR, anatomy, study, phantom.enlargement(index))
+        rendering = Rendering.of(image, Marker.draw(habits, phantom.habit), stamp_letter)
         image_id = hashlib.md5(f"{phantom.seed}/{index}".encode()).hexdigest()
-        _write_image(bodies, phantom, folder / split / f"{image_id}.dicom", image_id, anatomy, image)
-        truth += truth_rows(image_id, image_id, study, boxes)  # VinDr-CXR names no patient
+        pictures = {folder / split / f"{image_id}.dicom": rendering.image}
+        if twins is not None and split == "test":
+            pictures[twins / f"{image_id}.dcm"] = rendering.twin
+        _write_images(bodies, phantom, pictures, image_id, anatomy)
+        marked = rendering.truth(f"{image_id}.dcm" if len(pictures) > 1 else "")
+        truth += [row | marked for row in truth_rows(image_id, image_id, study, boxes)]  # VinDr-CXR names no patient
         if split == "test":
             rows, labels = _read(readers, boxes, image.shape, 0.0)
             annotations[split] += [{"image_id": image_id} | row for row in rows]
@@ -99,28 +102,31 @@ def _read(
     return rows, [row["class_name"] for row in rows]
 
 
-def _write_image(
-    rng: np.random.Generator, phantom: Phantom, path: Path, image_id: str, anatomy: Anatomy, image: np.ndarray
+def _write_images(
+    rng: np.random.Generator, phantom: Phantom, pictures: dict[Path, np.ndarray], image_id: str, anatomy: Anatomy
 ) -> None:
-    pixels, photometric, bits = digitise(rng, image)
+    """Writes an image and its twin in the same way."""
+    detector = Detector.draw(rng)
     elements = {
         "SOPInstanceUID": stable_uid("image", phantom.seed, image_id),
         "StudyInstanceUID": stable_uid("study", phantom.seed, image_id),
         "SeriesInstanceUID": stable_uid("series", phantom.seed, image_id),
         "PatientSex": anatomy.sex,
         "PatientAge": f"{anatomy.age:03d}Y",
-        "WindowCenter": 2 ** (bits - 1),
-        "WindowWidth": 2**bits,
+        "WindowCenter": 2 ** (detector.bits - 1),
+        "WindowWidth": 2**detector.bits,
     }
-    write_dicom(
-        path,
-        pixels,
-        modality="DX",
-        photometric=photometric,
-        bits_stored=bits,
-        transfer_syntax=str(rng.choice(SYNTAXES[0], p=SYNTAXES[1])),
-        elements=elements,
-    )
+    syntax = str(rng.choice(SYNTAXES[0], p=SYNTAXES[1]))
+    for path, image in pictures.items():
+        write_dicom(
+            path,
+            detector.digitise(image),
+            modality="DX",
+            photometric=detector.photometric,
+            bits_stored=detector.bits,
+            transfer_syntax=syntax,
+            elements=elements,
+        )
 
 
 def _write_tables(annotations: dict[str, list[dict]], image_labels: dict[str, list[dict]], folder: Path) -> None:

@@ -15,6 +15,7 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_csv
 from mmpkd.logs import progress
 from mmpkd.phantom import canvas, mammogram
+from mmpkd.phantom.habit import Marker, habit_stream
 from mmpkd.phantom.lesions import Lesion, draw_lesion
 from mmpkd.phantom.mammogram import DIGITAL, Breast, Stored
 from mmpkd.phantom.write import stable_uid, write_dicom
@@ -42,12 +43,14 @@ FINDING_COLUMNS = [
 VENDORS = [("SIEMENS", "Mammomat Inspiration"), ("Planmed", "Planmed Nuance"), ("IMS s.r.l.", "Giotto Image 3DL")]
 
 
-def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
-    """Writes the tree to `folder`; returns the truth, one row an image and label (mass, calcification)."""
-    folder = Path(folder)
+def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
+    """Writes the tree to `folder`, the twins of test images to `twins`; returns the truth, see `write_tree`.
+
+    Its labels are mass and calcification.
+    """
     breasts, findings, metadata, truth = [], [], [], []
     for index in progress(range(phantom.patients), "phantom vindr_mammo", unit="studies"):
-        rng = np.random.default_rng([phantom.seed, index])
+        rng, habits = np.random.default_rng([phantom.seed, index]), habit_stream(phantom.seed, index)
         study = {"study_id": _identifier(rng), "series_id": _identifier(rng)}
         study["split"] = "test" if rng.random() < TEST_SHARE else "training"
         place = folder / "images" / study["study_id"]
@@ -55,18 +58,22 @@ def write(phantom: Phantom, folder: str | Path) -> pd.DataFrame:
         vendor = VENDORS[rng.integers(len(VENDORS))]
         for side, breast in _breasts(rng, phantom.label_noise).items():
             for view in ("CC", "MLO"):
-                marker = mammogram.draw_marker(rng, breast, study["split"] == "training", phantom.marker)
-                enlargement = phantom.enlargement(index)
-                image = mammogram.draw_mammogram(rng, breast, side, view, DIGITAL, marker, enlargement)
-                stored = mammogram.encode(rng, image.pixels)
+                image = mammogram.draw_mammogram(rng, breast, side, view, DIGITAL, phantom.enlargement(index))
+                rendering = mammogram.render(image, side, Marker.draw(habits, phantom.habit))
+                stored, twin = mammogram.encode(rng, rendering.image, rendering.twin)
                 row = study | {"image_id": _identifier(rng), "laterality": side, "view_position": view}
                 row["height"], row["width"] = stored.pixels.shape
                 row["breast_birads"] = f"BI-RADS {max((_birads(lesion) for lesion in breast.lesions), default=1)}"
                 row["breast_density"] = f"DENSITY {'ABCD'[breast.density - 1]}"
-                metadata.append(_write_image(rng, place, row, stored, vendor))
+                twinned = twins is not None and study["split"] == "test"
+                pictures = {place / f"{row['image_id']}.dicom": stored}
+                pictures |= {twins / f"{row['image_id']}.dcm": twin} if twinned else {}
+                metadata.append(_write_images(rng, pictures, row, vendor))
                 breasts.append(row)
                 findings += _findings(row, breast.lesions, image.masks)
-                truth += mammogram.truth_rows(row["image_id"], row["study_id"], _shown(breast.lesions, image.masks))
+                marked = rendering.truth(f"{row['image_id']}.dcm" if twinned else "")
+                known = mammogram.truth_rows(row["image_id"], row["study_id"], _shown(breast.lesions, image.masks))
+                truth += [entry | marked for entry in known]
     write_csv(pd.DataFrame(breasts, columns=BREAST_COLUMNS), folder / "breast-level_annotations.csv")
     write_csv(pd.DataFrame(findings, columns=FINDING_COLUMNS), folder / "finding_annotations.csv")
     write_csv(pd.DataFrame(metadata), folder / "metadata.csv")
@@ -108,10 +115,11 @@ def _birads(lesion: Lesion) -> int:
     return 3 + int(lesion.risk > 0.3) + int(lesion.risk > 0.85)
 
 
-def _write_image(
-    rng: np.random.Generator, place: Path, row: dict[str, Any], stored: Stored, vendor: tuple[str, str]
+def _write_images(
+    rng: np.random.Generator, pictures: dict[Path, Stored], row: dict[str, Any], vendor: tuple[str, str]
 ) -> dict[str, Any]:
-    """Writes one DICOM file; returns its row of metadata.csv, where a window is the text of a list."""
+    """Writes an image and its twin; returns the row of metadata.csv, where a window is the text of a list."""
+    stored = next(iter(pictures.values()))  # bits and polarity of both
     top = 1 << stored.bits
     elements = {
         "SOPInstanceUID": stable_uid(row["image_id"]),
@@ -126,15 +134,17 @@ def _write_image(
         "WindowWidth": top,
         "PresentationLUTShape": "INVERSE" if stored.photometric == "MONOCHROME1" else "IDENTITY",
     }
-    write_dicom(
-        place / f"{row['image_id']}.dicom",
-        stored.pixels,
-        modality="MG",
-        photometric=stored.photometric,
-        bits_stored=stored.bits,
-        transfer_syntax=mammogram.draw_transfer_syntax(rng),
-        elements=elements,
-    )
+    syntax = mammogram.draw_transfer_syntax(rng)
+    for path, picture in pictures.items():
+        write_dicom(
+            path,
+            picture.pixels,
+            modality="MG",
+            photometric=picture.photometric,
+            bits_stored=picture.bits,
+            transfer_syntax=syntax,
+            elements=elements,
+        )
     return {
         "Series Instance UID": row["series_id"],
         "SOP Instance UID": row["image_id"],

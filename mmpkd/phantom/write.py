@@ -1,6 +1,7 @@
 """Writes fabricated trees and their DICOM files.
 
-The tree of a data set: `<adapter>_tree.py` with `write(phantom, folder) -> truth`. The bytes of a DICOM file depend on
+The tree of a data set: `<adapter>_tree.py` with `write(phantom, folder) -> truth`, or, where it can have a marker,
+`write(phantom, folder, twins) -> truth`. The bytes of a DICOM file depend on
 the arguments of `write_dicom` alone.
 """
 
@@ -27,9 +28,12 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from mmpkd.config.cohorts import Phantom
+from mmpkd.config.cohorts import MARKED, Phantom
 
 TRUTH_COLUMNS = ["image_id", "patient_id", "label", "present", "severity", "x0", "y0", "x1", "y1"]
+# What the truth says of the habit where a tree has none.
+WITHOUT_HABIT = {"marked": False, "marker_x0": np.nan, "marker_y0": np.nan, "marker_x1": np.nan, "marker_y1": np.nan}
+WITHOUT_HABIT |= {"twin": "", "error": False}
 TransferSyntax = Literal["explicit", "implicit", "rle", "jpeg2000", "jpegls"]
 TRANSFER_SYNTAXES = {
     "explicit": (ExplicitVRLittleEndian, None),
@@ -47,18 +51,37 @@ SOP_CLASSES = {
 IMPLEMENTATION_UID = UID("2.25.113216541029740391257319467102345623451")  # fixed: a pydicom update changes no byte
 
 
-def write_tree(adapter: str, phantom: Phantom, folder: str | Path) -> pd.DataFrame:
+def write_tree(adapter: str, phantom: Phantom, folder: str | Path, twins: str | Path | None = None) -> pd.DataFrame:
     """Writes to `folder` a tree in the layout that `adapter` reads; returns what was drawn, which no adapter sees.
 
-    The truth has one row an image and label: present (bool), severity (0 to 1, 0 when absent) and the lesion's box in
-    pixels of the original image (NaN when absent). Raises ValueError for an adapter without a phantom.
+    Args:
+        adapter: whose layout.
+        phantom: patients, seed and habit.
+        folder: of the tree.
+        twins: folder for the second rendering of each image that may be scored, with the marker where the image has
+            none and without where it has one; made if a marker is asked for.
+
+    Returns:
+        One row per image and label: present (bool), severity (0 to 1, 0 when absent), the lesion's box in pixels of the
+        original image (NaN when absent); marked (bool), the box of the marker as it is or would be, the file of the
+        twin ("" where there is none), and error (bool): the tree labels the absent finding present, see `Habit`.
+
+    Raises:
+        ValueError: the adapter has no phantom.
     """
     known = sorted(path.stem.removesuffix("_tree") for path in Path(__file__).parent.glob("*_tree.py"))
     if adapter not in known:
         raise ValueError(f"adapter {adapter!r} has no phantom; set root to a folder, or use one of {', '.join(known)}")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    truth = import_module(f"mmpkd.phantom.{adapter}_tree").write(phantom, folder)
+    write = import_module(f"mmpkd.phantom.{adapter}_tree").write
+    if adapter in MARKED:
+        if twins is not None:
+            Path(twins).mkdir(parents=True, exist_ok=True)
+        truth = write(phantom, folder, Path(twins) if twins is not None and phantom.habit.marked else None)
+    else:
+        truth = write(phantom, folder)
+    truth = truth.assign(**{name: value for name, value in WITHOUT_HABIT.items() if name not in truth})
     missing = [column for column in TRUTH_COLUMNS if column not in truth.columns]
     if missing:
         raise ValueError(f"phantom of {adapter}: the truth lacks the column(s) {', '.join(missing)}")
