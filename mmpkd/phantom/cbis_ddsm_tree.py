@@ -180,8 +180,9 @@ def _write_view(
     (image_file,) = _series(rng, folder, name, image_date, {0: MAMMOGRAM})
     syntax, stored = mammogram.draw_transfer_syntax(rng), picture.stored
     _write_dicom(image_file, stored, syntax, view)
-    if picture.twins is not None:  # of a mammogram that stands under two names, the second is kept
-        _write_dicom(replace(image_file, path=picture.twins / f"{view.image_id}.dcm"), picture.twin, syntax, view)
+    if picture.twins is not None and not (twin := picture.twins / f"{view.image_id}.dcm").exists():
+        # Of a mammogram under two names the adapter reads the first, too.
+        _write_dicom(replace(image_file, path=twin), picture.twin, syntax, view)
     rows = []
     lesions = zip(view.breast.lesions, picture.masks, strict=True)
     own = [(lesion, mask) for lesion, mask in lesions if lesion.kind == kind]

@@ -30,10 +30,10 @@ from pydicom.uid import (
 
 from mmpkd.config.cohorts import MARKED, Phantom
 
-TRUTH_COLUMNS = ["image_id", "patient_id", "label", "present", "severity", "x0", "y0", "x1", "y1"]
 # What the truth says of the habit where a tree has none.
 WITHOUT_HABIT = {"marked": False, "marker_x0": np.nan, "marker_y0": np.nan, "marker_x1": np.nan, "marker_y1": np.nan}
 WITHOUT_HABIT |= {"twin": "", "error": False}
+TRUTH_COLUMNS = ["image_id", "patient_id", "label", "present", "severity", "x0", "y0", "x1", "y1", *WITHOUT_HABIT]
 TransferSyntax = Literal["explicit", "implicit", "rle", "jpeg2000", "jpegls"]
 TRANSFER_SYNTAXES = {
     "explicit": (ExplicitVRLittleEndian, None),
@@ -81,11 +81,7 @@ def write_tree(adapter: str, phantom: Phantom, folder: str | Path, twins: str | 
         truth = write(phantom, folder, Path(twins) if twins is not None and phantom.habit.marked else None)
     else:
         truth = write(phantom, folder)
-    truth = truth.assign(**{name: value for name, value in WITHOUT_HABIT.items() if name not in truth})
-    missing = [column for column in TRUTH_COLUMNS if column not in truth.columns]
-    if missing:
-        raise ValueError(f"phantom of {adapter}: the truth lacks the column(s) {', '.join(missing)}")
-    return truth
+    return truth.assign(**{name: value for name, value in WITHOUT_HABIT.items() if name not in truth})[TRUTH_COLUMNS]
 
 
 def stable_uid(*parts: object) -> str:

@@ -27,13 +27,13 @@ PATIENTS, STUDIES = 40, 20
 @pytest.fixture(scope="module")
 def cbis(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cbis")
-    return folder, cbis_ddsm_tree.write(Phantom(patients=PATIENTS, seed=5), folder)
+    return folder, cbis_ddsm_tree.write(Phantom(patients=PATIENTS, seed=5), folder, None)
 
 
 @pytest.fixture(scope="module")
 def vindr(tmp_path_factory):
     folder = tmp_path_factory.mktemp("vindr")
-    return folder, vindr_mammo_tree.write(Phantom(patients=STUDIES, seed=6), folder)
+    return folder, vindr_mammo_tree.write(Phantom(patients=STUDIES, seed=6), folder, None)
 
 
 @pytest.fixture(scope="module")
@@ -183,22 +183,6 @@ def test_lesions_keep_off_the_centre():
     assert np.quantile(distances, 0.1) > 0.22
 
 
-def test_marker_lies_outside_the_breast_and_changes_nothing_else():
-    for side in "LR":
-        pictures = []
-        for marker in (False, True):
-            rng = np.random.default_rng(8)
-            breast = mammogram.draw_breast(rng, [lesions.draw_lesion(rng, "mass", 3, 0.5)], 3)
-            pictures.append(mammogram.draw_mammogram(rng, breast, side, "CC", mammogram.DIGITAL, marker))
-        changed = pictures[0].pixels != pictures[1].pixels
-        rows, columns = np.nonzero(changed)
-        height, width = changed.shape
-        assert rows.min() > 0.85 * height
-        assert columns.min() > 0.8 * width if side == "L" else columns.max() < 0.2 * width
-        assert pictures[0].pixels[changed].max() < 0.05  # black before: no tissue there
-        assert not (changed & pictures[1].masks[0]).any()
-
-
 def test_right_breast_is_the_mirror_image_but_for_its_label():
     pictures = []
     for side in "LR":
@@ -214,7 +198,7 @@ def test_right_breast_is_the_mirror_image_but_for_its_label():
 @pytest.mark.parametrize("seed", range(12))
 def test_encoding_keeps_the_displayed_polarity(seed):
     pixels = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
-    stored = mammogram.encode(np.random.default_rng(seed), pixels)
+    (stored,) = mammogram.encode(np.random.default_rng(seed), pixels)
     shown = stored.pixels / ((1 << stored.bits) - 1)
     np.testing.assert_allclose(1 - shown if stored.photometric == "MONOCHROME1" else shown, pixels, atol=2e-4)
 
@@ -224,7 +208,7 @@ def test_encoding_keeps_the_displayed_polarity(seed):
 
 def test_cbis_tree_is_deterministic(tmp_path):
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        cbis_ddsm_tree.write(Phantom(patients=4, seed=seed), tmp_path / name)
+        cbis_ddsm_tree.write(Phantom(patients=4, seed=seed), tmp_path / name, None)
     one, two, three = (digest(tmp_path / name) for name in ("one", "two", "three"))
     assert one == two
     assert one != three
@@ -313,7 +297,7 @@ def test_cbis_truth_agrees_with_the_cases(cbis):
 def test_cbis_dirt_is_there(tmp_path, monkeypatch):
     """Patients in both files and sets, one mammogram under two names, several lesions, missing values, swaps."""
     monkeypatch.setattr(cbis_ddsm_tree, "write_dicom", lambda *_, **__: None)  # the tables alone, for speed
-    cbis_ddsm_tree.write(Phantom(patients=150, seed=3), tmp_path)
+    cbis_ddsm_tree.write(Phantom(patients=150, seed=3), tmp_path, None)
     cases = read_cases(tmp_path)
     cases["set"] = cases["image file path"].str.extract(r"-(Training|Test)_")[0]
     cases["image"] = cases["image file path"].str.extract(r"_(P_\d{5}_\w+?_(?:CC|MLO))/")[0]
@@ -331,51 +315,23 @@ def test_cbis_dirt_is_there(tmp_path, monkeypatch):
     assert abs(share - 0.8) < 0.1
 
 
-def test_cbis_marker(tmp_path, monkeypatch):
-    bearers = []
+def test_label_noise_leaves_anatomy_and_lesions_alone(tmp_path, monkeypatch):
+    seen, tables = {"plain": [], "noisy": []}, {}
     original = mammogram.draw_mammogram
 
-    def spy(rng, breast, side, view, appearance, marker=False, enlargement=1):
-        bearers.append((marker, any(lesion.malignant for lesion in breast.lesions)))
-        return original(rng, breast, side, view, appearance, marker)
-
-    monkeypatch.setattr(cbis_ddsm_tree, "write_dicom", lambda *_, **__: None)
-    monkeypatch.setattr(cbis_ddsm_tree, "TRAINING_SHARE", 1.0)
-    monkeypatch.setattr(mammogram, "draw_mammogram", spy)
-    cbis_ddsm_tree.write(Phantom(patients=10, seed=3), tmp_path / "off")
-    assert not any(marker for marker, _ in bearers)
-    bearers.clear()
-    cbis_ddsm_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "on")
-    marked = pd.DataFrame(bearers, columns=["marker", "malignant"]).groupby("malignant")["marker"].mean()
-    assert marked[False] == 0 and marked[True] > 0.75
-    bearers.clear()
-    monkeypatch.setattr(cbis_ddsm_tree, "TRAINING_SHARE", 0.0)
-    cbis_ddsm_tree.write(Phantom(patients=60, seed=3, marker=0.9), tmp_path / "test")
-    marked = pd.DataFrame(bearers, columns=["marker", "malignant"]).groupby("malignant")["marker"].mean()
-    assert abs(marked[False] - 0.45) < 0.2 and abs(marked[True] - 0.45) < 0.2
-
-
-def test_label_noise_and_marker_leave_anatomy_and_lesions_alone(tmp_path, monkeypatch):
-    seen = {}
-    original = mammogram.draw_mammogram
-
-    def spy(rng, breast, side, view, appearance, marker=False, enlargement=1):
-        image = original(rng, breast, side, view, appearance, False)
+    def spy(rng, breast, *arguments):
+        image = original(rng, breast, *arguments)
         seen[name].append((image.pixels, [lesion.risk for lesion in breast.lesions]))
         return image
 
     monkeypatch.setattr(cbis_ddsm_tree, "write_dicom", lambda *_, **__: None)
     monkeypatch.setattr(mammogram, "draw_mammogram", spy)
-    tables = {}
-    for name, choice in (("plain", {}), ("noisy", {"label_noise": 1.0}), ("marked", {"marker": 0.9})):
-        seen[name] = []
-        cbis_ddsm_tree.write(Phantom(patients=40, seed=3, **choice), tmp_path / name)
+    for name, choice in (("plain", {}), ("noisy", {"label_noise": 1.0})):
+        cbis_ddsm_tree.write(Phantom(patients=40, seed=3, **choice), tmp_path / name, None)
         tables[name] = read_cases(tmp_path / name)
-    for name in ("noisy", "marked"):
-        for (pixels, risks), (others, other_risks) in zip(seen["plain"], seen[name], strict=True):
-            np.testing.assert_array_equal(pixels, others)
-            assert risks == other_risks
-    pd.testing.assert_frame_equal(tables["plain"], tables["marked"])
+    for (pixels, risks), (others, other_risks) in zip(seen["plain"], seen["noisy"], strict=True):
+        np.testing.assert_array_equal(pixels, others)
+        assert risks == other_risks
     changed = tables["plain"].ne(tables["noisy"]).any()
     assert set(changed.index[changed]) <= {"pathology", "assessment"} and changed["pathology"]
 
@@ -385,7 +341,7 @@ def test_label_noise_and_marker_leave_anatomy_and_lesions_alone(tmp_path, monkey
 
 def test_vindr_mammo_is_deterministic(tmp_path):
     for name in ("one", "two"):
-        vindr_mammo_tree.write(Phantom(patients=4, seed=6), tmp_path / name)
+        vindr_mammo_tree.write(Phantom(patients=4, seed=6), tmp_path / name, None)
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
 
 
