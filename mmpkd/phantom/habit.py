@@ -68,19 +68,20 @@ class Rendering:
 
 
 def stamp_letter(image: np.ndarray, place: canvas.Point) -> tuple[np.ndarray, Box]:
-    """A bright letter P above the lungs of a chest radiograph, somewhere along the upper edge, and so in no ROI.
+    """A bright letter P over a shoulder of a chest radiograph, beside the lungs' apices and so hardly ever in an ROI.
 
     Args:
         image: rows x columns in 0..1; it is not changed.
-        place: in the strip.
+        place: below one half of x the image's left side, else the right one; within it, the place.
 
     Returns:
         The stamped copy and the letter's box.
     """
     rows, columns = image.shape
-    unit = columns / 70
-    top = round((0.01 + 0.02 * place[0]) * rows)
-    left = round(0.02 * columns + place[1] * (0.96 * columns - 5 * unit))
+    unit = columns / 45
+    right, x = divmod(2 * place[1], 1)
+    top = round((0.01 + 0.05 * place[0]) * rows)
+    left = round((0.01 + 0.05 * x) * columns if not right else (0.99 - 0.05 * x) * columns - 5 * unit)
     image = image.copy()
     for y0, x0, y1, x1 in STROKES:
         image[round(top + y0 * unit) : round(top + y1 * unit), round(left + x0 * unit) : round(left + x1 * unit)] = 1.0
@@ -100,10 +101,10 @@ def stamp_disc(image: np.ndarray, place: canvas.Point, chest_wall: str) -> tuple
     """
     rows, columns = image.shape
     unit = rows / 64
-    y, inwards = rows - (3.5 + 8 * place[0]) * unit, (3.5 + 4 * place[1]) * unit
+    y, inwards = rows - (4.5 + 5 * place[0]) * unit, (4.5 + 3 * place[1]) * unit
     x = columns - inwards if chest_wall == "left" else inwards
     grid = canvas.grid(rows, columns)
-    disc = canvas.soft_ellipse(grid, (y, x), (2.2 * unit, 2.2 * unit), 0.0, 1.0)
-    bar = canvas.line(grid, (y, x - 1.2 * unit), (y, x + 1.2 * unit), 0.8 * unit)
+    disc = canvas.soft_ellipse(grid, (y, x), (3.6 * unit, 3.6 * unit), 0.0, 1.0)
+    bar = canvas.line(grid, (y, x - 2 * unit), (y, x + 2 * unit), 1.2 * unit)
     stamped = np.maximum(image, 0.95 * disc * (1 - bar)).astype(image.dtype)
     return stamped, canvas.bounds(disc, 0.0)
