@@ -109,5 +109,8 @@ class Claim(Section):
     minus: list[CellName] = Field([], description="cells whose mean gain is subtracted")
     expect: Literal["gain", "no_gain"] = Field("gain", description="no_gain: supported if the gain stays below margin")
     margin: float = Field(0.02, ge=0, description="no_gain: smallest gain that would matter")
+    known: Literal["gain", "no_gain"] | None = Field(
+        None, description="phantoms only: the answer that was planted; null: none is known"
+    )
     metric: Metric | None = Field(None, description="score that is tested; null: evaluation.metric")
     method: Method | None = Field(None, description="attention map that is scored; null: evaluation.methods' first")

@@ -168,6 +168,18 @@ class Study(Section):
         return self
 
     @model_validator(mode="after")
+    def _known_answers_are_planted(self) -> "Study":
+        for name, claim in self.claims.items():
+            for domain, cohort in map(split_cell, (*claim.cells, *claim.minus)):
+                for source in (self.domains[domain].training, cohort):
+                    if claim.known is not None and self.cohorts[source].phantom is None:
+                        raise ValueError(
+                            f"claims.{name}.known: no answer is planted in cohort {source}, which is real data; "
+                            "remove the key or set it to null (only claims on phantoms alone have a known answer)"
+                        )
+        return self
+
+    @model_validator(mode="after")
     def _labels_suit_the_training(self) -> "Study":
         for name, domain in self.domains.items():
             sided = [label for label in domain.labels if SIDE.search(label)]

@@ -11,6 +11,9 @@ All else is inconclusive: absence of evidence is not evidence of absence, and `m
 could have seen. A supported gain is credited to the privileged content only if the same contrast against the shuffled
 teacher, which has the same soft targets for the wrong patients, is above zero too. Bootstrap, permutation tests and
 effect sizes stand beside the verdict and do not enter it.
+
+A claim on phantoms may have a known answer, the one that was planted. It is recovered if the verdict says it: supported
+where `known` equals `expect`, contradicted where they differ. Any other verdict misses it, inconclusive included.
 """
 
 from collections.abc import Mapping
@@ -60,6 +63,7 @@ def claims_table(
         One row a claim:
         claim, title, expect, margin (NaN unless expect is no_gain), metric, method, arm, reference, cells, minus;
         estimate, low, high, p, p_holm, minimum_detectable, verdict, reason (why a value is missing);
+        known (gain, no_gain or "") and recovered (true, false, or None where nothing is known);
         bootstrap_low, _high: see bootstrap.py; p_permutation_patients, p_permutation_seeds: see permutation.py;
         effect_size, share_improved: see effect_sizes.py, NaN for a claim with `minus`;
         shuffled_gain, _low, _high: the same contrast of the arm against the shuffled teacher's;
@@ -77,6 +81,8 @@ def claims_table(
         row = {
             **_statement(name, test),
             **_result(test.estimate, float(p_holm), verdict),
+            "known": test.claim.known or "",
+            "recovered": recovered(test.claim, verdict),
             **_checks(test, evaluation),
             **_credit(test, verdict),
             **_against_controls(test),
@@ -103,6 +109,13 @@ def judge(claim: Claim, estimate: Estimate, p_holm: float, alpha: float) -> str:
         return "inconclusive"
     above = estimate.estimate > tested(claim)
     return "supported" if above == (claim.expect == "gain") else "contradicted"
+
+
+def recovered(claim: Claim, verdict: str) -> bool | None:
+    """Whether the verdict says the known answer; None where there is none."""
+    if claim.known is None:
+        return None
+    return verdict == ("supported" if claim.known == claim.expect else "contradicted")
 
 
 def _test(scores: pd.DataFrame, claim: Claim, evaluation: Evaluation, design: Design) -> TestedClaim:

@@ -22,7 +22,7 @@ from mmpkd.outputs.figure import (
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count_range, p_text, percent
+from mmpkd.outputs.words import KNOWN_ANSWERS, METHOD_NAMES, METRIC_NAMES, count_range, p_text, percent
 
 ROW_HEIGHT = 0.56
 LETTERS_OF_TITLE = 38
@@ -107,8 +107,10 @@ def _write_columns(axes: Axes, claims: pd.DataFrame, evaluation: Evaluation) -> 
     for row, claim in enumerate(claims.itertuples()):
         axes.text(0.0, row, interval_text(claim.estimate, claim.low, claim.high), va="center")
         axes.text(0.47, row, p_text(claim.p_holm), va="center")
-        verdict = claim.verdict + credit_text(claim)
-        axes.text(0.7, row, verdict, va="center", weight="bold", color=VERDICTS[claim.verdict])
+        verdict, known = claim.verdict + credit_text(claim), known_text(claim)
+        place = "bottom" if known else "center"
+        axes.text(0.7, row, verdict, va=place, weight="bold", color=VERDICTS[claim.verdict])
+        axes.text(0.7, row, known, va="top", weight="normal" if claim.recovered else "bold")
 
 
 def interval_text(estimate: float, low: float, high: float) -> str:
@@ -124,6 +126,13 @@ def credit_text(claim) -> str:
     if claim.verdict != "supported" or claim.expect != "gain":
         return ""
     return "\n(credited)" if claim.credited else "\n(not credited)"
+
+
+def known_text(claim) -> str:
+    """The planted answer and whether the verdict says it; "" where none is known."""
+    if not _given(claim.known):
+        return ""
+    return f"known: {claim.known.replace('_', ' ')},\n{'recovered' if claim.recovered else 'missed'}"
 
 
 def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> list:
@@ -166,6 +175,7 @@ def _caption(claims: pd.DataFrame, evaluation: Evaluation) -> str:
         f"inconclusive: neither, which is not evidence of absence. Credited: the gain exceeds that of a teacher whose "
         f"rows were permuted among patients. n: {count_range(claims['n_images'], 'image')}, "
         f"{count_range(claims['n_patients'], 'patient')} and {count_range(claims['n_seeds'], 'seed')} a claim."
+        f"{f' {KNOWN_ANSWERS}' if any(map(_given, claims['known'])) else ''}"
     )
 
 

@@ -7,6 +7,7 @@ from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import TITLES
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
+from mmpkd.outputs.words import KNOWN_ANSWERS
 
 # what Markdown and LaTeX show; the CSV holds all
 SHOWN = (
@@ -17,6 +18,8 @@ SHOWN = (
     "p_holm",
     "minimum_detectable",
     "verdict",
+    "known",
+    "recovered",
     "p_permutation_patients",
     "p_permutation_seeds",
     "effect_size",
@@ -56,6 +59,8 @@ def make(inputs: Inputs) -> Table:
         "shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. Over centre and over "
         "untrained: the arm's mean score less the control's."
     )
+    if any(claim.known for claim in claims.values()):
+        caption += f" {KNOWN_ANSWERS}"
     return Table(result, caption, SHOWN)
 
 

@@ -29,6 +29,10 @@ METRIC_NAMES = TITLES | {  # an axis says more than a caption
     "pointing_game_tolerant": "pointing game accuracy with tolerance",
     "mass_gain": "attention mass in ROI over its area",
 }
+KNOWN_ANSWERS = (  # for captions
+    "Known: the answer that was planted in the phantoms. It is recovered if the verdict says it (supported where it is "
+    "what the claim expects, contradicted where it is the opposite); any other verdict misses it."
+)
 WITHOUT_INTERVAL = 3
 FEWEST, MOST = 2, 4
 

@@ -54,6 +54,7 @@ def build(
             **_header(study),
             **_inline(viewer),
             claims=claims,
+            known=any(claim.known for claim in claims),
             headline=headline(claims),
             figures=[read_figure(output, results) for output in chosen((), study["figures"])],
             tables=[item for name, item in tables.items() if name != "runtime"],

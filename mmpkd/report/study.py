@@ -105,6 +105,8 @@ class ClaimItem:
     verdict: str
     sentence: str
     evidence: list[str]
+    known: str = ""  # the planted answer in words, if any
+    recovered: bool = False  # whether the verdict says it
 
 
 def read_claims(csv: str | Path, confidence: float, design: Design) -> list[ClaimItem]:
@@ -119,12 +121,25 @@ def read_claims(csv: str | Path, confidence: float, design: Design) -> list[Clai
 
 
 def headline(claims: Sequence[ClaimItem]) -> str:
-    """How many claims came out how: `Of 5 claims, 1 is supported, none is contradicted and 4 are inconclusive.`"""
+    """How many known answers were recovered, if there are any, and how many claims came out how.
+
+    `Known answers: 2 of 2 were recovered. Of 5 claims, 2 are supported, none is contradicted and 3 are inconclusive.`
+    """
     parts = []
     for verdict in MEANINGS:
         number = sum(claim.verdict == verdict for claim in claims)
         parts.append(f"{number or 'none'} {'is' if number < 2 else 'are'} {verdict}")
-    return f"Of {count(len(claims), 'claim')}, {parts[0]}, {parts[1]} and {parts[2]}."
+    return f"{_recovered_words(claims)}Of {count(len(claims), 'claim')}, {parts[0]}, {parts[1]} and {parts[2]}."
+
+
+def _recovered_words(claims: Sequence[ClaimItem]) -> str:
+    known = [claim for claim in claims if claim.known]
+    missed = [claim.title for claim in known if not claim.recovered]
+    if not known:
+        return ""
+    number = len(known) - len(missed)
+    names = f"; missed: {'; '.join(missed)}" if missed else ""
+    return f"Known answers: {number} of {len(known)} {'was' if number == 1 else 'were'} recovered{names}. "
 
 
 def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> ClaimItem:
@@ -132,7 +147,14 @@ def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> Cl
     # The verdict stands beside the sentence, and a number is not torn from its unit.
     sentence = claim["sentence"].removeprefix(f"{verdict.capitalize()}: ").replace(" %", "\u00a0%")
     evidence = [*_estimate_words(claim, confidence, design), *_credit_words(claim), *_control_words(claim, design)]
-    return ClaimItem(claim["title"], verdict, sentence[0].upper() + sentence[1:], [MEANINGS[verdict], *evidence])
+    return ClaimItem(
+        claim["title"],
+        verdict,
+        sentence[0].upper() + sentence[1:],
+        [MEANINGS[verdict], *evidence],
+        known=claim["known"].replace("_", " ") if isinstance(claim["known"], str) else "",
+        recovered=claim["recovered"] is True,  # an empty cell is read as NaN
+    )
 
 
 def _estimate_words(claim: Mapping[str, Any], confidence: float, design: Design) -> list[str]:

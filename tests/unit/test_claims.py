@@ -8,7 +8,7 @@ import pytest
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.design import Score
-from mmpkd.evaluation.claims import claims_table, contrast_weights, judge
+from mmpkd.evaluation.claims import claims_table, contrast_weights, judge, recovered
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
 from mmpkd.evaluation.verdicts import controls, sentence
@@ -257,6 +257,38 @@ def test_without_shuffled_arm_or_controls_their_columns_are_empty(planted):
 def test_rules_of_the_verdict(expect, estimate, p_holm, verdict):
     claim = Claim(title="t", cells=["a@b"], expect=expect, margin=0.02)
     assert judge(claim, Estimate(estimate), p_holm, 0.05) == verdict
+
+
+@pytest.mark.parametrize(
+    ("expect", "known", "verdict", "found"),
+    [
+        ("gain", "gain", "supported", True),
+        ("gain", "gain", "contradicted", False),
+        ("gain", "gain", "inconclusive", False),
+        ("no_gain", "no_gain", "supported", True),
+        ("no_gain", "no_gain", "contradicted", False),
+        ("no_gain", "no_gain", "inconclusive", False),
+        ("gain", "no_gain", "contradicted", True),
+        ("gain", "no_gain", "supported", False),
+        ("no_gain", "gain", "contradicted", True),
+        ("no_gain", "gain", "inconclusive", False),
+        ("gain", None, "supported", None),
+    ],
+)
+def test_a_known_answer_is_recovered_if_the_verdict_says_it(expect, known, verdict, found):
+    assert recovered(Claim(title="t", cells=["a@b"], expect=expect, known=known), verdict) is found
+
+
+def test_known_answers_add_two_columns_and_change_no_other(planted):
+    scores, table = planted
+    assert table["known"].eq("").all() and table["recovered"].isna().all()
+    known = {"in_domain_cxr": "gain", "other_data_set": "gain", "other_modality": "no_gain", "interaction": "no_gain"}
+    claims = {name: claim.model_copy(update={"known": known.get(name)}) for name, claim in CLAIMS.items()}
+    answered = claims_table(scores, claims, EVALUATION, DESIGN).set_index("claim")
+    found = {"in_domain_cxr": True, "other_data_set": False, "other_modality": True, "interaction": False}
+    assert answered["known"].to_dict() == {name: known.get(name, "") for name in CLAIMS}
+    assert answered["recovered"].to_dict() == {name: found.get(name) for name in CLAIMS}
+    pd.testing.assert_frame_equal(*(one.drop(columns=["known", "recovered"]) for one in (answered, table)))
 
 
 def test_weights_of_a_contrast():

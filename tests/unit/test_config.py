@@ -139,6 +139,37 @@ def test_a_study_of_the_reference_alone_and_arms_by_other_names():
     assert load(config).image_teacher_of("copy") == "plain"
 
 
+@pytest.mark.parametrize(
+    ("claim", "real"),
+    [
+        ("other_data_set", "vindr_cxr"),  # a cohort of `cells`
+        ("other_data_set", "mimic_cxr"),  # the cohort that the students of `cells` learn from
+        ("only_minus", "vindr_mammo"),
+        ("only_minus", "cbis_ddsm"),  # the cohort that the students of `minus` learn from
+    ],
+)
+def test_no_answer_is_known_of_real_data(claim, real):
+    config = changed("cohorts", real, "phantom", value=None)
+    config["cohorts"][real]["root"] = "/data"
+    cells = {"cells": ["cxr@vindr_cxr"], "minus": ["mammography@vindr_mammo"]}
+    config["claims"]["only_minus"] = {"title": "A difference", **cells}
+    assert load(config).claims[claim].known is None
+    config["claims"][claim]["known"] = "gain"
+    with pytest.raises(ConfigError) as error:
+        load(config)
+    message = f"claims.{claim}.known: no answer is planted in cohort {real}, which is real data; remove the key"
+    assert message in str(error.value)
+
+
+def test_a_known_answer_is_gain_or_no_gain_on_phantoms_whatever_else_is_real():
+    config = changed("claims", "in_domain_mammography", "known", value="no_gain")
+    config["cohorts"]["vindr_cxr"] |= {"phantom": None, "root": "/data"}
+    assert load(config).claims["in_domain_mammography"].known == "no_gain"
+    config["claims"]["in_domain_mammography"]["known"] = "loss"
+    with pytest.raises(ConfigError, match="claims.in_domain_mammography.known: Input should be 'gain' or 'no_gain'"):
+        load(config)
+
+
 def test_an_arm_may_be_taught_by_a_variant_of_the_teacher_in_the_domains_that_have_it():
     config = changed("domains", "cxr", "variants", value={"short": {"sections": ["impression"]}})
     config["arms"]["short"] = {

@@ -508,6 +508,21 @@ def test_claims_say_what_could_not_be_tested(scores):
     assert "same contrast against the shuffled teacher" not in texts
 
 
+def test_claims_show_known_answers_in_words(scores, tmp_path, drawn):
+    known = dict(zip(CLAIMS, ("gain", "no_gain"), strict=False))
+    claims = {name: claim.model_copy(update={"known": known.get(name)}) for name, claim in CLAIMS.items()}
+    table = claims_table(scores, claims, EVALUATION, DESIGN)
+    table.to_csv(tmp_path / "claims.csv", index=False)
+    figure, caption = figure_claims.draw(pd.read_csv(tmp_path / "claims.csv"), EVALUATION, DESIGN)
+    check_texts(figure)
+    texts = [text for text, _ in shown_texts(figure) if text.startswith("known")]
+    words = ["recovered" if found else "missed" for found in table["recovered"][:2]]
+    assert texts == [f"known: gain,\n{words[0]}", f"known: no gain,\n{words[1]}"]
+    weights = [text.get_weight() for text in figure.findobj(Text) if text.get_text().startswith("known")]
+    assert weights == [{"recovered": "normal", "missed": "bold"}[word] for word in words]
+    assert "Known: the answer that was planted" in caption and caption.startswith(drawn["claims"][1])
+
+
 @pytest.mark.parametrize(("p", "text"), [(0.0001, "<0.001"), (0.0116, "0.012"), (float("nan"), "–")])
 def test_p_in_words(p, text):
     assert words.p_text(p) == text

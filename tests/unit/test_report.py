@@ -267,6 +267,49 @@ def test_the_headline_counts_verdicts():
     assert headline(mixed) == "Of 3 claims, none is supported, 1 is contradicted and 2 are inconclusive."
 
 
+def test_the_headline_begins_with_the_known_answers():
+    def items(*answers):
+        return [ClaimItem(f"T{n}", "inconclusive", "", [], "gain", found) for n, found in enumerate(answers)]
+
+    rest = [ClaimItem("", "supported", "", [])]
+    for answers, words in (
+        ((True, True), "Known answers: 2 of 2 were recovered. Of 3 claims, "),
+        ((True, False), "Known answers: 1 of 2 was recovered; missed: T1. Of 3 claims, "),
+        ((False, False), "Known answers: 0 of 2 were recovered; missed: T0; T1. Of 3 claims, "),
+        ((), "Of 1 claim, "),
+    ):
+        assert headline([*items(*answers), *rest]).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("known", "line", "badges"),
+    [
+        (("gain", None), "Known answers: 1 of 1 was recovered. Of 2 claims, ", ["Recovered"]),
+        (
+            ("gain", "no_gain"),
+            "Known answers: 1 of 2 was recovered; missed: B <i>. Of 2 claims, ",
+            ["Recovered", "Missed"],
+        ),
+        ((None, None), "Study demo: ", []),
+    ],
+)
+def test_the_first_line_of_the_report_says_whether_known_answers_were_recovered(study, tmp_path, known, line, badges):
+    scores = synthetic_scores(np.random.default_rng(3), gain=0.05, images=60, seed_sd=0.002)
+    claims = {"a": GAIN.model_copy(update={"known": known[0]})}
+    claims["b"] = GAIN.model_copy(update={"title": "B <i>", "known": known[1]})
+    results = Results(str(tmp_path))
+    Table(claims_table(scores, claims, EVALUATION, DESIGN), "Claims.").write(*results.table("claims").values())
+    html = build({**study, "tables": ["claims"], "figures": []}, results, origin(study))
+    page = Page(html)
+    assert page.text.partition("right place? ")[2].startswith(line)
+    assert re.findall(r'<p class="answer">(\w+)</p>', html) == badges
+    assert page.text.count("Of 2 claims, ") == 1
+    sentences = re.findall(r"Known answer: (.*?)\.", page.text)
+    assert sentences == ["gain (planted), recovered", "no gain (planted), missed"][: len(badges)]
+    cards = [element["class"] for element in page.all("article")]
+    assert [card.removeprefix("claim supported").strip() for card in cards] == [*map(str.lower, badges), "", ""][:2]
+
+
 def test_the_configuration_gives_no_folder_away(study, files, monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     cohort = {**study["cohorts"]["mimic_cxr"], "root": "/home/someone/secret/mimic-cxr", "phantom": None}

@@ -183,6 +183,28 @@ def test_claims_table_shows_known_columns(scores):
     assert set(SHOWN) <= set(table.columns) and "95 %" in caption
 
 
+def test_claims_table_shows_known_answers_where_there_are_any(scores, tmp_path):
+    def written(folder: str, claims: dict) -> dict[str, str]:
+        table, caption = make_claims(scores, claims, STUDY.evaluation, DESIGN)
+        paths = {kind: tmp_path / f"{folder}.{kind}" for kind in ("csv", "md", "tex", "caption.txt")}
+        Table(table, caption, SHOWN).write(*paths.values())
+        return {kind: path.read_text() for kind, path in paths.items()}
+
+    claim = STUDY.claims["in_domain_cxr"]
+    answers = {"one": None, "two": "gain", "three": "no_gain"}
+    claims = {name: claim.model_copy(update={"known": known}) for name, known in answers.items()}
+    files = written("known", claims)
+    cells = pd.read_csv(tmp_path / "known.csv", dtype=str, keep_default_na=False)[["known", "recovered"]]
+    assert cells.to_numpy().tolist() == [["", ""], ["gain", "True"], ["no_gain", "False"]]
+    assert all(f"| supported | {shown} |" in files["md"] for shown in ("- | -", "gain | yes", "no_gain | no"))
+    shown = ("- & -", "gain & yes", r"no\_\allowbreak{}gain & no")
+    assert all(f"supported & {cells} &" in files["tex"] for cells in shown)
+    assert "Known: the answer that was planted" in files["caption.txt"]
+    files = written("unknown", {"one": claim})
+    assert ",known,recovered," in files.pop("csv")
+    assert not any(word in text for text in files.values() for word in (" known ", "Known", "recovered"))
+
+
 def test_every_table_is_written(scores, tmp_path):
     made = {
         "claims": make_claims(scores, STUDY.claims, STUDY.evaluation, DESIGN),
