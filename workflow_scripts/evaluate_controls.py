@@ -1,13 +1,13 @@
-"""Scores maps that owe nothing to training: uniform, centre, untrained and pretrained."""
+"""Scores maps that owe nothing to training: uniform, centre, edges, untrained and pretrained."""
 
 from collections import defaultdict
 from pathlib import Path
 
 from mmpkd.cohorts.tables import read_tables
-from mmpkd.evaluation.controls import control_scores
+from mmpkd.evaluation.controls import ControlCohort, control_scores
 from mmpkd.evaluation.scores import Scoring
 from mmpkd.files import read_npz, write_parquet
-from mmpkd.imaging.store import roi_masks
+from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.job import job
 
 with job(snakemake):
@@ -19,13 +19,16 @@ with job(snakemake):
     ):
         for (control, seed, cohort), file in zip(keys, files, strict=True):
             arrays[control][seed][cohort] = read_npz(file)
+    cohorts = {}
+    for cohort, folder in params.cohorts.items():
+        shards = [Path(shard) for shard in params.shards[cohort]]
+        stored = roi_masks(shards), ImageStore(shards)
+        cohorts[cohort] = ControlCohort(read_tables(folder), *stored, params.homes[cohort])
     scores = control_scores(
         attention=maps,
-        rois={cohort: roi_masks([Path(shard) for shard in shards]) for cohort, shards in params.shards.items()},
-        cohorts={cohort: read_tables(folder) for cohort, folder in params.cohorts.items()},
+        cohorts=cohorts,
         scoring=Scoring(params.methods, params.metrics, params.tolerance),
         centre_sigma=params.centre_sigma,
-        homes=params.homes,
         validation=validation,
     )
     write_parquet(scores, snakemake.output[0])
