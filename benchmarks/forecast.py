@@ -105,8 +105,8 @@ def disk(study: Study, counts: Counts) -> dict[str, int]:
 def _images_trained_on(study: Study, images: Mapping[str, Mapping[str, int]]) -> int:
     """Steps times batch size of all students: an image counts once an epoch and student."""
     return sum(
-        images[study.domains[domain].training]["train"] * study.training_of(domain).epochs
-        for domain, _, _ in study.students
+        images[study.domains[domain].training]["train"] * study.training_of(domain, arm).epochs
+        for domain, arm, _ in study.students
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 RELATIONS = IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = ("in-domain", "other data set", "other modality")
 CONTROL = "control"  # stands for the training domain in the scores of maps that no student of the study made
-CONTROLS = ("uniform", "centre", "untrained", "pretrained")  # the arms of that domain
+CONTROLS = ("uniform", "centre", "edges", "untrained", "pretrained")  # the arms of that domain
 
 
 @dataclass(frozen=True)

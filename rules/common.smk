@@ -114,7 +114,7 @@ SHARDS = {name: shard_folders(name) for name in PICTURED}
 
 
 def training_inputs(wildcards):
-    """Images, labels and first weights; what the arm's teacher says, or the student that it is."""
+    """Images, labels and first weights; what the arm's teacher says, or the student that it is. A constant one has no file."""
     cohort = HOMES[wildcards.domain]
     arm = STUDY.arms[wildcards.arm]
     targets, image_teacher = [], []

@@ -38,16 +38,16 @@ rule train_student:
         RESULTS.benchmark("train_student", "{domain}-{arm}-{seed}")
     conda:
         "../envs/mmpkd.yaml"
-    threads: lambda w: STUDY.training_of(w.domain).processes
+    threads: lambda w: STUDY.training_of(w.domain, w.arm).processes
     resources:
-        mem_mb=lambda w, attempt: training_mb(STUDY.training_of(w.domain)) * attempt,
+        mem_mb=lambda w, attempt: training_mb(STUDY.training_of(w.domain, w.arm)) * attempt,
         runtime=per_attempt(720),
-        gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain).processes) if STUDY.gpus else 0,
+        gpu=lambda w: max(STUDY.gpus, STUDY.training_of(w.domain, w.arm).processes) if STUDY.gpus else 0,
     params:
         code=code("train_student"),
-        arm=lambda w: plain(STUDY.arms[w.arm], without=["title"]),
+        arm=lambda w: plain(STUDY.arms[w.arm], without=["title", "course"]),
         student=plain(STUDY.student),
-        training=lambda w: plain(STUDY.training_of(w.domain)),
+        training=lambda w: plain(STUDY.training_of(w.domain, w.arm)),
         problem=lambda w: STUDY.domains[w.domain].problem,
         labels=lambda w: STUDY.domains[w.domain].labels,
         size=STUDY.imaging.size,

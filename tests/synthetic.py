@@ -27,7 +27,7 @@ METRICS = {  # level of a baseline in its own domain, and how a unit of pixel AU
     "mass_in_roi": (0.15, 0.6),
     "iou_equal_area": (0.25, 1.2),
 }
-CONTROLS = {"uniform": 0.50, "centre": 0.62, "untrained": 0.52, "pretrained": 0.60}
+CONTROLS = {"uniform": 0.50, "centre": 0.62, "edges": 0.56, "untrained": 0.52, "pretrained": 0.60}
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
 
 

@@ -13,7 +13,7 @@ from mmpkd.students.checkpoint import Checkpoint, identity_of
 from mmpkd.students.data import Task, labelled_images
 from mmpkd.students.events import Events
 from mmpkd.students.loop import train
-from mmpkd.students.teaching import taught, taught_by_image
+from mmpkd.students.teaching import taught, taught_by_image, taught_by_mean
 from mmpkd.students.vit import create, load, load_backbone, save
 
 params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
@@ -26,7 +26,9 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
     validation = labelled_images(tables, store, "validate", labels)
     if arm.teacher == "image":
         images = taught_by_image(images, load(inputs.image_teacher), training.batch_size, device)
-    elif arm.teacher != "none":
+    elif arm.teacher == "constant":
+        images = taught_by_mean(images, params.problem)
+    elif arm.privileged:
         images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
 
     student = create(StudentConfig.model_validate(params.student), params.size, labels, seed)

@@ -54,12 +54,13 @@ def check(
 
 
 def student_of(study: Study) -> StudentFacts | None:
-    """The student that the study trains; in the domain whose training takes most memory."""
+    """The student that the study trains; in the domain and arm whose training takes most memory."""
     if not trains_students(study):
         return None
+    courses = dict.fromkeys((domain, study.training_of(domain, arm)) for domain, arm, _ in study.students)
     described = [
-        describe_student(study.student, study.training_of(name), study.imaging.size, len(domain.labels))
-        for name, domain in study.domains.items()
+        describe_student(study.student, training, study.imaging.size, len(study.domains[domain].labels))
+        for domain, training in courses
     ]
     return max(described, key=lambda facts: facts.training_bytes)
 

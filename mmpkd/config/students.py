@@ -1,6 +1,6 @@
 """The vision students."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
@@ -116,18 +116,30 @@ LOSSES = {
 
 
 class Arm(Section):
-    """How a student is taught. All arms of a seed share initialisation, data order, augmentation and budget."""
+    """How a student is taught. All arms of a seed share initialisation, data order, augmentation and budget.
+
+    An arm with a `course` does not have the same budget. Its gains are still paired by seed and image, but they mix
+    what the arm is taught with how long it is trained; with `batch_size` or augmentation its batches differ too.
+
+    `teacher: constant` gives every image the same answer, the mean of each label. It knows nothing of any image: what
+    an arm gains over it comes from what a teacher says of the image, and not from soft targets as such. It has the
+    form of label smoothing, towards the label's base rate in place of one half.
+    """
 
     title: str | None = Field(None, description="what figures and report call it; null: its name")
-    teacher: Literal["none", "privileged", "shuffled", "image"] = Field(
+    teacher: Literal["none", "privileged", "shuffled", "image", "constant"] = Field(
         "none",
-        description="shuffled: the teacher's rows permuted among the patients; image: a student of another arm",
+        description="shuffled: the teacher's rows permuted among the patients; image: a student of another arm; "
+        "constant: the mean of each label for every image",
     )
     variant: str | None = Field(None, description="privileged, shuffled: one of domains.*.variants; null: its teacher")
     image_teacher: str | None = Field(
         None, description="image: the arm whose student of the next seed teaches; null: design.reference"
     )
     domains: list[str] | None = Field(None, description="domains that have this arm; null: all")
+    course: dict[str, Any] = Field(
+        {}, description="keys of training in which this arm differs; it then has another budget than the other arms"
+    )
     losses: dict[Literal[tuple(LOSSES)], NonNegativeFloat] = Field(
         {"label": 1.0}, description=f"weight of each loss: {', '.join(LOSSES)}"
     )
@@ -167,6 +179,9 @@ class Arm(Section):
         distils = self.reads("logits") or self.reads("embedding")
         if distils != (self.teacher != "none"):
             raise ValueError("an arm with a teacher needs a loss that reads it, such as logit, and vice versa")
+        if self.teacher == "constant" and self.reads("embedding"):
+            names = ", ".join(name for name in self.weights if LOSSES[name] == "embedding")
+            raise ValueError(f"losses: the constant teacher has logits alone, leave out {names}")
         if not self.weights:
             raise ValueError("losses: at least one weight must be above 0")
         if self.variant is not None and not self.privileged:

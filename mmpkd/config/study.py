@@ -183,7 +183,8 @@ class Study(Section):
     def _labels_suit_the_training(self) -> "Study":
         for name, domain in self.domains.items():
             sided = [label for label in domain.labels if SIDE.search(label)]
-            if self.training_of(name).flip and sided:
+            courses = [self.training_of(name, arm) for arm in (None, *self.arms_of(name))]
+            if any(course.flip for course in courses) and sided:
                 raise ValueError(f"training.flip mirrors images, and domains.{name}.labels tells sides: {sided}")
             if domain.problem == "single_label" and len(domain.labels) < 2:
                 raise ValueError(f"domains.{name}.problem: single_label needs two labels or more")
@@ -213,21 +214,31 @@ class Study(Section):
         chosen = self.arms[arm].domains
         return [name for name in self.domains if chosen is None or name in chosen]
 
+    def arms_of(self, domain: str) -> list[str]:
+        """The arms that are trained in a domain."""
+        return [arm for arm in self.arms if domain in self.domains_of(arm)]
+
     def image_teacher_of(self, arm: str) -> str:
         """The arm whose students teach those of an arm with `teacher: image`."""
         return self.arms[arm].image_teacher or self.design.reference
 
-    def training_of(self, domain: str) -> Training:
-        """The course of training in a domain.
+    def training_of(self, domain: str, arm: str | None = None) -> Training:
+        """The course of training in a domain, the keys of an arm on top of the domain's.
 
         Raises:
-            ValueError: the domain's own keys make none.
+            ValueError: the domain's or the arm's own keys make none.
         """
-        try:
-            return Training.model_validate({**self.training.model_dump(), **self.domains[domain].course})
-        except ValidationError as error:
-            mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
-            raise ValueError(f"domains.{domain}.course: {mistakes}") from None
+        courses = {f"domains.{domain}": self.domains[domain].course}
+        if arm is not None:
+            courses[f"arms.{arm}"] = self.arms[arm].course
+        training = self.training
+        for place, course in courses.items():
+            try:
+                training = Training.model_validate({**training.model_dump(), **course})
+            except ValidationError as error:
+                mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
+                raise ValueError(f"{place}.course: {mistakes}") from None
+        return training
 
     def twinned(self, domain: str) -> list[str]:
         """The phantoms of a domain whose scored images are rendered with and without a marker."""
@@ -248,7 +259,7 @@ class Study(Section):
     @property
     def students(self) -> list[tuple[str, str, int]]:
         """Domain, arm and seed of every student."""
-        return [(d, a, seed) for d in self.domains for a in self.arms if d in self.domains_of(a) for seed in self.seeds]
+        return [(d, a, seed) for d in self.domains for a in self.arms_of(d) for seed in self.seeds]
 
     @property
     def teachers(self) -> dict[tuple[str, str], TextTeacher | TabularTeacher]:

@@ -11,7 +11,8 @@ never zero:
 Pixels of equal value are never put in an arbitrary order, save by `hit_rate`, which is defined so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -38,7 +39,8 @@ TITLES = {
 }
 METRICS = tuple(TITLES)
 THRESHOLDS = tuple(np.arange(1, 20) / 20)
-UPSAMPLED_PIXELS = 1 << 22  # of the maps that are held at the size of the masks at once: 50 MB
+HELD_PIXELS = 1 << 22  # of the maps that are held at the size of the masks at once: 50 MB
+Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows of the masks, maps, and which of these goes with which row
 
 
 def score_maps(
@@ -93,15 +95,33 @@ def score_grids(grids: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray, *
         As `score_maps`.
     """
     size = masks.shape[-1]
-    step = max(UPSAMPLED_PIXELS // max(size * size, 1), 1)
-    empty = score_maps(np.zeros((0, size, size)), masks[:0], **settings)
+    parts = in_parts(lambda part: upsample(grids[part], size), len(grids), map_of_mask, size)
+    return score_parts(parts, masks, **settings)
+
+
+def score_parts(parts: Iterable[Part], masks: np.ndarray, **settings) -> dict[str, np.ndarray]:
+    """As `score_maps`, of maps that are made a part at a time."""
+    empty = score_maps(np.zeros((0, *masks.shape[1:])), masks[:0], **settings)
     scores = {metric: np.full(len(masks), np.nan) for metric in empty}
-    for start in range(0, len(grids), step):
-        rows = np.flatnonzero((map_of_mask >= start) & (map_of_mask < start + step))
-        maps = upsample(grids[start : start + step], size)
-        for metric, values in score_maps(maps, masks[rows], map_of_mask[rows] - start, **settings).items():
+    for rows, maps, map_of_mask in parts:
+        for metric, values in score_maps(maps, masks[rows], map_of_mask, **settings).items():
             scores[metric][rows] = values
     return scores
+
+
+def in_parts(make: Callable[[slice], np.ndarray], count: int, map_of_mask: np.ndarray, size: int) -> Iterator[Part]:
+    """Some of the maps at a time, at most `HELD_PIXELS` of them.
+
+    Args:
+        make: the maps of a part of the `count` ones, n x size x size.
+        count: maps in all.
+        map_of_mask: for each mask the number of its map.
+        size: pixels a side.
+    """
+    step = max(HELD_PIXELS // max(size * size, 1), 1)
+    for start in range(0, count, step):
+        rows = np.flatnonzero((map_of_mask >= start) & (map_of_mask < start + step))
+        yield rows, make(slice(start, start + step)), map_of_mask[rows] - start
 
 
 def tuned_threshold(
@@ -122,8 +142,14 @@ def tuned_threshold(
         ValueError: shapes do not go together, or no pair of a map and an ROI has a score.
     """
     maps, masks, map_of_mask = _checked(maps, masks, map_of_mask)
+    return tuned_in_parts([(np.arange(len(masks)), maps, map_of_mask)], masks, thresholds)
+
+
+def tuned_in_parts(parts: Iterable[Part], masks: np.ndarray, thresholds: Sequence[float] = THRESHOLDS) -> float:
+    """As `tuned_threshold`, of maps that are made a part at a time."""
     total, count = np.zeros(len(thresholds)), 0
-    for _, pairs in chunks(maps, masks, map_of_mask):
+    pairs_of_parts = (chunks(*_checked(maps, masks[rows], map_of_mask)) for rows, maps, map_of_mask in parts)
+    for _, pairs in chain.from_iterable(pairs_of_parts):
         with np.errstate(invalid="ignore", divide="ignore"):
             overlap = np.stack([iou_tuned(pairs, threshold) for threshold in thresholds], axis=1)
         usable = pairs.defined & np.isfinite(overlap).all(axis=1)

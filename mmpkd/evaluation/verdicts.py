@@ -9,6 +9,7 @@ from mmpkd.evaluation.statistics import POWER
 COMPARISONS = {  # the columns that hold the arm's gain over each, and what it is called
     "shuffled_gain": "shuffled teacher",
     "over_centre": "centre Gaussian",
+    "over_edges": "edge map",
     "over_untrained": "untrained student",
 }
 

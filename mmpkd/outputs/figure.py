@@ -60,7 +60,13 @@ _FURTHER_ARMS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _FURTHER_MARKERS = ("D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
 _COHORTS = ("#7b5ea7", "#E69F00", "#56B4E9", "#444444", "#CC79A7", "#8c6d31")
 _COHORT_MARKERS = ("o", "s", "^", *_FURTHER_MARKERS[:2], "P", *_FURTHER_MARKERS[3:])
-CONTROL_LINES = {"uniform": "-", "centre": (0, (5, 2)), "untrained": (0, (1, 1.4)), "pretrained": (0, (5, 1.5, 1, 1.5))}
+CONTROL_LINES = {
+    "uniform": "-",
+    "centre": (0, (5, 2)),
+    "edges": (0, (5, 1.2, 1, 1.2, 1, 1.2)),
+    "untrained": (0, (1, 1.4)),
+    "pretrained": (0, (5, 1.5, 1, 1.5)),
+}
 
 
 @dataclass(frozen=True)

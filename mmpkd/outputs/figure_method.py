@@ -217,6 +217,10 @@ def _arm_lines(arm: Arm, letters: int) -> list[str]:
         sentences.append("of other patients")
     if arm.teacher == "image":
         sentences.append("a student of another seed")
+    if arm.teacher == "constant":
+        sentences.append("same for every image")
+    if arm.course:
+        sentences.append(", ".join(f"{key.replace('_', ' ')} {value}" for key, value in arm.course.items()))
     if arm.variant:
         sentences.append(f"({arm.variant.replace('_', ' ')})")
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]

@@ -31,6 +31,9 @@ SHOWN = (
     "over_centre",
     "over_centre_low",
     "over_centre_high",
+    "over_edges",
+    "over_edges_low",
+    "over_edges_high",
     "over_untrained",
     "over_untrained_low",
     "over_untrained_high",
@@ -56,8 +59,8 @@ def make(inputs: Inputs) -> Table:
         "for new students on these very patients, and with S seeds of one domain p is at least 2^(1-S). Effect size: "
         "mean over standard deviation of the patients' gains (Cohen's d_z); share improved: patients with a gain "
         "above zero, ties half; neither exists for a difference of gains. Credited: the arm also gains over the "
-        "shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. Over centre and over "
-        "untrained: the arm's mean score less the control's."
+        "shuffled teacher (shuffled gain), so that soft targets alone do not explain the gain. Over centre, over "
+        "edges and over untrained: the arm's mean score less the control's."
     )
     if any(claim.known for claim in claims.values()):
         caption += f" {KNOWN_ANSWERS}"

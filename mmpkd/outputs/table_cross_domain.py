@@ -15,14 +15,16 @@ from mmpkd.outputs.columns import domain_labels, missing, region_labels, sentenc
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
 
+SHOWN_CONTROLS = ("centre", "edges", "untrained")
+
 
 def make(inputs: Inputs) -> Table:
     """One row per cell: training domain x evaluation cohort.
 
     Returns:
         domain, cohort, relation; `<arm>`, `<arm>_low`, `<arm>_high`: each arm's mean of the primary score; for each arm
-        but the reference `<arm>_gain`, `_gain_low`, `_gain_high`, `_gain_p`; `centre` and `untrained`: means of the
-        controls; n_images, n_patients, n_seeds; roi_labels, the labels of the cohort's ROI, and labels_without_roi,
+        but the reference `<arm>_gain`, `_gain_low`, `_gain_high`, `_gain_p`; `centre`, `edges`, `untrained`: means of
+        the controls; n_images, n_patients, n_seeds; roi_labels, the labels of the cohort's ROI, and labels_without_roi,
         the other labels of the cohort's domain.
     """
     scores, evaluation, design = inputs.scores, inputs.evaluation, inputs.design
@@ -45,8 +47,8 @@ def make(inputs: Inputs) -> Table:
         f"{evaluation.methods[0]} map, mean over seeds and images with ROI, and gains against {reference} paired by "
         f"image and seed, with {100 * evaluation.confidence:g} % intervals for new patients and new seeds; p is "
         f"two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; {OTHER_DATA_SET}: of the same modality; "
-        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre and untrained, its map "
-        "points at nothing, and a gain there means little. ROI are of the labels that the cohort shares with its "
+        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre, edges and untrained, its "
+        "map points at nothing, and a gain there means little. ROI are of the labels that the cohort shares with its "
         "domain; their union in an image is scored."
     )
     caption += sentence(without, "Labels of the domain that a cohort has no ROI of:")
@@ -74,4 +76,4 @@ def _arm_columns(
 
 def _control_means(relevant: pd.DataFrame, cohort: str) -> dict[str, float]:
     controls = select(relevant, domain=CONTROL, cohort=cohort)
-    return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in ("centre", "untrained")}
+    return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in SHOWN_CONTROLS}

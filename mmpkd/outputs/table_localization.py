@@ -36,10 +36,10 @@ def make(inputs: Inputs) -> Table:
         f"on: means over seeds and images with {100 * evaluation.confidence:g} % intervals for new patients and new "
         "seeds (for controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
         f"{reference}, paired by image and seed; p is two-sided and not adjusted. Label any: the union of an image's "
-        f"ROI; single labels are given for the primary score, {lead}. The uniform map is chance; centre, untrained and "
-        "pretrained are what attention has to beat. Artefact rate: the share of an image's patches whose token after "
-        "the last block is longer than three times the image's median; maps with many are not to be trusted. "
-        "Undefined: images left out because a seed has no score there."
+        f"ROI; single labels are given for the primary score, {lead}. The uniform map is chance; centre, edges, "
+        "untrained and pretrained are what attention has to beat. Artefact rate: the share of an image's patches "
+        "whose token after the last block is longer than three times the image's median; maps with many are not to be "
+        "trusted. Undefined: images left out because a seed has no score there."
     )
     return Table(pd.DataFrame(rows, columns=COLUMNS), caption)
 

@@ -11,6 +11,7 @@ from mmpkd.evaluation.localization import TITLES
 CONTROL_NAMES = {
     "uniform": "uniform map",
     "centre": "centred Gaussian",
+    "edges": "edge map",
     "untrained": "untrained student",
     "pretrained": "pretrained, not fine-tuned",
 }

@@ -196,7 +196,7 @@ def _credit_words(claim: Mapping[str, Any]) -> list[str]:
 
 def _control_words(claim: Mapping[str, Any], design: Design) -> list[str]:
     """Controls that the arm does not clearly beat: a gain of attention that is worse than no model is worth little."""
-    names = {"over_centre": "a centred Gaussian", "over_untrained": "an untrained student"}
+    names = {"over_centre": "a centred Gaussian", "over_edges": "an edge map", "over_untrained": "an untrained student"}
     unbeaten = [name for key, name in names.items() if _known(claim.get(key)) and not claim[f"{key}_low"] > 0]
     if not unbeaten:
         return []

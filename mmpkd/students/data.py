@@ -125,12 +125,12 @@ class Task:
     problem: str = "multi_label"
 
 
-def with_teacher(images: LabelledImages, logits: np.ndarray, embedding: np.ndarray) -> LabelledImages:
-    """The same images with the teacher's logits N x L and embedding N x D; NaN where it has no answer."""
+def with_teacher(images: LabelledImages, logits: np.ndarray, embedding: np.ndarray | None = None) -> LabelledImages:
+    """The same images with the teacher's logits N x L and, if it has one, embedding N x D; NaN: it has no answer."""
     return replace(
         images,
         teacher_logits=np.ascontiguousarray(logits, np.float32),
-        teacher_embedding=np.ascontiguousarray(embedding, np.float32),
+        teacher_embedding=None if embedding is None else np.ascontiguousarray(embedding, np.float32),
     )
 
 

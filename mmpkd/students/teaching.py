@@ -1,4 +1,4 @@
-"""The teacher's targets for a student's training images: its own, another patient's, or an image model's."""
+"""The teacher's targets for a student's training images: its own, another patient's, an image model's, or the mean."""
 
 import numpy as np
 import torch
@@ -36,6 +36,28 @@ def taught_by_image(images: LabelledImages, teacher: Student, batch_size: int, d
             logits.append(output.logits.cpu())
             embedding.append(output.embedding.cpu())
     return with_teacher(images, torch.cat(logits).numpy(), torch.cat(embedding).numpy())
+
+
+def taught_by_mean(images: LabelledImages, problem: str) -> LabelledImages:
+    """The images, each with the same logits: those whose probabilities are the mean of each label over the images.
+
+    The control for what the teacher says of an image: it says nothing of any. What is left is the softening of the
+    targets. With weights 1 for `label` and `logit` a label y is pulled towards (y + p) / 2: label smoothing with the
+    label's base rate p in place of one half.
+
+    Unknown labels do not count, and a label that is unknown in all images stays unknown. A mean of 0 or 1 is moved by
+    half an image, so that its logit is finite.
+
+    Args:
+        images: of training, whose labels are counted.
+        problem: multi_label, the logits are log(p / (1 - p)); single_label, log(p), whose softmax is p.
+    """
+    known = (~np.isnan(images.labels)).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(images.labels, axis=0, dtype=np.float64) / known
+        mean = mean.clip(0.5 / known, 1 - 0.5 / known)
+    logits = np.log(mean) if problem == "single_label" else np.log(mean) - np.log1p(-mean)
+    return with_teacher(images, np.tile(logits, (len(images), 1)))
 
 
 def add_teacher(

@@ -27,6 +27,7 @@ from mmpkd.check.facts import (
 from mmpkd.check.headers import can_decode, read_headers
 from mmpkd.check.judge import bytes_text, fits_teachers, judge, trains_students
 from mmpkd.check.models import describe_student
+from mmpkd.check.study import student_of
 from mmpkd.check.terminal import WIDTH, render
 from mmpkd.config.demo import DEMO
 from mmpkd.config.layers import merge, parse_entries
@@ -504,3 +505,11 @@ def test_the_command_starts_without_torch():
     code = "import sys, mmpkd.cli; print([name for name in ('torch', 'transformers', 'timm') if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert output.strip() == "[]"
+
+
+def test_the_memory_of_a_step_is_that_of_the_arm_with_the_largest():
+    usual = student_of(DEMO)
+    arms = {**DEMO.arms, "large": DEMO.arms["baseline"].model_copy(update={"course": {"batch_size": 64}})}
+    doubled = student_of(DEMO.model_copy(update={"arms": arms}))
+    weights = 5 * 4 * usual.parameters  # with the moving average
+    assert doubled.training_bytes - weights == 2 * (usual.training_bytes - weights)

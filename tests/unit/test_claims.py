@@ -7,7 +7,7 @@ import pytest
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
-from mmpkd.design import Score
+from mmpkd.design import CONTROLS, Score
 from mmpkd.evaluation.claims import claims_table, contrast_weights, judge, recovered
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_gain
@@ -124,7 +124,7 @@ def test_intervals_over_controls_and_the_shuffled_teacher_are_of_their_own_contr
     contrast = contrast_weights(CLAIMS["interaction"], DESIGN)
     expected = {
         f"over_{control}": paired_gain(scores, cells, "mmpkd", control, chosen)
-        for control in ("uniform", "centre", "untrained", "pretrained")
+        for control in ("uniform", "centre", "edges", "untrained", "pretrained")
     }
     expected["shuffled_gain"] = paired_gain(scores, contrast, "mmpkd", "shuffled", chosen)
     expected["shuffled_over_reference"] = paired_gain(scores, contrast, "shuffled", "baseline", chosen)
@@ -234,10 +234,10 @@ def test_where_nothing_was_scored_the_reason_names_it_and_the_columns_are_still_
 
 def test_without_shuffled_arm_or_controls_their_columns_are_empty(planted):
     scores, _ = planted
-    scores = scores[~scores["arm"].isin(["shuffled", "centre", "uniform", "untrained", "pretrained"])]
+    scores = scores[~scores["arm"].isin(["shuffled", *CONTROLS])]
     row = claims_table(scores, CLAIMS, EVALUATION, DESIGN).set_index("claim").loc["in_domain_cxr"]
     assert row["verdict"] == "supported" and not row["credited"]
-    assert isnan(row["shuffled_gain"]) and isnan(row["over_centre"])
+    assert isnan(row["shuffled_gain"]) and isnan(row["over_centre"]) and isnan(row["over_edges"])
 
 
 @pytest.mark.parametrize(

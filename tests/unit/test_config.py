@@ -7,7 +7,7 @@ import yaml
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.document import document
-from mmpkd.config.students import Backbone
+from mmpkd.config.students import LOSSES, Backbone
 from mmpkd.config.study import ConfigError, load
 from mmpkd.config.teachers import Encoder
 
@@ -78,6 +78,9 @@ def test_every_field_is_described():
         (("domains", "cxr", "problem"), "regression", "domains.cxr.problem"),
         (("domains", "cxr", "course"), {"epoch": 3}, "domains.cxr.course: epoch: unknown key"),
         (("domains", "cxr", "course"), {"epochs": 0}, "domains.cxr.course: epochs"),
+        (("arms", "mmpkd", "course"), {"epoch": 3}, "arms.mmpkd.course: epoch: unknown key"),
+        (("arms", "mmpkd", "course"), {"epochs": 0}, "arms.mmpkd.course: epochs"),
+        (("arms", "mmpkd", "course"), {"processes": 3}, "arms.mmpkd.course: batch_size 32 is no multiple of"),
         (("training", "processes"), 3, "no multiple of processes 3"),
         (("domains", "cxr", "teacher", "kind"), "audio", "domains.cxr.teacher"),
         (("figures",), ["pie"], "figures"),
@@ -122,7 +125,7 @@ def test_roles_are_those_of_arms_that_are_there(roles, message):
     assert message in str(error.value)
 
 
-@pytest.mark.parametrize(("group", "name"), [("arms", "centre"), ("domains", "control")])
+@pytest.mark.parametrize(("group", "name"), [("arms", "centre"), ("arms", "edges"), ("domains", "control")])
 def test_names_of_the_control_maps_are_taken(group, name):
     config = changed("study", value="names")
     config[group][name] = next(iter(config[group].values()))
@@ -214,6 +217,39 @@ def test_a_domain_may_be_trained_on_a_course_of_its_own():
     assert study.training_of("cxr").epochs == 99
     assert study.training_of("mammography").epochs == 8 and study.training.epochs == 14
     assert study.training_of("cxr").batch_size == study.training.batch_size
+
+
+def test_an_arm_may_be_trained_on_a_course_of_its_own_on_top_of_the_domains():
+    config = changed("arms", "mmpkd", "course", value={"epochs": 28})
+    config["domains"]["cxr"]["course"] = {"epochs": 99, "batch_size": 16}
+    study = load(config)
+    own = study.training_of("cxr", "mmpkd")
+    assert own == study.training.model_copy(update={"epochs": 28, "batch_size": 16})
+    assert study.training_of("mammography", "mmpkd").epochs == 28
+    assert study.training_of("cxr", "baseline") == study.training_of("cxr")
+    assert study.training_of("cxr").epochs == 99
+
+
+def test_no_arm_mirrors_images_where_a_label_tells_a_side():
+    config = changed("arms", "mmpkd", "course", value={"flip": 0.5})
+    load(config)
+    config["domains"]["cxr"]["labels"] = ["Left Pleural Effusion"]
+    with pytest.raises(ConfigError, match="tells sides"):
+        load(config)
+    config["arms"]["mmpkd"]["domains"] = ["mammography"]
+    config["claims"] = {}
+    load(config)
+
+
+@pytest.mark.parametrize("loss", [name for name, part in LOSSES.items() if part == "embedding"])
+def test_a_constant_teacher_has_no_embedding(loss):
+    arm = {"teacher": "constant", "losses": {"label": 1.0, "logit": 1.0}}
+    config = changed("arms", "constant", value=arm)
+    study = load(config)
+    assert not study.arms["constant"].privileged and not study.arms["constant"].permuted
+    config["arms"]["constant"]["losses"] = {"label": 1.0, "logit": 1.0, loss: 0.5}
+    with pytest.raises(ConfigError, match=f"arms.constant: losses: .* has logits alone, leave out {loss}"):
+        load(config)
 
 
 def test_weights_and_encoders_may_lie_below_the_home_folder(monkeypatch):

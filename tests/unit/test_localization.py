@@ -156,7 +156,7 @@ def test_maps_on_the_patch_grid_score_as_they_do_upsampled(monkeypatch):
     grids, masks = rng.random((7, 3, 3)).astype(np.float16), rng.random((20, 12, 12)) < 0.3
     map_of_mask = rng.integers(0, 6, 20)  # no mask goes with the last map
     expected = score_maps(upsample(grids, 12), masks, map_of_mask)
-    monkeypatch.setattr(localization, "UPSAMPLED_PIXELS", 2 * 12 * 12)
+    monkeypatch.setattr(localization, "HELD_PIXELS", 2 * 12 * 12)
     found = score_grids(grids, masks, map_of_mask)
     assert list(found) == list(expected)
     for metric in expected:

@@ -656,6 +656,16 @@ def test_the_schematic_keeps_its_words_in_their_boxes():
         assert not first.overlaps(second), f"{one!r} overlaps {other!r}"
 
 
+def test_the_schematic_says_how_the_constant_teacher_and_a_longer_course_differ():
+    plain = {"label": 1.0}
+    arms = {"flat": {"teacher": "constant", "losses": {**plain, "logit": 1.0}}, "long": {"course": {"epochs": 28}}}
+    figure, _ = figure_method.draw(
+        {**STUDY, "arms": {**STUDY["arms"], **{k: {"title": k, **v} for k, v in arms.items()}}}
+    )
+    words = " ".join(text for text, _ in shown_texts(figure)).replace("\n", " ")
+    assert words.count("same for every image") == 1 and words.count("epochs 28") == 1
+
+
 def test_a_small_study_is_drawn_too():
     """One domain, one seed, one method, no controls, no shuffled arm."""
     scores = synthetic_scores(np.random.default_rng(5), images=10, seeds=1, controls=False)

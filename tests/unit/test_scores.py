@@ -7,7 +7,8 @@ import pytest
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.evaluation import METRICS, TUNED
 from mmpkd.design import StudentKey
-from mmpkd.evaluation.controls import control_scores
+from mmpkd.evaluation import localization
+from mmpkd.evaluation.controls import ControlCohort, control_scores, edge_maps
 from mmpkd.evaluation.regions import Regions
 from mmpkd.evaluation.scores import AREA, COLUMNS, Scoring, concatenate, student_scores, tuned_thresholds
 from mmpkd.files import write_parquet
@@ -59,6 +60,21 @@ def attention():
     }
 
 
+class Steps:
+    """A store of the images a to d: vertical steps, each 3 columns further to the right. Notes how many are read."""
+
+    def __init__(self):
+        self.read = []
+
+    def positions(self, image_ids):
+        return np.array([list("abcd").index(name) for name in image_ids], dtype=int)
+
+    def pixels(self, positions):
+        self.read.append(len(positions))
+        columns = np.broadcast_to(np.arange(SIZE), (len(positions), SIZE, SIZE))
+        return np.where(columns < 5 + 3 * positions[:, None, None], 0, 255).astype(np.uint8)
+
+
 def scored(cohort, attention, **changes):
     tables, rois = cohort
     return student_scores(
@@ -106,7 +122,8 @@ def test_every_images_artefact_rate_is_a_row(cohort, attention):
 def test_controls_are_scored_on_test_images_alone(cohort, attention):
     tables, rois = cohort
     untrained = {"untrained": {0: {"phantom": attention}, 1: {"phantom": attention}}}
-    scores = control_scores(untrained, {"phantom": rois}, {"phantom": tables}, Scoring(["rollout"]), 0.25)
+    phantom = ControlCohort(tables, rois, Steps())
+    scores = control_scores(untrained, {"phantom": phantom}, Scoring(["rollout"]), 0.25)
     rates = scores["metric"] == "artefact_rate"
     assert rates.sum() == 2 * 3  # of both seeds and all their images
     scores = scores[~rates]
@@ -116,14 +133,14 @@ def test_controls_are_scored_on_test_images_alone(cohort, attention):
     counts = scores.groupby(["arm", "seed"], observed=True).size()
     every = 5 * len(UNTUNED)  # five unions of ROI, no threshold
     assert counts.drop(("uniform", 0)).to_dict() == dict.fromkeys(
-        [("centre", 0), ("untrained", 0), ("untrained", 1)], every
+        [("centre", 0), ("edges", 0), ("untrained", 0), ("untrained", 1)], every
     )
     assert counts["uniform", 0] == every - 5 * 3 + 5  # no Otsu's threshold twice, no contrast; but the areas
 
 
 def test_the_uniform_control_carries_the_area_of_each_union(cohort):
     tables, rois = cohort
-    scores = control_scores({}, {"phantom": rois}, {"phantom": tables}, Scoring([]), 0.25)
+    scores = control_scores({}, {"phantom": ControlCohort(tables, rois, Steps())}, Scoring([]), 0.25)
     areas = scores[scores["metric"] == AREA]
     assert set(areas["arm"].unique()) == {"uniform"} and set(areas["method"].unique()) == {"none"}
     expected = {("a", "any"): 0.5, ("a", "mass"): 0.25, ("a", "other"): 0.25, ("b", "any"): 0.25, ("b", "mass"): 0.25}
@@ -183,16 +200,46 @@ def test_controls_are_tuned_on_the_validation_images_of_the_training_cohort(coho
     arrays = {"image_id": np.array(["d"]), "rollout": attention["rollout"][:1]}
     scores = control_scores(
         {"untrained": {0: {"phantom": attention}}},
-        {"phantom": rois},
-        {"phantom": tables},
+        {"phantom": ControlCohort(tables, rois, Steps(), "phantom")},
         Scoring(["rollout"]),
         0.25,
-        homes={"phantom": "phantom"},
         validation={"untrained": {0: {"phantom": arrays}}},
     )
     tuned = scores[scores["metric"] == "iou_tuned"]
-    assert tuned.groupby("arm", observed=True).size().to_dict() == {"centre": 5, "untrained": 5}
+    assert tuned.groupby("arm", observed=True).size().to_dict() == {"centre": 5, "edges": 5, "untrained": 5}
     assert tuned["value"].between(0, 1).all()
+
+
+def test_the_edge_map_is_that_of_each_image(cohort):
+    """ROI of a: columns 0 to 7 above, 8 to 15 below; of b: the first. The steps lie at columns 4, 5 and 7, 8."""
+    tables, (table, masks) = cohort
+    rois = table.iloc[::-1], masks[::-1]  # not in the order of the store
+    scores = control_scores({}, {"phantom": ControlCohort(tables, rois, Steps())}, Scoring([], ["mass_in_roi"]), 0.25)
+    mass = scores[(scores["arm"] == "edges") & (scores["metric"] == "mass_in_roi")]
+    assert set(mass["method"].unique()) == {"none"} and set(mass["seed"]) == {0}
+    found = mass.set_index(["image_id", "label"])["value"].to_dict()
+    of_a = {("a", "any"): 0.5, ("a", "mass"): 0.5, ("a", "other"): 0}
+    assert found == pytest.approx(of_a | {("b", "any"): 0.25, ("b", "mass"): 0.25})
+
+
+def test_edge_maps_are_made_a_part_at_a_time_with_the_same_scores_and_threshold(cohort, monkeypatch):
+    tables, rois = cohort
+    tables.images.loc[3, "split"] = "validate"
+    stores = Steps(), Steps()
+    monkeypatch.setattr(localization, "HELD_PIXELS", 3 * SIZE * SIZE)
+    whole = control_scores({}, {"phantom": ControlCohort(tables, rois, stores[0], "phantom")}, Scoring([]), 0.25)
+    monkeypatch.setattr(localization, "HELD_PIXELS", 1)
+    parts = control_scores({}, {"phantom": ControlCohort(tables, rois, stores[1], "phantom")}, Scoring([]), 0.25)
+    pd.testing.assert_frame_equal(whole, parts)
+    assert (sorted(stores[0].read), stores[1].read) == ([1, 2], [1, 1, 1])
+    edges, masks = edge_maps(stores[0].pixels(np.array([3]))), rois[1][3:]
+    threshold = localization.tuned_threshold(edges, masks)
+    own = localization.score_maps(
+        edge_maps(stores[0].pixels(np.array([0]))), rois[1][:1], metrics=["iou_tuned"], threshold=threshold
+    )
+    chosen = (whole["arm"] == "edges") & (whole["metric"] == "iou_tuned")
+    value = whole[chosen].set_index(["image_id", "label"])["value"]["a", "mass"]
+    assert value == pytest.approx(own["iou_tuned"][0])
 
 
 def test_a_nan_map_is_undefined_not_lost(cohort, attention):

@@ -22,7 +22,6 @@ from mmpkd.teachers.encoder_loading import load_encoder
 
 ROOT = Path(__file__).parents[2]
 STUDIES = {path.stem: [path] for path in sorted((ROOT / "studies").glob("*.yaml"))}
-STUDIES["paper with arms"] = [ROOT / "studies/paper.yaml", ROOT / "studies/arms.yaml"]
 
 VIT_SMALL = "vit_small_patch16_224.augreg_in21k_ft_in1k"
 
@@ -39,7 +38,7 @@ def is_real(layers) -> bool:
 def test_every_shipped_study_is_here():
     assert {"paper", "open_i", "cbis_tables", "arms", "rehearsal", "smoke", "pilot"} <= set(STUDIES)
     real = {name for name, files in STUDIES.items() if is_real(load_layers(files))}
-    assert {"paper", "open_i", "cbis_tables", "rehearsal", "paper with arms"} <= real
+    assert {"paper", "open_i", "cbis_tables", "rehearsal", "paper_arms"} <= real
 
 
 def test_a_study_of_real_data_takes_nothing_from_the_demo(layers, tmp_path):
@@ -60,6 +59,15 @@ def test_a_study_of_real_data_takes_nothing_from_the_demo(layers, tmp_path):
     base.write_text(document(other))
     assert load_layers(layers.files, base=base).study == layers.study
     assert left_open(layers, fits_teachers(layers.study), trains_students(layers.study)) == {}
+
+
+@pytest.mark.parametrize("name", ["arms", "paper_arms", "rehearsal_arms"])
+def test_the_baseline_with_twice_the_epochs_has_twice_those_of_its_domain(name):
+    study = load_layers(STUDIES[name]).study
+    for domain in study.domains:
+        usual, twice = (study.training_of(domain, arm) for arm in ("baseline", f"longer_{domain}"))
+        assert twice == usual.model_copy(update={"epochs": 2 * usual.epochs})
+        assert study.domains_of(f"longer_{domain}") == [domain]
 
 
 def test_the_student_is_built_and_its_first_weights_fit(layers, tmp_path):

@@ -111,12 +111,12 @@ def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
 def test_localization_holds_every_arm_control_method_and_metric(scores):
     table, caption = make(table_localization, scores, STUDY.evaluation, DESIGN)
     of_any = table[table["label"] == "any"]
-    assert len(of_any) == 2 * 2 * len(METRICS) * 7
+    assert len(of_any) == 2 * 2 * len(METRICS) * 8
     assert "pixel AUROC of the rollout map" in caption
     row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
     gain = paired_gain(scores, [HOME], "mmpkd", "baseline", Score("mass_in_roi", "last_layer"))
     assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
-    assert table.query("arm in ('baseline', 'uniform', 'centre', 'untrained')")["gain"].isna().all()
+    assert table.query("arm in ('baseline', 'uniform', 'centre', 'edges', 'untrained')")["gain"].isna().all()
     assert table["mean_low"].notna().all()
     assert set(table["label"]) == {"any", *(label for domain in STUDY.domains.values() for label in domain.labels)}
 
@@ -128,7 +128,7 @@ def test_cross_domain_is_a_row_a_cell(scores):
     assert relations["cxr", "mimic_cxr"] == "in-domain" and relations["cxr", "vindr_cxr"] == "other data set"
     assert (relations == "other modality").sum() == 4
     np.testing.assert_allclose(table["mmpkd_gain"], table["mmpkd"] - table["baseline"])
-    assert {"shuffled_gain_low", "centre", "untrained", "n_seeds"} <= set(table.columns)
+    assert {"shuffled_gain_low", "centre", "edges", "untrained", "n_seeds"} <= set(table.columns)
 
 
 def test_classification_is_a_row_a_label_and_arm(scores):

@@ -1,14 +1,17 @@
 """The teacher's targets for a student's training images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmpkd.config.students import Arm
-from mmpkd.students.teaching import add_teacher, shuffle_among_patients, taught, taught_by_image
-from mmpkd.students.vit import create
+from mmpkd.config.students import LOSSES, Arm
+from mmpkd.students.losses import Targets, arm_loss
+from mmpkd.students.teaching import add_teacher, shuffle_among_patients, taught, taught_by_image, taught_by_mean
+from mmpkd.students.vit import StudentOutput, create
 from tests.training import CPU, SMALL, squares
 
 
@@ -69,3 +72,63 @@ def test_an_image_teacher_says_of_each_image_what_the_student_that_it_is_says():
         output = teacher.eval()(data.batch(np.arange(10)).images)
     np.testing.assert_allclose(images.teacher_logits, output.logits.numpy(), atol=1e-6)
     np.testing.assert_allclose(images.teacher_embedding, output.embedding.numpy(), atol=1e-6)
+
+
+CONSTANT = Arm(teacher="constant", losses={"label": 1.0, "logit": 1.0})
+NAN = float("nan")
+KNOWN_IN_PART = np.array([[1, 1, 0, NAN], [0, 1, 0, NAN], [0, NAN, NAN, NAN], [0, 1, 0, NAN]], np.float32)
+
+
+def test_the_constant_teacher_says_the_logit_of_the_base_rate_of_every_image():
+    images = taught_by_mean(replace(squares(4, 0), labels=KNOWN_IN_PART), "multi_label")
+    known = np.log([1 / 3, 5, 1 / 5])  # 1 of 4; 3 of 3 less half an image; 0 of 3 and half an image
+    np.testing.assert_allclose(images.teacher_logits, np.tile([*known, NAN], (4, 1)), rtol=1e-6)
+    assert images.teacher_embedding is None and images.batch(np.arange(2)).targets.teacher_embedding is None
+
+
+def test_the_softmax_of_the_constant_teacher_is_the_share_of_each_class():
+    labels = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    logits = taught_by_mean(replace(squares(4, 0), labels=labels), "single_label").teacher_logits
+    np.testing.assert_allclose(torch.from_numpy(logits).softmax(1), np.tile([0.5, 0.25, 0.25], (4, 1)), rtol=1e-6)
+
+
+def test_the_constant_teacher_depends_on_no_pixel_and_not_on_the_order_of_the_images():
+    data = squares(20, 0)
+    logits = taught_by_mean(data, "multi_label").teacher_logits
+    other = replace(data, store=squares(20, 1).store, labels=data.labels[::-1], keys=None, patients=None)
+    np.testing.assert_array_equal(logits, taught_by_mean(other, "multi_label").teacher_logits)
+
+
+def gradient(arm: Arm, logits: torch.Tensor, labels: np.ndarray, teacher: np.ndarray) -> torch.Tensor:
+    """Of the arm's loss, for each image and label."""
+    logits = logits.clone().requires_grad_()
+    targets = Targets(torch.from_numpy(labels).double(), torch.from_numpy(teacher).double())
+    arm_loss(arm, StudentOutput(logits, None, None), targets, "multi_label")["loss"].backward()
+    return logits.grad
+
+
+def test_images_of_equal_logits_get_the_same_gradient_from_the_constant_teacher_whatever_they_show():
+    data = squares(8, 0)
+    assert len(np.unique(data.labels)) == 2
+    teacher = taught_by_mean(data, "multi_label").teacher_logits
+    arm = Arm(teacher="constant", losses={"logit": 1.0})
+    found = gradient(arm, torch.full((8, 1), 0.7, dtype=torch.float64), data.labels, teacher)
+    expected = (torch.sigmoid(torch.tensor(0.7)) - float(data.labels.mean())) / 8
+    np.testing.assert_allclose(found, np.full((8, 1), expected), rtol=1e-6)
+
+
+def test_with_the_label_loss_the_constant_teacher_is_smoothing_towards_the_base_rate():
+    data, logits = squares(8, 0), torch.linspace(-2, 2, 8, dtype=torch.float64)[:, None]
+    teacher = taught_by_mean(data, "multi_label").teacher_logits
+    found = gradient(CONSTANT, logits, data.labels, teacher)
+    smoothed = (data.labels + data.labels.mean()) / 2
+    np.testing.assert_allclose(found, 2 * (logits.sigmoid().numpy() - smoothed) / 8, atol=1e-8)
+
+
+@pytest.mark.parametrize("loss", [name for name, part in LOSSES.items() if part == "embedding"])
+def test_a_loss_of_embeddings_finds_none_with_the_constant_teacher(loss):
+    data = taught_by_mean(squares(4, 0), "multi_label")
+    arm = Arm(teacher="privileged", losses={loss: 1.0})
+    outputs = StudentOutput(torch.zeros(4, 1), torch.zeros(4, 2), torch.zeros(4, 2))
+    with pytest.raises(ValueError, match="embedding, which this teacher has not"):
+        arm_loss(arm, outputs, data.batch(np.arange(4)).targets, "multi_label")

@@ -22,6 +22,8 @@ ROW = {
     "credited": True,
     "over_centre": 0.1,
     "over_centre_low": 0.08,
+    "over_edges": 0.15,
+    "over_edges_low": 0.1,
     "over_untrained": 0.2,
     "over_untrained_low": 0.15,
 }
@@ -60,9 +62,10 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
             f"Supported: {GAIN}, not credited to the privileged data: there is no shuffled teacher to compare with.",
         ),
         (
-            {"over_centre_low": -0.01, "over_untrained_low": 0.0},
+            {"over_centre_low": -0.01, "over_edges_low": -0.02, "over_untrained_low": 0.0},
             f"Supported: {GAIN}, and +0.040 over the shuffled teacher, so it is credited to the privileged data; "
-            "the arm's maps are not shown to beat the centre Gaussian or the untrained student.",
+            "the arm's maps are not shown to beat the centre Gaussian or the edge map or the untrained "
+            "student.",
         ),
         (
             INCONCLUSIVE,
@@ -123,9 +126,10 @@ def test_sentences(changes, expected):
 
 
 def test_one_rule_for_all_controls():
-    beaten = "shuffled teacher beaten; centre Gaussian beaten; untrained student beaten"
+    beaten = "shuffled teacher beaten; centre Gaussian beaten; edge map beaten; untrained student beaten"
     assert controls(ROW) == beaten
-    mixed = {"shuffled_gain_low": 0.0, "over_centre": nan, "over_centre_low": nan, "over_untrained_low": nan}
+    mixed = {"shuffled_gain_low": 0.0, "over_centre": nan, "over_centre_low": nan, "over_edges_low": -0.1}
+    mixed |= {"over_untrained_low": nan}
     assert controls(ROW | mixed) == (
-        "shuffled teacher not beaten; centre Gaussian absent; untrained student not tested"
+        "shuffled teacher not beaten; centre Gaussian absent; edge map not beaten; untrained student not tested"
     )

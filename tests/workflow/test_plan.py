@@ -26,6 +26,8 @@ def test_further_arms_and_teachers_are_configuration_alone(checkout):
     assert jobs["teacher"] == len(study.teachers) == 8
     folder = "results/arms/students/cxr"
     assert checkout.planned(overlay, f"{folder}/mmpkd_indication/seed0/model.safetensors")["teacher"] == 1
+    plan = checkout.planned(overlay, f"{folder}/constant_teacher/seed0/model.safetensors")
+    assert plan["train_student"] == 1 and "teacher" not in plan and "privileged" not in plan
     last = max(study.seeds)  # it is taught by the baseline of the first
     assert checkout.planned(overlay, f"{folder}/image_teacher/seed{last}/model.safetensors")["train_student"] == 2
 
@@ -47,13 +49,13 @@ def test_the_paper_study_plans_on_the_folders_that_it_names(checkout):
 
 
 def test_the_paper_study_with_every_arm_is_under_600_jobs(checkout):
-    overlays = [checkout.folder / "studies" / name for name in ("paper.yaml", "arms.yaml")]
-    study = load_study(overlays)
+    overlay = checkout.folder / "studies/paper_arms.yaml"
+    study = load_study([overlay])
     for cohort in study.cohorts.values():
         for folder in (cohort.root, *cohort.folders.values()):
             (checkout.folder / folder).mkdir(parents=True)
-    jobs = checkout.planned("--configfile", *map(str, overlays), "--", "all")
-    assert jobs["train_student"] == len(study.students) == 120
+    jobs = checkout.planned("--configfile", str(overlay), "--", "all")
+    assert jobs["train_student"] == len(study.students) == 140
     assert jobs["teacher"] == len(study.teachers) == 8
     assert jobs["preprocess"] == sum(cohort.shards for cohort in study.cohorts.values())
     arms = {(domain, arm) for domain, arm, _ in study.students}

@@ -107,6 +107,13 @@ def test_a_changed_arm_and_a_further_seed_rerun_no_other(smoke):
     assert smoke.planned("all", *SMOKE, "--config", "seeds=[0, 1, 2]")["train_student"] == 2 * 3
 
 
+def test_the_course_of_an_arm_reruns_its_students_alone(smoke):
+    file = "results/smoke/students/cxr/mmpkd/seed0/model.safetensors"
+    for arm, epochs, students in (("mmpkd", 3, 1), ("mmpkd", 2, 0), ("baseline", 3, 0)):
+        change = f"arms={{{arm}: {{course: {{epochs: {epochs}}}}}}}"  # 2 is what the study says already
+        assert smoke.planned(file, *SMOKE, "--config", change).get("train_student", 0) == students
+
+
 def test_a_variant_of_a_teacher_and_a_student_teach(smoke):
     """Two arms that the configuration adds; the students that are there already are not made again."""
     changes = (
