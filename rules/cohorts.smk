@@ -45,7 +45,7 @@ rule cohort:
         code=lambda w: code("cohort", f"cohorts.datasets.{STUDY.cohorts[w.cohort].adapter}"),
         folder=lambda w: RESULTS.cohort_folder(w.cohort),
         cohort=lambda w: plain(STUDY.cohorts[w.cohort]),
-        labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].labels,
+        labels=lambda w: STUDY.domains[STUDY.domain_of[w.cohort]].known,
     message:
         "Tables of {wildcards.cohort}"
     script:

@@ -19,7 +19,7 @@ NEEDED = {
         {
             "cohorts": {name: RESULTS.cohort_folder(name) for name in COHORTS},
             "shards": {name: shard_folders(name) for name in COHORTS},
-            "labels": {name: STUDY.domains[STUDY.domain_of[name]].labels for name in COHORTS},
+            "labels": {name: STUDY.domains[STUDY.domain_of[name]].known for name in COHORTS},
         },
     ),
     "predictions": (

@@ -17,6 +17,8 @@ DOMAIN_OF = {
     "vindr_mammo": "mammography",
 }
 STUDY = DEMO.model_dump(mode="json")
+for domain, labels in LABELS.items():
+    STUDY["domains"][domain]["labels"] = labels
 DESIGN = Design.of(STUDY)
 HOME, AWAY = (DESIGN.parse(f"cxr@{cohort}") for cohort in ("mimic_cxr", "vindr_cxr"))
 METHODS = ("rollout", "last_layer")

@@ -114,13 +114,14 @@ def _label_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
         if cohort.error is not None or cohort.root is None or not cohort.counts["images"]["all"]:
             continue
         where = f"domains.{name}.labels"
-        if cohort.unknown_labels:
-            unknown = ", ".join(cohort.unknown_labels)
-            yield Problem("error", where, f"{domain.training}, which is learnt from, does not know {unknown}")
+        if unknown := [label for label in cohort.unknown_labels if label in domain.labels]:
+            problem = f"{domain.training}, which is learnt from, does not know {', '.join(unknown)}"
+            yield Problem("error", where, problem)
+        learnt = {label: counts for label, counts in cohort.labels.items() if label in domain.labels}
         for split in ("train", "validate"):
-            never = [label for label, counts in cohort.labels.items() if counts["positive"][split] == 0]
+            never = [label for label, counts in learnt.items() if counts["positive"][split] == 0]
             if never and cohort.counts["images"][split]:
-                level = "error" if split == "train" and len(never) == len(cohort.labels) else "warning"
+                level = "error" if split == "train" and len(never) == len(learnt) else "warning"
                 yield Problem(level, where, f"no image of {domain.training} in {split} has {', '.join(never)}")
 
 

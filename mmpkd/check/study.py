@@ -36,7 +36,7 @@ def check(
         announce(name)
         section = study.domains[domain]
         training = name == section.training
-        cohorts[name] = examine(study.cohorts[name], domain, section.labels, training, study.imaging.size, everything)
+        cohorts[name] = examine(study.cohorts[name], domain, section.known, training, study.imaging.size, everything)
     student = student_of(study)
     facts = StudyFacts(
         study=study.study,

@@ -8,8 +8,8 @@ from mmpkd.config.base import Section
 from mmpkd.config.folders import HomePath
 
 Share = Annotated[float, Field(ge=0, le=1)]
-MARKED = ("mimic_cxr", "vindr_cxr", "cbis_ddsm", "vindr_mammo")  # adapters whose phantom can have a marker
-ERRING = ("mimic_cxr", "cbis_ddsm")  # and labels that err with it
+MARKLESS = ("nih_chestxray14", "open_i")  # adapters whose phantom has no marker
+ERRORLESS = (*MARKLESS, "vindr_cxr", "vindr_mammo")  # and whose labels do not err with it
 ENLARGEMENT = 14  # of a phantom's side, about 200 pixels, to that of a real image, 2,500 to 3,000
 
 
@@ -71,7 +71,7 @@ class Cohort(Section):
     @model_validator(mode="after")
     def _phantom_has_the_habit(self) -> "Cohort":
         habit = self.phantom.habit if self.phantom else Habit()
-        for key, known in {"marked": MARKED, "errors": ERRING}.items():
-            if getattr(habit, key) and self.adapter not in known:
-                raise ValueError(f"phantom.habit.{key}: must be 0 for {self.adapter}; it goes with {', '.join(known)}")
+        for key, without in {"marked": MARKLESS, "errors": ERRORLESS}.items():
+            if getattr(habit, key) and self.adapter in without:
+                raise ValueError(f"phantom.habit.{key}: must be 0, because the phantom of {self.adapter} has none")
         return self

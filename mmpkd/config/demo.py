@@ -35,6 +35,7 @@ DEMO = Study(
             training="cbis_ddsm",
             cohorts=["vindr_mammo"],
             labels=["malignant"],
+            regions=["mass", "calcification"],
             teacher=TabularTeacher(),
             course={"epochs": 8},
         ),

@@ -39,6 +39,9 @@ class Domain(Section):
     training: str = Field(description="cohort whose train and validate splits are learnt from")
     cohorts: list[str] = Field([], description="further cohorts of this modality, for evaluation alone")
     labels: list[str] = Field(min_length=1, description="what students and teacher predict")
+    regions: list[str] = Field(
+        [], description="further labels whose regions of interest are scored, though nobody predicts them"
+    )
     problem: Literal["multi_label", "single_label"] = Field(
         "multi_label", description="single_label: exactly one of the labels is true of an image"
     )
@@ -53,9 +56,14 @@ class Domain(Section):
 
     @model_validator(mode="after")
     def _labels_are_names(self) -> "Domain":
-        if len(set(self.labels)) != len(self.labels) or not all(label.strip() for label in self.labels):
-            raise ValueError("labels: must be different, and none of them empty")
+        if len(set(self.known)) != len(self.known) or not all(label.strip() for label in self.known):
+            raise ValueError("labels and regions: must be different, and none of them empty")
         return self
+
+    @property
+    def known(self) -> list[str]:
+        """What is read of the domain's cohorts: the labels that are predicted, and those whose regions are scored."""
+        return [*self.labels, *self.regions]
 
     @model_validator(mode="after")
     def _variants_are_teachers(self) -> "Domain":

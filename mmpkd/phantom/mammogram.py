@@ -229,7 +229,7 @@ def _distractors(rng, frame, view):
     for _ in range(rng.integers(1, 4)):  # softer and fainter than any mass
         centre = (rows * rng.uniform(0.12, 0.88), columns * rng.uniform(0.1, 0.6))
         radii = unit * rng.uniform(2.5, 6.0, 2)
-        image += rng.uniform(0.04, 0.10) * canvas.soft_ellipse(
+        image += rng.uniform(0.06, 0.14) * canvas.soft_ellipse(
             grid, centre, radii, rng.uniform(0, np.pi), 1.6 * radii.mean()
         )
     if rng.random() < (0.5 if view == "MLO" else 0.08):
@@ -271,7 +271,7 @@ def _add_lesion(rng, image, frame, centre, lesion, brightness):
     towards = float(np.arctan2(nipple[0] - centre[0], nipple[1] - centre[1]))
     opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, frame.unit, towards)
     # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk.
-    strength = brightness * (2.0 if lesion.kind == "calcification" else 1.0) * (0.5 + 0.5 * lesion.contrast)
+    strength = brightness * (2.0 if lesion.kind == "calcification" else 1.0) * (0.25 + 0.75 * lesion.contrast)
     image[window] += strength * opacity * body[window]
     mask = np.zeros(image.shape, bool)
     mask[window] = outline & (body[window] > 0)

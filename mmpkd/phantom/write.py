@@ -28,7 +28,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from mmpkd.config.cohorts import MARKED, Phantom
+from mmpkd.config.cohorts import MARKLESS, Phantom
 
 # What the truth says of the habit where a tree has none.
 WITHOUT_HABIT = {"marked": False, "marker_x0": np.nan, "marker_y0": np.nan, "marker_x1": np.nan, "marker_y1": np.nan}
@@ -75,7 +75,7 @@ def write_tree(adapter: str, phantom: Phantom, folder: str | Path, twins: str | 
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write = import_module(f"mmpkd.phantom.{adapter}_tree").write
-    if adapter in MARKED:
+    if adapter not in MARKLESS:
         if twins is not None:
             Path(twins).mkdir(parents=True, exist_ok=True)
         truth = write(phantom, folder, Path(twins) if twins is not None and phantom.habit.marked else None)
