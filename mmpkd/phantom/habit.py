@@ -106,5 +106,5 @@ def stamp_disc(image: np.ndarray, place: canvas.Point, chest_wall: str) -> tuple
     grid = canvas.grid(rows, columns)
     disc = canvas.soft_ellipse(grid, (y, x), (3.6 * unit, 3.6 * unit), 0.0, 1.0)
     bar = canvas.line(grid, (y, x - 2 * unit), (y, x + 2 * unit), 1.2 * unit)
-    stamped = np.maximum(image, 0.95 * disc * (1 - bar)).astype(image.dtype)
+    stamped = np.maximum(image, 0.65 * disc * (1 - bar)).astype(image.dtype)
     return stamped, canvas.bounds(disc, 0.0)

@@ -130,8 +130,7 @@ def draw_lesion(rng: np.random.Generator, kind: Kind, density: int, label_noise:
     pathology = "MALIGNANT" if malignant else "BENIGN"
     if rng.random() < WITHOUT_CALLBACK and not malignant and risk < 0.2:
         pathology = "BENIGN_WITHOUT_CALLBACK"
-    # Malignant lesions are denser than benign ones (ACR BI-RADS Atlas, mammography, density of a mass).
-    contrast = float(np.clip(0.6 * risk + 0.4 * rng.beta(3.5, 1.2) - 0.05 * (density - 1), 0.05, 1))
+    contrast = float(np.clip(rng.beta(3.5, 1.2) - 0.05 * (density - 1), 0.05, 1))
     return Lesion(
         kind=kind,
         form=form,

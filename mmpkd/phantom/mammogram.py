@@ -229,7 +229,7 @@ def _distractors(rng, frame, view):
     for _ in range(rng.integers(1, 4)):  # softer and fainter than any mass
         centre = (rows * rng.uniform(0.12, 0.88), columns * rng.uniform(0.1, 0.6))
         radii = unit * rng.uniform(2.5, 6.0, 2)
-        image += rng.uniform(0.06, 0.14) * canvas.soft_ellipse(
+        image += rng.uniform(0.12, 0.26) * canvas.soft_ellipse(
             grid, centre, radii, rng.uniform(0, np.pi), 1.6 * radii.mean()
         )
     if rng.random() < (0.5 if view == "MLO" else 0.08):
@@ -270,8 +270,10 @@ def _add_lesion(rng, image, frame, centre, lesion, brightness):
     local = (frame.grid[0][window[0]], frame.grid[1][:, window[1]])
     towards = float(np.arctan2(nipple[0] - centre[0], nipple[1] - centre[1]))
     opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, frame.unit, towards)
-    # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk.
-    strength = brightness * (2.0 if lesion.kind == "calcification" else 1.0) * (0.25 + 0.75 * lesion.contrast)
+    # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk; and the likelier
+    # a lesion is malignant, the denser it is (ACR BI-RADS Atlas, density of a mass), which no word of its case says.
+    density = (2.0 if lesion.kind == "calcification" else 1.0) * (0.6 * lesion.risk + 0.4 * lesion.contrast)
+    strength = brightness * (0.25 + 0.75 * density)
     image[window] += strength * opacity * body[window]
     mask = np.zeros(image.shape, bool)
     mask[window] = outline & (body[window] > 0)
