@@ -5,9 +5,9 @@ the models, so that a study of another transformer cannot take it over.
 """
 
 from mmpkd.config.cohorts import Cohort, Habit, Phantom
-from mmpkd.config.evaluation import Claim
+from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Imaging
-from mmpkd.config.students import Backbone, StudentConfig, Training
+from mmpkd.config.students import Arm, Backbone, StudentConfig, Training
 from mmpkd.config.study import Domain, Study
 from mmpkd.config.teachers import TabularTeacher, TextTeacher
 
@@ -15,14 +15,15 @@ DEMO = Study(
     study="demo",
     cohorts={
         "mimic_cxr": Cohort(
-            adapter="mimic_cxr", phantom=Phantom(patients=2000, seed=1, habit=Habit(marked=0.4, errors=0.5))
+            adapter="mimic_cxr",
+            phantom=Phantom(patients=1100, seed=1, label_noise=0.0, habit=Habit(marked=0.5, errors=0.6)),
         ),
-        "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=300, seed=2)),
+        "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=200, seed=2)),
         "cbis_ddsm": Cohort(
             adapter="cbis_ddsm",
-            phantom=Phantom(patients=1300, seed=3, label_noise=0.05, habit=Habit(marked=0.4, errors=0.6)),
+            phantom=Phantom(patients=1000, seed=3, label_noise=0.05, habit=Habit(marked=0.6, errors=0.8)),
         ),
-        "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=150, seed=4)),
+        "vindr_mammo": Cohort(adapter="vindr_mammo", phantom=Phantom(patients=100, seed=4)),
     },
     domains={
         "cxr": Domain(
@@ -37,7 +38,6 @@ DEMO = Study(
             labels=["malignant"],
             regions=["mass", "calcification"],
             teacher=TabularTeacher(),
-            course={"epochs": 8},
         ),
     },
     imaging=Imaging(size=56),
@@ -58,12 +58,25 @@ DEMO = Study(
         contrast=0.2,
         brightness=0.1,
     ),
+    arms={
+        "baseline": Arm(),
+        "mmpkd": Arm(title="MMPKD", teacher="privileged", losses={"label": 1.0, "logit": 3.0}),
+        "shuffled": Arm(title="shuffled teacher", teacher="shuffled", losses={"label": 1.0, "logit": 3.0}),
+    },
+    evaluation=Evaluation(
+        metric="average_precision",
+        metrics=["pixel_auroc", "average_precision", "pointing_game", "mass_in_roi", "iou_equal_area"],
+    ),
     claims={
         "in_domain_cxr": Claim(
-            title="The text teacher improves localisation in chest radiographs", cells=["cxr@mimic_cxr"]
+            title="The text teacher improves localisation in chest radiographs",
+            cells=["cxr@mimic_cxr"],
+            known="gain",
         ),
         "in_domain_mammography": Claim(
-            title="The tabular teacher improves localisation in mammograms", cells=["mammography@cbis_ddsm"]
+            title="The tabular teacher improves localisation in mammograms",
+            cells=["mammography@cbis_ddsm"],
+            known="gain",
         ),
         "other_data_set": Claim(
             title="The gain carries over to another data set of the same modality",
