@@ -42,6 +42,7 @@ NEEDED = {
         {"maps": EXAMPLES, "pictures": SHARDS, "withheld": WITHHELD},
     ),
     "twins": ({}, {}),
+    "habits": ({}, {}),
     "claims": ({"claims": RESULTS.table("claims")["csv"]}, {}),
     # An edit of a table or figure makes nothing new of this need.
     "outputs": (
@@ -51,7 +52,7 @@ NEEDED = {
 }
 
 for item in OUTPUTS:
-    if "twins" in item.needs and not TWIN_FOLDERS:
+    if "twins" in item.needs and not STUDY.has_marker or "habits" in item.needs and not STUDY.varies_habit:
         continue
 
     rule:

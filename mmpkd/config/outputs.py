@@ -17,6 +17,7 @@ NEEDS = {
     "histories": STUDENTS,  # of every student, and the images that it learnt from
     "scores": SCORES,  # the long table
     "twins": SCORES,  # in the long table; a study without a marked phantom has no such output
+    "habits": SCORES,  # likewise; nor one whose phantoms of a modality all have the same habit
     "maps": SCORES,  # of the primary arm and the reference, and the images under them
     "claims": SCORES,  # the table of claims
     "outputs": SCORES,  # the study's other tables and figures
@@ -67,6 +68,7 @@ OUTPUTS = (
     Output("table", "strata", "Localisation by ROI size, prediction and label", ("scores",), PRIMARY, design=True),
     Output("table", "cross_domain", "Across cohorts and domains", ("scores",), PRIMARY, design=True),
     Output("table", "mechanism", "The mechanism", ("scores", "twins"), PRIMARY, ("cohorts", "arms"), design=True),
+    Output("table", "dose", "Dose and response", ("scores", "habits"), CONFIDENCE, ("cohorts", "arms"), design=True),
     Output("table", "claims", "Claims", ("scores",), (*PRIMARY, *BOOTSTRAP), ("claims",), design=True),
     Output("table", "runtime", "Run time", ("outputs",)),
     Output("figure", "method", "The method", sections=("domains", "arms", "design", "imaging")),
@@ -77,6 +79,8 @@ OUTPUTS = (
     Output("figure", "localization", "Localisation", ("scores",), PRIMARY, design=True),
     Output("figure", "cross_domain", "Across cohorts and domains", ("scores",), PRIMARY, design=True),
     Output("figure", "mechanism", "The mechanism", ("scores", "twins"), PRIMARY, ("cohorts", "arms"), design=True),
+    Output("figure", "dose", "Dose and response", ("scores", "habits"), PRIMARY, ("cohorts", "arms"), design=True),
+    Output("figure", "factorial", "When a gain is expected", ("scores", "habits"), PRIMARY, ("cohorts",), design=True),
     Output("figure", "claims", "Claims", ("claims",), PRIMARY, design=True),
 )
 TABLES, FIGURES = (tuple(output.name for output in OUTPUTS if output.kind == kind) for kind in ("table", "figure"))

@@ -256,9 +256,21 @@ class Study(Section):
 
     @property
     def outputs(self) -> list[Output]:
-        """The tables and figures that `all` makes; those of a marker only where a phantom has one."""
-        marked = any(map(self.twinned, self.domains))
-        return [output for output in chosen(self.tables, self.figures) if marked or "twins" not in output.needs]
+        """The tables and figures that `all` makes; those of a phantom's marker and habit only where they are there."""
+        absent = {need for need, there in {"twins": self.has_marker, "habits": self.varies_habit}.items() if not there}
+        return [output for output in chosen(self.tables, self.figures) if not absent & set(output.needs)]
+
+    @property
+    def has_marker(self) -> bool:
+        """Whether a phantom has a marker."""
+        return any(map(self.twinned, self.domains))
+
+    @property
+    def varies_habit(self) -> bool:
+        """Whether students of one modality learn from phantoms that differ in their habit."""
+        homes = [self.cohorts[domain.training] for name, domain in self.domains.items() if self.twinned(name)]
+        habits = {(cohort.adapter, cohort.phantom.habit.model_dump_json()) for cohort in homes}
+        return len(habits) > len({adapter for adapter, _ in habits})
 
     def takes(self, stage: str) -> bool:
         """Whether anything that the study makes takes this stage of the pipeline; the report shows scores."""

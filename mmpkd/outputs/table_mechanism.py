@@ -1,6 +1,5 @@
 """How much the students rely on the marker of the phantoms, and what a formula predicts."""
 
-from collections.abc import Mapping
 from math import nan
 from typing import Any
 
@@ -49,15 +48,15 @@ def reliance(inputs: Inputs) -> pd.DataFrame:
         reference; n_images, n_patients, n_seeds; reason. Estimates have columns _low and _high.
     """
     scores, design = inputs.scores, inputs.design
-    habits = {name: _habit(cohort) for name, cohort in inputs.study["cohorts"].items()}
+    habits = habits_of(inputs)
     arms = {name: Arm.model_validate(arm) for name, arm in inputs.study["arms"].items()}
     rows = []
     for cohort, domain in design.domain_of.items():
         cell = design.cell(domain, cohort)
         trained = select(select(scores, domain=domain, cohort=cohort), metric=MASS)
-        habit = habits[design.home(domain)]  # the students learnt from this cohort
         for arm in design.order(trained["arm"].unique()):
-            row = {"domain": domain, "cohort": cohort, "arm": arm, "predicted": predicted_effect(habit, arms[arm])}
+            predicted = predicted_effect(habits[domain], arms[arm])
+            row = {"domain": domain, "cohort": cohort, "arm": arm, "predicted": predicted}
             rows.append(row | _reliance(inputs, cell, arm) | _gains(inputs, cell, arm))
     table = pd.DataFrame(rows)
     if len(table):
@@ -65,8 +64,11 @@ def reliance(inputs: Inputs) -> pd.DataFrame:
     return table
 
 
-def _habit(cohort: Mapping[str, Any]) -> Habit:
-    return Habit.model_validate((cohort["phantom"] or {}).get("habit", {}))
+def habits_of(inputs: Inputs) -> dict[str, Habit]:
+    """For each domain the habit of the cohort that its students learn from."""
+    phantoms = {name: cohort["phantom"] or {} for name, cohort in inputs.study["cohorts"].items()}
+    homes = {domain.name: phantoms[domain.training] for domain in inputs.design.domains}
+    return {domain: Habit.model_validate(phantom.get("habit", {})) for domain, phantom in homes.items()}
 
 
 def _reliance(inputs: Inputs, cell: Cell, arm: str) -> dict[str, Any]:

@@ -270,8 +270,8 @@ def _add_lesion(rng, image, frame, centre, lesion, brightness):
     local = (frame.grid[0][window[0]], frame.grid[1][:, window[1]])
     towards = float(np.arctan2(nipple[0] - centre[0], nipple[1] - centre[1]))
     opacity, outline = lesion_shapes.draw(rng, local, centre, lesion, frame.unit, towards)
-    # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk; and the likelier
-    # a lesion is malignant, the denser it is (ACR BI-RADS Atlas, density of a mass), which no word of its case says.
+    # Calcium is far denser than tissue, so that its specks stay bright after the image has been shrunk. The likelier a
+    # lesion is malignant, the denser it is (ACR BI-RADS Atlas, density of a mass); no word of its case says so.
     density = (2.0 if lesion.kind == "calcification" else 1.0) * (0.6 * lesion.risk + 0.4 * lesion.contrast)
     strength = brightness * (0.25 + 0.75 * density)
     image[window] += strength * opacity * body[window]

@@ -64,10 +64,11 @@ def test_a_study_of_real_data_takes_nothing_from_the_demo(layers, tmp_path):
 @pytest.mark.parametrize("name", ["arms", "paper_arms", "rehearsal_arms"])
 def test_the_baseline_with_twice_the_epochs_has_twice_those_of_its_domain(name):
     study = load_layers(STUDIES[name]).study
-    for domain in study.domains:
-        usual, twice = (study.training_of(domain, arm) for arm in ("baseline", f"longer_{domain}"))
-        assert twice == usual.model_copy(update={"epochs": 2 * usual.epochs})
-        assert study.domains_of(f"longer_{domain}") == [domain]
+    longer = {domain: arm for arm in study.arms if arm.startswith("longer") for domain in study.domains_of(arm)}
+    assert set(longer) == set(study.domains)
+    for domain, arm in longer.items():
+        usual = study.training_of(domain, "baseline")
+        assert study.training_of(domain, arm) == usual.model_copy(update={"epochs": 2 * usual.epochs})
 
 
 def test_the_student_is_built_and_its_first_weights_fit(layers, tmp_path):

@@ -1,0 +1,48 @@
+"""When a gain is expected: errors that follow the marker or chance, and privileged data that mention it or not."""
+
+from mmpkd.evaluation.statistics import paired_gain
+from mmpkd.outputs.figure import GREY, SINGLE_COLUMN, Drawing, arm_marks, draw_estimate, new_figure, styled
+from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.table_mechanism import habits_of
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words
+
+CELLS = {  # where errors come from, and whether the privileged data mention the marker
+    ("marker", False): "errors follow the marker,\nnot mentioned",
+    ("marker", True): "errors follow the marker,\nmentioned",
+    ("chance", False): "errors by chance,\nnot mentioned",
+    ("chance", True): "errors by chance,\nmentioned",
+}
+
+
+@styled
+def make(inputs: Inputs) -> Drawing:
+    """One row per cell: the gain of the primary arm over the reference."""
+    evaluation, design = inputs.evaluation, inputs.design
+    habits = habits_of(inputs)
+    most = max(habit.errors for habit in habits.values())
+    homes = {
+        (habits[cell.domain].errors_follow, habits[cell.domain].mentioned): cell
+        for cell in design.home_cells
+        if habits[cell.domain].errors == most
+    }
+    rows = [key for key in CELLS if key in homes]
+    figure = new_figure(SINGLE_COLUMN + 1, 0.42 * len(rows) + 0.7)
+    axes, mark = figure.subplots(), arm_marks([design.primary], design)[design.primary]
+    axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+    for place, key in enumerate(rows):
+        gain = paired_gain(
+            inputs.scores, [homes[key]], design.primary, design.reference, evaluation.score(), evaluation.confidence
+        )
+        draw_estimate(axes, gain.estimate, place, gain.low, gain.high, mark)
+    axes.set_yticks(range(len(rows)), [CELLS[key] for key in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"gain of {design.title(design.primary)} in {METRIC_NAMES[evaluation.metric]}")
+    caption = (
+        f"When a gain is expected. Gain of {design.title(design.primary)} over {design.title(design.reference)} in "
+        f"{METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, in phantoms that differ "
+        f"in two things: whether label errors (e = {most:g}) follow the marker or strike as many images by chance, and "
+        "whether the privileged data mention the marker. A gain is expected in the first row alone: by chance there "
+        "is nothing in the image to look at instead, and a teacher that reads of the marker learns the errors. Means "
+        f"with {interval_words(evaluation.confidence)}. The effect is planted, so nothing follows for patients."
+    )
+    return Drawing(figure, caption, inputs.phantoms)
