@@ -28,6 +28,8 @@ rule report:
     params:
         code=code("report"),
         study=plain(STUDY),
+        # Not all that the study lists: what needs a marker is not made where no phantom has one.
+        made={f"{kind}s": [item.name for item in STUDY.outputs if item.kind == kind] for kind in ("table", "figure")},
         withheld=WITHHELD,
         shards=SHARDS,
         results=lambda w: RESULTS.root,

@@ -21,7 +21,7 @@ with job(snakemake):
     scores = pd.read_parquet(snakemake.input.scores)
     sources = Sources(params.shards, results, study["seeds"])
     report = build(
-        study,
+        {**study, **params.made},
         results,
         origin(study),
         read_flows(snakemake.input.flow, scores),

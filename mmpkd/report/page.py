@@ -14,7 +14,7 @@ from markupsafe import Markup
 from mmpkd.config.outputs import chosen
 from mmpkd.design import Design
 from mmpkd.report.items import read_figure, read_table
-from mmpkd.report.study import Flow, cohorts_in_use, headline, phantoms, read_claims, size_words
+from mmpkd.report.study import Flow, cohorts_in_use, headline, phantoms, planted_words, read_claims, size_words
 from mmpkd.report.viewer import Viewer
 from mmpkd.results import Results
 
@@ -84,7 +84,8 @@ def _header(study: Mapping[str, Any]) -> dict[str, Any]:
     """What was run, on what."""
     fabricated = phantoms(study)
     real = [name for name in cohorts_in_use(study) if name not in fabricated]
-    return {"study": study["study"], "size": size_words(study), "phantoms": fabricated, "real": real}
+    words = {"size": size_words(study), "planted": planted_words(study)}
+    return {"study": study["study"], "phantoms": fabricated, "real": real, **words}
 
 
 def _inline(viewer: Viewer | None) -> dict[str, Any]:

@@ -31,6 +31,24 @@ def phantoms(study: Mapping[str, Any]) -> list[str]:
     return [name for name in cohorts_in_use(study) if study["cohorts"][name]["phantom"] is not None]
 
 
+def planted_words(study: Mapping[str, Any]) -> str:
+    """What is planted in the phantoms that students learn from, and how; "" where no phantom has a marker."""
+    homes = [domain["training"] for domain in study["domains"].values()]
+    fabricated = {name: study["cohorts"][name]["phantom"] for name in homes}
+    habits = {name: phantom["habit"] for name, phantom in fabricated.items() if phantom and phantom["habit"]["marked"]}
+    if not habits:
+        return ""
+    erring = [name for name, habit in habits.items() if habit["errors"]]
+    start = f"A marker lies on a share of the images of {', '.join(habits)}, whatever they show. "
+    if not erring:
+        return start + "No label errs with it, so no effect of a teacher is planted."
+    return (
+        f"{start}An effect is planted with it in {', '.join(erring)}: in the images that are learnt from, some absent "
+        "findings are labelled present, with the marker or by chance. A gain here shows that the pipeline finds what "
+        "was planted. Nothing follows for patients, or for the paper."
+    )
+
+
 def size_words(study: Mapping[str, Any]) -> str:
     """Domains x arms x seeds, the students that this makes, and on how many cohorts they are tested."""
     domains, arms, seeds = study["domains"], study["arms"], study["seeds"]
