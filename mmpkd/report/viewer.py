@@ -16,6 +16,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Cell, Design
 from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.matrices import select
+from mmpkd.evaluation.reliance import marked_images
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
@@ -126,6 +127,7 @@ def _cases(
     scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, count: int, sources: Sources, design: Design
 ) -> list[dict[str, Any]]:
     """The cases of one cell, the lowest gain first."""
+    marked = marked_images(scores, cell.cohort)
     scores = select(scores, domain=cell.domain, cohort=cell.cohort, metric=evaluation.metric, label="any")
     gains = ranked_gains(scores, cell, design.primary, design.reference, evaluation.score())
     ranks = evenly_spaced(len(gains), count)
@@ -135,6 +137,7 @@ def _cases(
     for number, (rank, seen, look) in enumerate(zip(ranks, pictures, looks, strict=True), start=1):
         gain = f"{gains.iloc[rank]:+.2f}".replace("-", "−")
         title = f"case {number}: rank {rank + 1:,} of {len(gains):,}, gain {gain}"
+        title += ", with marker" if gains.index[rank] in marked else ""
         cases.append({"cell": _cell_name(cell), "title": title, **seen, **look})
     return cases
 
