@@ -1,8 +1,10 @@
 """The acquisition habit of the phantoms: a marker on some images, and labels that err with it.
 
 The marker is drawn onto the finished image, so that an image and its twin, which differs in having the marker or not,
-agree in every other pixel. Who bears it, where, and which labels err comes from a generator of its own: the habit
-changes neither anatomy nor report. docs/phantom.md says why the habit should move a student's attention.
+agree in every other pixel. Its grey values are the image's own 0.5th and 99.5th percentile, so that a window which
+follows these or the range shows the rest of both alike. Who bears it, where, and which labels err comes from a
+generator of its own: the habit changes neither anatomy nor report. docs/phantom.md says why the habit should move a
+student's attention.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,8 @@ from mmpkd.phantom import canvas
 
 Box = tuple[float, float, float, float]
 Stamp = Callable[[np.ndarray, canvas.Point], tuple[np.ndarray, Box]]
-STROKES = ((0, 0, 7, 1.5), (0, 0, 1.5, 5), (3, 0, 4.5, 5), (0, 3.5, 4.5, 5))  # of the letter P: y0, x0, y1, x1 in units
+PLATE = (0, 0, 8, 6)  # y0, x0, y1, x1 in units
+STROKES = ((0.5, 0.5, 7.5, 2), (0.5, 0.5, 2, 5.5), (3.5, 0.5, 5, 5.5), (0.5, 4, 5, 5.5))  # of the letter P on it
 
 
 def habit_stream(seed: int, index: int) -> np.random.Generator:
@@ -68,24 +71,27 @@ class Rendering:
 
 
 def stamp_letter(image: np.ndarray, place: canvas.Point) -> tuple[np.ndarray, Box]:
-    """A bright letter P over a shoulder of a chest radiograph, beside the lungs' apices and so hardly ever in an ROI.
+    """A bright letter P on a dark plate over a shoulder of a chest radiograph, hardly ever in an ROI.
 
     Args:
         image: rows x columns in 0..1; it is not changed.
         place: below one half of x the image's left side, else the right one; within it, the place.
 
     Returns:
-        The stamped copy and the letter's box.
+        The stamped copy and the plate's box.
     """
     rows, columns = image.shape
-    unit = columns / 45
+    unit = columns / 48
     right, x = divmod(2 * place[1], 1)
-    top = round((0.01 + 0.05 * place[0]) * rows)
-    left = round((0.01 + 0.05 * x) * columns if not right else (0.99 - 0.05 * x) * columns - 5 * unit)
+    top = round((0.005 + 0.02 * place[0]) * rows)
+    left = round((0.005 + 0.04 * x) * columns if not right else (0.995 - 0.04 * x) * columns - 6 * unit)
+    dark, bright = ends(image)
     image = image.copy()
-    for y0, x0, y1, x1 in STROKES:
-        image[round(top + y0 * unit) : round(top + y1 * unit), round(left + x0 * unit) : round(left + x1 * unit)] = 1.0
-    return image, (float(left), float(top), float(round(left + 5 * unit)), float(round(top + 7 * unit)))
+    for (y0, x0, y1, x1), value in ((PLATE, dark), *((stroke, bright) for stroke in STROKES)):
+        image[round(top + y0 * unit) : round(top + y1 * unit), round(left + x0 * unit) : round(left + x1 * unit)] = (
+            value
+        )
+    return image, (float(left), float(top), float(round(left + 6 * unit)), float(round(top + 8 * unit)))
 
 
 def stamp_disc(image: np.ndarray, place: canvas.Point, chest_wall: str) -> tuple[np.ndarray, Box]:
@@ -106,5 +112,11 @@ def stamp_disc(image: np.ndarray, place: canvas.Point, chest_wall: str) -> tuple
     grid = canvas.grid(rows, columns)
     disc = canvas.soft_ellipse(grid, (y, x), (3.6 * unit, 3.6 * unit), 0.0, 1.0)
     bar = canvas.line(grid, (y, x - 2 * unit), (y, x + 2 * unit), 1.2 * unit)
-    stamped = np.maximum(image, 0.65 * disc * (1 - bar)).astype(image.dtype)
+    stamped = np.maximum(image, ends(image)[1] * disc * (1 - bar)).astype(image.dtype)
     return stamped, canvas.bounds(disc, 0.0)
+
+
+def ends(image: np.ndarray) -> tuple[float, float]:
+    """The grey values between which 99 % of an image lie, as pixels have them."""
+    dark, bright = np.quantile(image, (0.005, 0.995), method="nearest")
+    return float(dark), float(bright)

@@ -10,6 +10,8 @@ import pytest
 from pydicom import dcmread
 
 from mmpkd.config.cohorts import Cohort, Habit, Phantom
+from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.reading import read_display
 from mmpkd.phantom import canvas
 from mmpkd.phantom.habit import Marker, stamp_disc, stamp_letter
 from mmpkd.phantom.write import write_tree
@@ -81,6 +83,24 @@ def test_twins_differ_in_the_marker_alone(habitual):
         assert row["marker_x0"] <= x0 < x1 <= row["marker_x1"] and row["marker_y0"] <= y0 < y1 <= row["marker_y1"]
         seen += 1
     assert seen > 10
+
+
+@pytest.mark.parametrize("window", ["percentile", "minmax"])
+def test_the_store_shows_twins_alike_but_for_the_marker(habitual, window):
+    """A window that follows the grey values must not darken the rest of an image that bears the marker."""
+    adapter, folder, truth = habitual
+    tables = cohorts.read(Cohort(adapter=adapter, root=folder / "tree"), LABELS[adapter])
+    rows = truth[truth["twin"] != ""].drop_duplicates("image_id").set_index("image_id")
+    for image in tables.images[tables.images["image_id"].isin(rows.index)].itertuples():
+        row = rows.loc[image.image_id]
+        files = tables.image_root / image.path, folder / "twins" / row["twin"]
+        first, second = (read_display(file, window, 0, radiograph=True) for file in files)
+        geometry = Geometry.fit(*first.shape, 56, True)
+        beside = ~geometry.box_to_store_mask(
+            *(row[["marker_x0", "marker_y0", "marker_x1", "marker_y1"]] + [-4, -4, 4, 4])
+        )
+        change = geometry.image_to_store(first).astype(int) - geometry.image_to_store(second)
+        assert np.abs(change[beside]).max() <= 4 and np.abs(change[beside]).mean() < 1 < np.abs(change[~beside]).mean()
 
 
 def test_exactly_the_scored_images_have_a_twin(habitual):
