@@ -8,7 +8,6 @@ import numpy as np
 
 from mmpkd.phantom.lesions import Lesion, draw_lesion
 from mmpkd.phantom.mammogram import (
-    DIGITAL,
     FILM,
     Appearance,
     Mammogram,
@@ -42,9 +41,8 @@ Panel = tuple[np.ndarray, Sequence[np.ndarray], str]  # pixels, masks, title
 
 
 def main() -> None:
-    """Writes the three pictures."""
+    """Writes the two pictures."""
     save(two_views(FILM, patients=COLUMNS, seed=3), "phantom_mammogram_views", by_column=True)
-    save(two_views(DIGITAL, patients=COLUMNS, seed=4), "phantom_mammogram_digital", by_column=True)
     save([cut_out(kind, form, seed) for seed, (kind, form) in enumerate(WORDS)], "phantom_mammogram_words")
 
 

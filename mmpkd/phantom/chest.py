@@ -1,7 +1,7 @@
 """Who has what: the patients, studies and findings of the phantom chest radiographs, and how an image is composed.
 
-The drawing of normal anatomy is here, that of findings and distractors in `chest_findings`. docs/phantom.md tabulates
-the distributions. Places are given in thorax coordinates: u runs from the midline (0) to the inner chest wall (1 at
+The drawing of normal anatomy is here, that of findings and distractors in `chest_findings`. docs/phantom.md describes
+what is drawn. Places are given in thorax coordinates: u runs from the midline (0) to the inner chest wall (1 at
 the base), positive to the patient's left, which is the image's right; v from the lung apex (0) to the costophrenic
 angle (1).
 """

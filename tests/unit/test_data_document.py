@@ -1,4 +1,4 @@
-"""docs/data.md: a section for every adapter, and configuration blocks that the configuration accepts."""
+"""Documents: a section of docs/data.md for every adapter, valid configuration blocks, and links that lead to files."""
 
 import re
 import shlex
@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text()
 HEADINGS = re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
 SECTIONS = dict(re.findall(r"^### [^\n]*\(`(\w+)`\)\n(.*?)(?=^### |\Z)", TEXT, re.MULTILINE | re.DOTALL))
-YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PHANTOMS = (ROOT / "docs" / "phantom.md").read_text()
+YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT + PHANTOMS, re.MULTILINE | re.DOTALL)
 
 
 def anchor(heading: str) -> str:
@@ -34,9 +36,10 @@ def test_every_data_set_has_a_section_and_a_row():
     assert {link for link, _ in rows} <= set(map(anchor, HEADINGS))
 
 
-def test_links_lead_to_files():
-    for link in re.findall(r"\]\((?!https?:|#)([^)]+)\)", TEXT):
-        assert (ROOT / "docs" / link).is_file(), link
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_to_files(path):
+    for link in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", path.read_text()):
+        assert (path.parent / link).is_file(), link
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.split("\n")[1].strip())
