@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from mmpkd.config.demo import DEMO
-from mmpkd.design import Design
+from mmpkd.design import Cell, Design
+from mmpkd.evaluation.reliance import EFFECT, MARKED, MASS, TOP_DECILE, UNMARKED
 
 LABELS = {
     "cxr": ["Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"],
@@ -30,6 +31,7 @@ METRICS = {  # level of a baseline in its own domain, and how a unit of pixel AU
     "iou_equal_area": (0.25, 1.2),
 }
 CONTROLS = {"uniform": 0.50, "centre": 0.62, "edges": 0.56, "untrained": 0.52, "pretrained": 0.60}
+WITHOUT_MARKER, AREA = 0.1, 0.04  # an absent finding's probability without the marker; the share of a map on it
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
 
 
@@ -86,6 +88,54 @@ def synthetic_scores(
     if controls:
         parts += [part for cohort, table in cohorts.items() for part in _controls(cohort, table[:images], seeds, rng)]
     return _assemble(parts, cohorts)
+
+
+def with_reliance(
+    scores: pd.DataFrame, effects: dict[tuple[Cell, str], float], rng: np.random.Generator, spread: float = 0.0
+) -> pd.DataFrame:
+    """Adds the rows of `mmpkd.evaluation.reliance`: every other image bears the marker.
+
+    Args:
+        scores: a long table with the cells and arms of `effects`.
+        effects: the marker effect of an arm in a cell, the mean of its labels'. The share of the first method's map on
+            the marker is `planted_mass`; of another method's map half as much is above the area.
+        rng: the source of randomness.
+        spread: standard deviation of the effect among seeds, and of the rest.
+    """
+    scores = scores.astype({name: str for name in COLUMNS if name not in ("seed", "value")})
+    parts = [scores]
+    for cohort in dict.fromkeys(cell.cohort for cell, _ in effects):
+        images = scores.loc[scores["cohort"] == cohort, ["patient_id", "image_id"]].drop_duplicates("image_id")
+        uniform = images.assign(domain="control", arm="uniform", seed=0, cohort=cohort, label="any", method="none")
+        marked = (np.arange(len(images)) % 2 == 0).astype(float)
+        values = {MARKED: marked, MASS: AREA, TOP_DECILE: AREA}
+        parts += [uniform.assign(metric=metric, value=value) for metric, value in values.items()]
+    for (cell, arm), effect in effects.items():
+        own = scores[(scores["domain"] == cell.domain) & (scores["arm"] == arm) & (scores["cohort"] == cell.cohort)]
+        images = own[["patient_id", "image_id"]].drop_duplicates("image_id")
+        for seed in own["seed"].unique():
+            part = images.assign(domain=cell.domain, arm=arm, seed=seed, cohort=cell.cohort)
+            noise = rng.normal(0, spread) + rng.normal(0, spread, len(images))
+            parts += _reliance(part, effect + noise, planted_mass(effect), LABELS[DOMAIN_OF.get(cell.cohort, "cxr")])
+    table = pd.concat(parts, ignore_index=True)[COLUMNS]
+    return table.astype(dict.fromkeys(("domain", "arm", "cohort", "method", "metric", "label"), "category"))
+
+
+def planted_mass(effect: float) -> float:
+    """The share of the first method's map on the marker, for an arm with that effect."""
+    return AREA + 0.3 * effect
+
+
+def _reliance(part: pd.DataFrame, effect: np.ndarray, mass: float, labels: list[str]) -> list[pd.DataFrame]:
+    """A student's rows; the effects of labels lie about their mean."""
+    parts = []
+    for label, shift in zip(["any", *labels], [0.0, *np.linspace(-0.02, 0.02, len(labels))], strict=True):
+        row = part.assign(label=label, method="none")
+        parts += [row.assign(metric=EFFECT, value=effect + shift), row.assign(metric=UNMARKED, value=WITHOUT_MARKER)]
+    for number, method in enumerate(METHODS, start=1):
+        row, share = part.assign(label="any", method=method), AREA + (mass - AREA) / number
+        parts += [row.assign(metric=MASS, value=share), row.assign(metric=TOP_DECILE, value=2 * share)]
+    return parts
 
 
 def _images(cohort: str, count: int, rng: np.random.Generator) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from mmpkd.files import atomic, write_text
 
 SINGLE_COLUMN, DOUBLE_COLUMN, PAGE = 3.5, 7.2, 9.3  # inches; a figure is no taller than a page
 LETTERS = 17  # of 7 pt type that fit an inch
+ARMS_ABREAST = 4  # more arms need the whole width for a domain, and names that stand upright
 PNG_DOTS_PER_INCH = 200
 INK, GREY, PALE = "#222222", "#6f6f6f", "#d9d9d9"
 STYLE = {
@@ -120,6 +121,16 @@ def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
         Line2D([], [], color=mark.colour, marker=mark.marker, label=design.title(arm))
         for arm, mark in arm_marks(arms, design).items()
     ]
+
+
+def name_arms(axes: Axes, titles: list[str]) -> None:
+    """Arms as places along the x axis: their titles stand upright where there are many."""
+    if len(titles) <= ARMS_ABREAST:
+        axes.set_xticks(range(len(titles)), [title.replace(" ", "\n") for title in titles])
+    else:
+        axes.set_xticks(range(len(titles)), titles, rotation=90)
+    axes.set_xlim(-0.6, len(titles) - 0.4)
+    axes.grid(axis="y")
 
 
 def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:

@@ -30,6 +30,7 @@ OPACITY = 0.6
 CLIPPED = 99.5  # percentile of all maps at which the colour scale ends
 PANEL = 1.1  # inches
 BLOCKS_A_ROW = 2
+MARKED_RULE = "median\nwith marker"
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,9 @@ def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design
         gains = ranked_gains(scores, cell, design.primary, design.reference, score)
         means = {arm: mean_scores(scores, cell, arm, score) for arm in arms}
         picked = {"best": gains.index[-1], "median": _middle(gains), "worst": gains.index[0]}
-        marked = marked_images(scores, cohort)
-        if len(marked := gains[gains.index.isin(marked)]):
-            picked["median\nwith marker"] = _middle(marked)
+        marked = gains[gains.index.isin(marked_images(scores, cohort))]
+        if len(marked):
+            picked[MARKED_RULE] = _middle(marked)
         for rule, image in picked.items():
             of_arms = {name: mean[image] for name, mean in means.items()}
             names = {"domain": cell.domain, "cohort": cohort, "rule": rule, "image_id": image}
@@ -140,7 +141,7 @@ def _mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method
 def draw(
     examples: Sequence[Example], evaluation: Evaluation, design: Design, withheld: Collection[str] = ()
 ) -> tuple[Figure, str]:
-    """One block per domain; rows best, median and worst, columns the image with its ROI, then the arms' maps.
+    """One block per domain; a row per rule, columns the image with its ROI, then the arms' maps.
 
     Args:
         examples: what `assemble` returned.
@@ -163,17 +164,21 @@ def draw(
     pictures, bar = figure.subfigures(2, 1, height_ratios=[height + 0.3, 0.5])
     blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
     for block, domain in zip(blocks, domains, strict=False):
-        _draw_block(block, [example for example in shown if example.domain == domain], scale, design)
+        _draw_block(block, [example for example in shown if example.domain == domain], depth, scale, design)
     _draw_scale(bar, scale)
     return figure, _caption(shown, missing, evaluation, design)
 
 
-def _draw_block(block: SubFigure, examples: Sequence[Example], scale: ScalarMappable, design: Design) -> None:
-    """The rows of one domain."""
+def _draw_block(
+    block: SubFigure, examples: Sequence[Example], depth: int, scale: ScalarMappable, design: Design
+) -> None:
+    """The rows of one domain, above as many empty ones as make `depth`."""
     arms = design.order(examples[0].maps)
-    panels = block.subplots(len(examples), 1 + len(arms), squeeze=False)
+    panels = block.subplots(depth, 1 + len(arms), squeeze=False)
+    for axes in panels[len(examples) :].flat:
+        axes.set_axis_off()
     block.suptitle(f"{examples[0].domain} ({examples[0].cohort})", fontsize=7.5, weight="bold")
-    for row, example in zip(panels, examples, strict=True):
+    for row, example in zip(panels, examples, strict=False):
         for axes in row:
             axes.imshow(example.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
@@ -212,7 +217,9 @@ def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evalu
     metric = METRIC_NAMES[evaluation.metric]
     arms = ", ".join(map(design.title, design.order(shown[0].maps)))
     reference, arm = design.title(design.reference), design.title(design.primary)
-    marked = ", and the median one of those that bear the planted marker" if len({e.rule for e in shown}) > 3 else ""
+    marked = (
+        ", and the median one of those that bear the planted marker" if MARKED_RULE in {e.rule for e in shown} else ""
+    )
     return (
         f"Attention maps on test images of one cohort a domain (that of training, if it has regions of interest, ROI), "
         f"picked by rule: of all images with ROI those with the best, the median and the worst gain of {arm} over "

@@ -3,8 +3,8 @@
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.outputs.figure import GREY, SINGLE_COLUMN, Drawing, arm_marks, draw_estimate, new_figure, styled
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.table_mechanism import habits_of
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words
+from mmpkd.outputs.mechanism import habits_of
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count_range, interval_words
 
 CELLS = {  # where errors come from, and whether the privileged data mention the marker
     ("marker", False): "errors follow the marker,\nnot mentioned",
@@ -26,23 +26,32 @@ def make(inputs: Inputs) -> Drawing:
         if habits[cell.domain].errors == most
     }
     rows = [key for key in CELLS if key in homes]
-    figure = new_figure(SINGLE_COLUMN + 1, 0.42 * len(rows) + 0.7)
+    figure = new_figure(SINGLE_COLUMN, 0.42 * len(rows) + 0.7)
     axes, mark = figure.subplots(), arm_marks([design.primary], design)[design.primary]
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    for place, key in enumerate(rows):
-        gain = paired_gain(
+    gains = [
+        paired_gain(
             inputs.scores, [homes[key]], design.primary, design.reference, evaluation.score(), evaluation.confidence
         )
+        for key in rows
+    ]
+    for place, gain in enumerate(gains):
         draw_estimate(axes, gain.estimate, place, gain.low, gain.high, mark)
     axes.set_yticks(range(len(rows)), [CELLS[key] for key in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.locator_params(axis="x", nbins=5)
+    axes.grid(axis="x")
     axes.set_xlabel(f"gain of {design.title(design.primary)} in {METRIC_NAMES[evaluation.metric]}")
+    counts = (count_range([gain.n_patients for gain in gains], "patient"),)
+    counts += (count_range([gain.n_seeds for gain in gains], "seed"),)
     caption = (
         f"When a gain is expected. Gain of {design.title(design.primary)} over {design.title(design.reference)} in "
         f"{METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, in phantoms that differ "
         f"in two things: whether label errors (e = {most:g}) follow the marker or strike as many images by chance, and "
-        "whether the privileged data mention the marker. A gain is expected in the first row alone: by chance there "
-        "is nothing in the image to look at instead, and a teacher that reads of the marker learns the errors. Means "
-        f"with {interval_words(evaluation.confidence)}. The effect is planted, so nothing follows for patients."
+        "whether the privileged data mention the marker. A gain is expected only where errors follow a marker that is "
+        "not mentioned: by chance there is nothing in the image to look at instead, and a teacher that reads of the "
+        f"marker learns the errors. Means with {interval_words(evaluation.confidence)}. n per row: "
+        f"{', '.join(counts)}. The effect is planted, so nothing follows for patients."
     )
     return Drawing(figure, caption, inputs.phantoms)

@@ -13,6 +13,7 @@ from mmpkd.design import CONTROL, Cell, Design, Score
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.statistics import Estimate, control_matrix, crossed_estimate, gain_matrix, paired_gain
 from mmpkd.outputs.figure import (
+    ARMS_ABREAST,
     CONTROL_LINES,
     DOUBLE_COLUMN,
     GREY,
@@ -24,6 +25,7 @@ from mmpkd.outputs.figure import (
     arm_marks,
     draw_estimate,
     legend_below,
+    name_arms,
     new_figure,
     styled,
     wrap,
@@ -33,7 +35,6 @@ from mmpkd.outputs.words import CONTROL_NAMES, METHOD_NAMES, METRIC_NAMES, count
 
 PANEL_HEIGHT = 2.0
 DOMAINS_ABREAST = 2
-ARMS_ABREAST = 4  # more arms need the whole width for a domain, and names that stand upright
 LEGEND_COLUMNS, LEGEND_LINE = 4, 0.14
 SEED_SPREAD = 0.16  # half the width over which the seeds of an arm are spread
 
@@ -107,8 +108,8 @@ def _draw_block(
                 if arm != design.reference
             }
             _draw_columns(right, gains, marks, evaluation.confidence)
-            _name_arms(left, list(map(design.title, scores)))
-            _name_arms(right, list(map(design.title, gains)))
+            name_arms(left, list(map(design.title, scores)))
+            name_arms(right, list(map(design.title, gains)))
 
 
 def _name_block(
@@ -155,15 +156,6 @@ def _draw_column(axes: Axes, place: int, matrix: ScoreMatrix, estimate: Estimate
     spread = np.linspace(-SEED_SPREAD, SEED_SPREAD, len(by_seed)) if len(by_seed) > 1 else np.zeros(len(by_seed))
     axes.plot(place + 0.12 + spread, by_seed, mark.marker, color=mark.colour, markersize=3, mew=0, alpha=0.6)
     draw_estimate(axes, place - 0.2, estimate.estimate, estimate.low, estimate.high, mark, horizontal=False)
-
-
-def _name_arms(axes: Axes, titles: list[str]) -> None:
-    if len(titles) <= ARMS_ABREAST:
-        axes.set_xticks(range(len(titles)), [title.replace(" ", "\n") for title in titles])
-    else:
-        axes.set_xticks(range(len(titles)), titles, rotation=90)
-    axes.set_xlim(-0.6, len(titles) - 0.4)
-    axes.grid(axis="y")
 
 
 def _share_limits(panels: list[Axes]) -> None:

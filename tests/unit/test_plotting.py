@@ -33,7 +33,7 @@ from mmpkd.outputs import (
 )
 from mmpkd.outputs.figure import Drawing
 from tests.outputs import make
-from tests.synthetic import AWAY, DESIGN, DOMAIN_OF, HOME, LABELS, design_of, synthetic_scores
+from tests.synthetic import AWAY, DESIGN, DOMAIN_OF, HOME, LABELS, design_of, synthetic_scores, with_reliance
 
 EVALUATION = Evaluation()
 DOMAINS = {
@@ -130,8 +130,7 @@ class Store:
         return np.random.default_rng(3).integers(0, 256, (len(positions), 32, 32)).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def examples(scores):
+def make_examples(scores: pd.DataFrame) -> list[figure_attention_examples.Example]:
     chosen = figure_attention_examples.select_examples(scores, EVALUATION, DESIGN)
     rng = np.random.default_rng(4)
     homes = {domain: facts["training"] for domain, facts in DOMAINS.items()}
@@ -146,6 +145,11 @@ def examples(scores):
     }
     stores = {name: Store(names) for name, names in ids.items()}
     return figure_attention_examples.assemble(chosen, stores, regions, exports, "rollout")
+
+
+@pytest.fixture(scope="module")
+def examples(scores):
+    return make_examples(scores)
 
 
 @pytest.fixture(scope="module")
@@ -617,6 +621,29 @@ def test_examples_come_from_the_first_cohort_of_a_domain_that_has_scores():
     assert set(chosen["domain"]) == {"cxr"} and set(chosen["cohort"]) == {"home"}
     nothing = figure_attention_examples.select_examples(scores, EVALUATION, design_of({"mr": {"training": "other"}}))
     assert nothing.empty and {"domain", "cohort", "image_id"} <= set(nothing.columns)
+
+
+def test_a_phantom_with_a_marker_has_a_fourth_row(scores, examples):
+    """Its image is the lower median of those that bear the marker."""
+    marked = with_reliance(scores, {(HOME, "mmpkd"): 0.1}, np.random.default_rng(8))
+    more = make_examples(marked)
+    rules = ["best", "median", "worst"]
+    for domain, expected in {"cxr": [*rules, "median\nwith marker"], "mammography": rules}.items():
+        assert [example.rule for example in examples if example.domain == domain] == rules
+        assert [example.rule for example in more if example.domain == domain] == expected
+    wide = pixel_auroc(scores, "cxr", "mmpkd", "mimic_cxr").groupby("image_id", observed=True)["value"].mean()
+    wide -= pixel_auroc(scores, "cxr", "baseline", "mimic_cxr").groupby("image_id", observed=True)["value"].mean()
+    bearing = marked[(marked["metric"] == "marked") & (marked["value"] == 1)]["image_id"]
+    gains = wide[wide.index.isin(bearing)].sort_values()
+    assert more[3].gain == pytest.approx(gains.iloc[(len(gains) - 1) // 2], abs=1e-6)
+    figure, caption = figure_attention_examples.draw(more, EVALUATION, DESIGN)
+    check_texts(figure)
+    axes = [axes for axes in figure.findobj(mpl.axes.Axes) if axes.images]
+    assert len(axes) == (4 + 3) * 3 + 1  # the image and two arms, and the scale
+    tops = [one.get_window_extent().y1 for one in axes]
+    np.testing.assert_allclose(tops[:9], tops[12:21], atol=5, err_msg="rows of both domains are level")
+    assert "bear the planted marker" in caption
+    assert "marker" not in figure_attention_examples.draw(examples, EVALUATION, DESIGN)[1]
 
 
 def test_maps_of_seeds_are_averaged_as_shares():

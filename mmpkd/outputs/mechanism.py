@@ -1,0 +1,94 @@
+"""What the outputs on the marker of the phantoms share: habits, doses, and how much the students rely on the marker."""
+
+from typing import Any
+
+import pandas as pd
+
+from mmpkd.config.cohorts import Habit
+from mmpkd.config.students import Arm
+from mmpkd.design import CONTROL, Cell, Score
+from mmpkd.evaluation.matrices import MissingScores, score_matrix, select
+from mmpkd.evaluation.reliance import EFFECT, MARKED, MASS, TOP_DECILE, UNMARKED, predicted_effect
+from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_matrix
+from mmpkd.evaluation.strata import stratum_estimate, weights_like
+from mmpkd.outputs.inputs import Inputs
+
+STRATA = {"gain_marked": 1.0, "gain_unmarked": 0.0}  # test images by whether they bear the marker
+
+
+def habits_of(inputs: Inputs) -> dict[str, Habit]:
+    """For each domain the habit of the cohort that its students learn from."""
+    phantoms = {name: cohort["phantom"] or {} for name, cohort in inputs.study["cohorts"].items()}
+    homes = {domain.name: phantoms[domain.training] for domain in inputs.design.domains}
+    return {domain: Habit.model_validate(phantom.get("habit", {})) for domain, phantom in homes.items()}
+
+
+def doses_of(inputs: Inputs) -> dict[Cell, float]:
+    """The rate of label errors of each domain whose labels err with the marker alone, by its home cell, ascending."""
+    habits = habits_of(inputs)
+    homes = {cell: habits[cell.domain] for cell in inputs.design.home_cells}
+    doses = {
+        cell: habit.errors
+        for cell, habit in homes.items()
+        if habit.marked and habit.errors_follow == "marker" and not habit.mentioned
+    }
+    return dict(sorted(doses.items(), key=lambda pair: pair[1]))
+
+
+def reliance(inputs: Inputs) -> pd.DataFrame:
+    """One row per training domain, cohort of its modality whose phantom has a marker, and arm.
+
+    Returns:
+        domain, cohort, arm; predicted and predicted_from_unmarked; effect and unmarked (probability without the marker)
+        of absent findings; mass, top_decile and area; n_images, n_patients, n_seeds; reason; gain_marked and
+        gain_unmarked: of the primary score over the reference. Estimates have columns _low and _high.
+    """
+    design, habits = inputs.design, habits_of(inputs)
+    arms = {name: Arm.model_validate(arm) for name, arm in inputs.study["arms"].items()}
+    rows = []
+    for cohort, domain in design.domain_of.items():
+        cell = design.cell(domain, cohort)
+        trained = select(inputs.scores, domain=domain, cohort=cohort, metric=MASS)["arm"].unique()
+        for arm in design.order(trained):
+            found, predicted = _reliance(inputs, cell, arm), predicted_effect(habits[domain], arms[arm])
+            row = {"domain": domain, "cohort": cohort, "arm": arm, "predicted": predicted}
+            row["predicted_from_unmarked"] = predicted * (1 - found["unmarked"])
+            rows.append(row | found | _gains(inputs, cell, arm))
+    return pd.DataFrame(rows)
+
+
+def _reliance(inputs: Inputs, cell: Cell, arm: str) -> dict[str, Any]:
+    method, confidence = inputs.evaluation.methods[0], inputs.evaluation.confidence
+    wanted = {"effect": (EFFECT, "none"), "unmarked": (UNMARKED, "none")}
+    wanted |= {"mass": (MASS, method), "top_decile": (TOP_DECILE, method)}
+    estimates = {
+        name: arm_mean(inputs.scores, [cell], arm, Score(*score), confidence) for name, score in wanted.items()
+    }
+    area = score_matrix(inputs.scores, CONTROL, "uniform", cell.cohort, **Score(MASS, "none").columns).mean
+    effect = estimates["effect"]
+    counts = {"n_images": effect.n_images, "n_patients": effect.n_patients, "n_seeds": effect.n_seeds}
+    return {**_intervals(estimates), "area": area, **counts, "reason": effect.reason}
+
+
+def _gains(inputs: Inputs, cell: Cell, arm: str) -> dict[str, float]:
+    """The arm's gains in the primary score in test images with the marker and in those without."""
+    estimates, reference = dict.fromkeys(STRATA, Estimate()), inputs.design.reference
+    if arm == reference:
+        return _intervals(estimates)
+    try:
+        gain = gain_matrix(inputs.scores, cell, arm, reference, inputs.evaluation.score())
+        marked = score_matrix(inputs.scores, CONTROL, "uniform", cell.cohort, **Score(MARKED, "none").columns)
+    except MissingScores:
+        return _intervals(estimates)
+    present = pd.Series(marked.values[0], index=marked.images.astype(str))
+    for name, value in STRATA.items():
+        weights = weights_like(gain, (present == value).astype(float))
+        estimates[name] = stratum_estimate(gain, weights, inputs.evaluation.confidence)
+    return _intervals(estimates)
+
+
+def _intervals(estimates: dict[str, Estimate]) -> dict[str, float]:
+    columns = {}
+    for name, estimate in estimates.items():
+        columns |= {name: estimate.estimate, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    return columns
