@@ -13,6 +13,7 @@ from mmpkd.config.teachers import TabularTeacher, TextTeacher
 
 DEMO = Study(
     study="demo",
+    seeds=[0, 1, 2, 3],
     cohorts={
         "mimic_cxr": Cohort(
             adapter="mimic_cxr",

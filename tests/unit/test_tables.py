@@ -112,7 +112,7 @@ def test_localization_holds_every_arm_control_method_and_metric(scores):
     table, caption = make(table_localization, scores, STUDY.evaluation, DESIGN)
     of_any = table[table["label"] == "any"]
     assert len(of_any) == 2 * 2 * len(METRICS) * 8
-    assert "pixel AUROC of the rollout map" in caption
+    assert "average precision of the rollout map" in caption
     row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
     gain = paired_gain(scores, [HOME], "mmpkd", "baseline", Score("mass_in_roi", "last_layer"))
     assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
@@ -200,7 +200,7 @@ def test_claims_table_shows_known_answers_where_there_are_any(scores, tmp_path):
     shown = ("- & -", "gain & yes", r"no\_\allowbreak{}gain & no")
     assert all(f"supported & {cells} &" in files["tex"] for cells in shown)
     assert "Known: the answer that was planted" in files["caption.txt"]
-    files = written("unknown", {"one": claim})
+    files = written("unknown", {"one": claims["one"]})
     assert ",known,recovered," in files.pop("csv")
     assert not any(word in text for text in files.values() for word in (" known ", "Known", "recovered"))
 
