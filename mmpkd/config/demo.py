@@ -17,7 +17,7 @@ DEMO = Study(
     cohorts={
         "mimic_cxr": Cohort(
             adapter="mimic_cxr",
-            phantom=Phantom(patients=1100, seed=1, label_noise=0.0, habit=Habit(marked=0.5, errors=0.6)),
+            phantom=Phantom(patients=800, seed=1, label_noise=0.0, habit=Habit(marked=0.5, errors=0.6)),
         ),
         "vindr_cxr": Cohort(adapter="vindr_cxr", phantom=Phantom(patients=200, seed=2)),
         "cbis_ddsm": Cohort(
@@ -39,6 +39,7 @@ DEMO = Study(
             labels=["malignant"],
             regions=["mass", "calcification"],
             teacher=TabularTeacher(),
+            course={"epochs": 17},
         ),
     },
     imaging=Imaging(size=56),
