@@ -57,7 +57,12 @@ CASES = [
     stops("repeated seed", "seeds: [1, 1]\n", "seeds", "different"),
     stops("no seeds", "seeds: []\n", "seeds", "at least 1"),
     stops("no labels", "domains: {cxr: {labels: []}}\n", "domains.cxr.labels", "at least 1"),
-    stops("repeated label", "domains: {cxr: {labels: [Edema, Edema]}}\n", "domains.cxr", "labels: must be different"),
+    stops(
+        "repeated label",
+        "domains: {cxr: {labels: [Edema, Edema]}}\n",
+        "domains.cxr",
+        "labels and regions: must be different",
+    ),
     stops("empty label", "domains: {cxr: {labels: [Edema, ' ']}}\n", "domains.cxr", "none of them empty"),
     stops("no attention method", "evaluation: {methods: []}\n", "evaluation.methods", "at least 1"),
     stops(
