@@ -61,7 +61,7 @@ CASES = [
         "repeated label",
         "domains: {cxr: {labels: [Edema, Edema]}}\n",
         "domains.cxr",
-        "labels and regions: must be different",
+        "regions: must be different",
     ),
     stops("empty label", "domains: {cxr: {labels: [Edema, ' ']}}\n", "domains.cxr", "none of them empty"),
     stops("no attention method", "evaluation: {methods: []}\n", "evaluation.methods", "at least 1"),
