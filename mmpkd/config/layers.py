@@ -1,6 +1,6 @@
 """How a study is put together from its files: config.yaml, overlays, and single values of the command line.
 
-A file is merged into those before it: mappings key by key, anything else is replaced. Three rules keep the settings of
+A file is merged into those before it: mappings key by key, anything else is replaced. Four rules keep the settings of
 one study out of another:
 
 - A file with `extends: null` is a study of its own and takes nothing from config.yaml; `extends: other.yaml` puts it on
@@ -8,6 +8,7 @@ one study out of another:
   first.
 - A choice is replaced as a whole where a file names it (`CHOICES`): a student with another `model` keeps no argument of
   the one before, a teacher of another `kind` no setting, a cohort with another `adapter` no folder.
+- A known answer of the demo's claims goes where a cohort is real data.
 - What makes sense as a whole only is never merged (`WHOLE`): the arguments of a student, the losses of an arm.
 
 The Snakefile and `mmpkd check` both read a study with `load_study`.
@@ -83,7 +84,22 @@ def load_layers(overlays: Iterable[Path], values: Mapping[str, Any] | None = Non
         if file != base:
             stated = merge(stated, content)
     stated = merge(stated, values or {})
-    return Layers(load(merge(merged, values or {})), files, stated)
+    return Layers(load(_without_demo_answers(merge(merged, values or {}), stated)), files, stated)
+
+
+def _without_demo_answers(config: dict[str, Any], stated: Mapping[str, Any]) -> dict[str, Any]:
+    """With real data no claim keeps a known answer that only config.yaml states: it was planted in its phantoms."""
+    parts = config.get("cohorts"), config.get("claims"), stated.get("claims")
+    cohorts, claims, own = (part if isinstance(part, Mapping) else {} for part in parts)
+    if not any(isinstance(cohort, Mapping) and cohort.get("root") is not None for cohort in cohorts.values()):
+        return config
+    stating = {name for name, claim in own.items() if isinstance(claim, Mapping) and "known" in claim}
+    kept = {
+        name: {key: value for key, value in claim.items() if key != "known"}
+        for name, claim in claims.items()
+        if isinstance(claim, Mapping) and name not in stating
+    }
+    return {**config, "claims": {**claims, **kept}} if kept else config
 
 
 def _in_order(overlays: Sequence[Path], base: Path, read: Reader) -> tuple[Path, ...]:

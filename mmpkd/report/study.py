@@ -39,13 +39,12 @@ def planted_words(study: Mapping[str, Any]) -> str:
     if not habits:
         return ""
     erring = [name for name, habit in habits.items() if habit["errors"]]
-    start = f"A marker lies on a share of the images of {', '.join(habits)}, whatever they show. "
+    start = f"A marker lies on many images of {', '.join(habits)}, whatever they show"
     if not erring:
-        return start + "No label errs with it, so no effect of a teacher is planted."
+        return f"{start}; no label errs with it, so no gain is planted."
     return (
-        f"{start}An effect is planted with it in {', '.join(erring)}: in the images that are learnt from, some absent "
-        "findings are labelled present, with the marker or by chance. A gain here shows that the pipeline finds what "
-        "was planted. Nothing follows for patients, or for the paper."
+        f"{start}; where {', '.join(erring)} are learnt from, labels err with it. A gain shows that the pipeline finds "
+        "what was planted. Nothing follows for patients, or for the paper."
     )
 
 

@@ -160,9 +160,9 @@ def test_an_empty_set_of_roots(here, capsys):
 def test_phantoms_miss_nothing(here, capsys):
     code, facts = facts_of(capsys)
     assert code == 0 and facts["problems"] == []
-    assert facts["cohorts"]["mimic_cxr"]["phantom_patients"] == 2000
+    assert facts["cohorts"]["mimic_cxr"]["phantom_patients"] == 800
     assert main(["check"]) == 0
-    assert "phantom: 2,000 patients will be drawn" in capsys.readouterr().out
+    assert "phantom: 800 patients will be drawn" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("adapter", PATIENTS)

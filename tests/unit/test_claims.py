@@ -14,7 +14,7 @@ from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_cells, paired_g
 from mmpkd.evaluation.verdicts import controls, sentence
 from tests.synthetic import AWAY, DESIGN, HOME, design_of, synthetic_scores
 
-CLAIMS = DEMO.claims
+CLAIMS = {name: claim.model_copy(update={"known": None}) for name, claim in DEMO.claims.items()}
 EVALUATION = Evaluation()
 
 

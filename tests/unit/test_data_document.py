@@ -10,9 +10,7 @@ import yaml
 from mmpkd.cli import _parser
 from mmpkd.cohorts.base import find_data_set
 from mmpkd.config.cohorts import Cohort
-from mmpkd.config.layers import merge
-from mmpkd.config.reading import read_config
-from mmpkd.config.study import load
+from mmpkd.config.layers import load_study
 from tests.cohorts import ADAPTERS
 
 ROOT = Path(__file__).parents[2]
@@ -43,8 +41,10 @@ def test_links_lead_to_files(path):
 
 
 @pytest.mark.parametrize("block", YAML, ids=lambda block: block.split("\n")[1].strip())
-def test_every_configuration_block_is_valid(block):
-    assert load(merge(read_config(ROOT / "config.yaml"), yaml.safe_load(block))).cohorts
+def test_every_configuration_block_is_valid(block, tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(block)
+    assert load_study([overlay]).cohorts
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)

@@ -172,3 +172,13 @@ def test_snakemake_would_merge_an_overlay_of_the_demo_alike(overlay):
     config = load_configfile(ROOT / "config.yaml")
     update_config(config, load_configfile(overlay))
     assert layers.study == load(config)
+
+
+def test_the_demos_known_answers_go_where_a_cohort_is_real(tmp_path):
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("study: mine\ncohorts: {mimic_cxr: {root: /data/x}}\n")
+    assert not any(claim.known for claim in load_study([overlay]).claims.values())
+    assert load_study([]).claims["in_domain_cxr"].known == "gain"
+    overlay.write_text(overlay.read_text() + "claims: {in_domain_cxr: {known: gain}}\n")
+    with pytest.raises(ConfigError, match=r"claims\.in_domain_cxr\.known: no answer is planted"):
+        load_study([overlay])

@@ -290,7 +290,7 @@ def test_the_headline_begins_with_the_known_answers():
             "Known answers: 1 of 2 was recovered; missed: B <i>. Of 2 claims, ",
             ["Recovered", "Missed"],
         ),
-        ((None, None), "Planted. ", []),
+        ((None, None), "Phantom data with a planted marker. ", []),
     ],
 )
 def test_the_first_line_of_the_report_says_whether_known_answers_were_recovered(study, tmp_path, known, line, badges):

@@ -108,7 +108,7 @@ def test_a_study_whose_tuning_leaks_is_reported(tmp_path):
     """An overlay of the demo with real data: every tuned key that it leaves open is named, with whose value it has."""
     overlay = tmp_path / "mine.yaml"
     overlay.write_text(
-        "study: mine\ncohorts: {mimic_cxr: {root: /data/x}}\nclaims: {in_domain_cxr: {known: null}}\n"
+        "study: mine\ncohorts: {mimic_cxr: {root: /data/x}}\n"
         "student: {model: vit_small_patch16_224, backbone: {source: timm}}\n"
         "imaging: {size: 224}\ntraining: {epochs: 3, learning_rate: 1.0e-4}\n"
     )

@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from mmpkd.config.outputs import FIGURES, OUTPUTS, TABLES
+from mmpkd.config.demo import DEMO
 from tests.checkout import SMOKE
 from tests.renaming import NAMES, OVERLAY, rename, usual_names
+
+TABLES, FIGURES = ([item.name for item in DEMO.outputs if item.kind == kind] for kind in ("table", "figure"))
 
 RENAMED = ("--configfile", "studies/smoke.yaml", "renamed.yaml")
 
@@ -24,7 +26,7 @@ def renamed(smoke):
     scores = folder / "evaluation/scores.parquet"
     rename(pd.read_parquet(scores)).to_parquet(scores)
     (smoke.folder / "renamed.yaml").write_text(yaml.safe_dump(OVERLAY, sort_keys=False))
-    rules = [*(output.rule for output in OUTPUTS), "report"]
+    rules = [*(output.rule for output in DEMO.outputs), "report"]
     # the rules before them would make the same students again: their configuration has a new name
     process = smoke.run(*rules, "--allowed-rules", *rules, *RENAMED)
     assert process.returncode == 0, process.stdout[-8000:]

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from mmpkd.config.outputs import OUTPUTS
+from mmpkd.config.demo import DEMO
 from tests.checkout import Workflow
 
-RULES = {output.rule for output in OUTPUTS}
+RULES = {output.rule for output in DEMO.outputs}
 MODULE = '''"""A figure of nothing."""
 
 from mmpkd.outputs.figure import Drawing, new_figure

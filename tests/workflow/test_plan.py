@@ -15,7 +15,7 @@ def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
     assert jobs["attention"] == jobs["evaluate"] == arms, "all seeds of an arm in one job"
     assert jobs["probe"] == arms + 2, "of the untrained and the pretrained student, too"
     assert jobs["phantom"] == jobs["cohort"] == jobs["preprocess"] == len(study.cohorts)
-    assert {f"figure_{name}" for name in study.figures} <= set(jobs)
+    assert {output.rule for output in study.outputs} <= set(jobs)
     assert {f"table_{name}" for name in study.tables} <= set(jobs)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mmpkd.config.demo import DEMO
 from tests.checkout import Workflow
 
 RESULTS = Path("results/two")
@@ -49,7 +50,7 @@ def test_the_record_asks_for_no_more_than_the_study(study):
     assert more == {"phantom", "cohort", "privileged", "teacher", "table_cohorts", "table_teachers", "provenance"}
     whole = study.planned("results/demo/provenance.json")
     assert whole["provenance"] == whole["report"] == whole["scores"] == 1
-    assert whole["train_student"] == 30
+    assert whole["train_student"] == len(DEMO.students)
 
 
 def test_a_run_is_recorded_and_verified(study):
