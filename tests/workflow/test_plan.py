@@ -16,7 +16,6 @@ def test_the_default_study_trains_every_domain_arm_and_seed(checkout):
     assert jobs["probe"] == arms + 2, "of the untrained and the pretrained student, too"
     assert jobs["phantom"] == jobs["cohort"] == jobs["preprocess"] == len(study.cohorts)
     assert {output.rule for output in study.outputs} <= set(jobs)
-    assert {f"table_{name}" for name in study.tables} <= set(jobs)
 
 
 def test_further_arms_and_teachers_are_configuration_alone(checkout):
