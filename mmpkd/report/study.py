@@ -44,7 +44,7 @@ def planted_words(study: Mapping[str, Any]) -> str:
         return f"{start}; no label errs with it, so no gain is planted."
     return (
         f"{start}; where {', '.join(erring)} are learnt from, labels err with it. A gain shows that the pipeline finds "
-        "what was planted. Nothing follows for patients, or for the paper."
+        "what was planted; nothing follows for the paper."
     )
 
 
