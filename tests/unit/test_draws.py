@@ -1,0 +1,40 @@
+"""The draws of `benchmarks.recovery` are new trees and new students, and make no more than the claims need."""
+
+import pytest
+import yaml
+
+from benchmarks.recovery import STUDIES, overlay
+from mmpkd.config.demo import DEMO
+from mmpkd.config.layers import load_layers
+
+OWN = 100  # the studies' own seeds, of students and of trees, lie below
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    def load(draw: int, study: str):
+        file = tmp_path / f"{study}{draw}.yaml"
+        file.write_text(yaml.safe_dump(overlay(draw, study)))
+        return load_layers([*STUDIES[study], file]).study
+
+    return load
+
+
+def seeds_of(study) -> list[int]:
+    return [*study.seeds, *(cohort.phantom.seed for cohort in study.cohorts.values())]
+
+
+def test_no_two_draws_share_a_seed_and_none_is_a_studys_own(drawn):
+    seeds = [seed for draw in range(3) for seed in seeds_of(drawn(draw, "demo"))]
+    assert len(set(seeds)) == len(seeds) == 3 * (len(DEMO.seeds) + len(DEMO.cohorts)) and min(seeds) >= OWN
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_draw_tests_the_claims_of_its_study(drawn, study):
+    found = drawn(0, study)
+    assert found.evaluation.score() == DEMO.evaluation.score() and found.training == DEMO.training
+    errors = [found.cohorts[domain.training].phantom.habit.errors for domain in found.domains.values()]
+    assert all(errors) == (study == "demo") and any(errors) == (study == "demo")
+    known = {name: claim.known for name, claim in found.claims.items() if claim.known}
+    answer = "gain" if study == "demo" else "no_gain"
+    assert known == {"in_domain_cxr": answer, "in_domain_mammography": answer}
