@@ -52,7 +52,7 @@ NEEDED = {
 }
 
 for item in OUTPUTS:
-    if "twins" in item.needs and not STUDY.has_marker or "habits" in item.needs and not STUDY.varies_habit:
+    if not STUDY.can_make(item):
         continue
 
     rule:

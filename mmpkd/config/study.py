@@ -257,8 +257,12 @@ class Study(Section):
     @property
     def outputs(self) -> list[Output]:
         """The tables and figures that `all` makes; those of a phantom's marker and habit only where they are there."""
-        absent = {need for need, there in {"twins": self.has_marker, "habits": self.varies_habit}.items() if not there}
-        return [output for output in chosen(self.tables, self.figures) if not absent & set(output.needs)]
+        return [output for output in chosen(self.tables, self.figures) if self.can_make(output)]
+
+    def can_make(self, output: Output) -> bool:
+        """Whether the study has what an output is about: a marker, or habits that differ."""
+        there = {"twins": self.has_marker, "habits": self.varies_habit}
+        return all(there.get(need, True) for need in output.needs)
 
     @property
     def has_marker(self) -> bool:

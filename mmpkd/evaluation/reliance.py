@@ -35,7 +35,7 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.cohorts import Habit
 from mmpkd.config.students import Arm
 from mmpkd.design import CONTROL, Score
-from mmpkd.evaluation.localization import upsample
+from mmpkd.evaluation.localization import in_parts, upsample
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.regions import Rois
 from mmpkd.evaluation.scores import Attention, concatenate, named_rows
@@ -43,7 +43,6 @@ from mmpkd.imaging.store import roi_masks
 
 EFFECT, UNMARKED, MASS, TOP_DECILE, MARKED = "marker_effect", "unmarked", "marker_mass", "marker_top_decile", "marked"
 UNIFORM = {"domain": CONTROL, "arm": "uniform", "seed": 0}
-CHUNK = 512  # maps that are held at the size of the store at once
 
 
 @dataclass(frozen=True)
@@ -159,11 +158,11 @@ def _masks_of(rois: Rois, images: np.ndarray) -> np.ndarray:
 def _shares(grids: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
     """For each map, N x g x g, the share of its mass and of its top tenth of pixels on its mask, N x S x S."""
     mass, top = np.empty(len(grids)), np.empty(len(grids))
-    for start in range(0, len(grids), CHUNK):
-        part = slice(start, start + CHUNK)
-        maps, inside = upsample(grids[part].astype(np.float32), masks.shape[-1]), masks[part]
-        positive = np.maximum(maps, 0)
-        mass[part] = (positive * inside).sum(axis=(1, 2)) / positive.sum(axis=(1, 2))
+    size = masks.shape[-1]
+    own = np.arange(len(grids))  # mask i goes with map i
+    for rows, maps, _ in in_parts(lambda part: upsample(grids[part].astype(np.float32), size), len(grids), own, size):
+        positive, inside = np.maximum(maps, 0), masks[rows]
+        mass[rows] = (positive * inside).sum(axis=(1, 2)) / positive.sum(axis=(1, 2))
         highest = maps >= np.quantile(maps, 0.9, axis=(1, 2), keepdims=True)
-        top[part] = (highest & inside).sum(axis=(1, 2)) / highest.sum(axis=(1, 2))
+        top[rows] = (highest & inside).sum(axis=(1, 2)) / highest.sum(axis=(1, 2))
     return {MASS: mass, TOP_DECILE: top}

@@ -22,8 +22,8 @@ from mmpkd.outputs.figure import (
     styled,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.mechanism import doses_of
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count_range, interval_words
+from mmpkd.outputs.mechanism import doses_of, sample_words
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words
 
 APART = 0.02  # of two arms at the same dose, as a share of the largest
 PREDICTED_LINE = (0, (3, 1.5))
@@ -71,15 +71,13 @@ def _arms_of_every_dose(inputs: Inputs) -> list[str]:
 
 def _caption(effects: list[Estimate], inputs: Inputs) -> str:
     evaluation, design = inputs.evaluation, inputs.design
-    counts = (count_range([effect.n_patients for effect in effects], "patient"),)
-    counts += (count_range([effect.n_seeds for effect in effects], "seed"),)
     return (
         "Dose and response. Left: the change of the predicted probability of absent findings when the marker appears, "
         "against the rate at which such findings are labelled present in marked training images; dashed lines: "
         f"e w_label / (w_label + w_logit). Right: gain over {design.title(design.reference)} in "
         f"{METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map. Each dose has a phantom "
         f"and students of its own. Means over images and seeds with {interval_words(evaluation.confidence)}. "
-        f"n per dose: {', '.join(counts)}. Arms at the same dose are drawn side by side. The effect is planted, so "
+        f"n per dose: {sample_words(effects)}. Arms at the same dose are drawn side by side. The effect is planted, so "
         "nothing follows for patients."
     )
 

@@ -3,8 +3,8 @@
 from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.outputs.figure import GREY, SINGLE_COLUMN, Drawing, arm_marks, draw_estimate, new_figure, styled
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.mechanism import habits_of
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count_range, interval_words
+from mmpkd.outputs.mechanism import habits_of, sample_words
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words
 
 CELLS = {  # where errors come from, and whether the privileged data mention the marker
     ("marker", False): "errors follow the marker,\nnot mentioned",
@@ -43,8 +43,6 @@ def make(inputs: Inputs) -> Drawing:
     axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x")
     axes.set_xlabel(f"gain of {design.title(design.primary)} in {METRIC_NAMES[evaluation.metric]}")
-    counts = (count_range([gain.n_patients for gain in gains], "patient"),)
-    counts += (count_range([gain.n_seeds for gain in gains], "seed"),)
     caption = (
         f"When a gain is expected. Gain of {design.title(design.primary)} over {design.title(design.reference)} in "
         f"{METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, in phantoms that differ "
@@ -52,6 +50,6 @@ def make(inputs: Inputs) -> Drawing:
         "whether the privileged data mention the marker. A gain is expected only where errors follow a marker that is "
         "not mentioned: by chance there is nothing in the image to look at instead, and a teacher that reads of the "
         f"marker learns the errors. Means with {interval_words(evaluation.confidence)}. n per row: "
-        f"{', '.join(counts)}. The effect is planted, so nothing follows for patients."
+        f"{sample_words(gains)}. The effect is planted, so nothing follows for patients."
     )
     return Drawing(figure, caption, inputs.phantoms)

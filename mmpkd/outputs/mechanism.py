@@ -1,5 +1,6 @@
 """What the outputs on the marker of the phantoms share: habits, doses, and how much the students rely on the marker."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ from mmpkd.evaluation.reliance import EFFECT, MARKED, MASS, TOP_DECILE, UNMARKED
 from mmpkd.evaluation.statistics import Estimate, arm_mean, gain_matrix
 from mmpkd.evaluation.strata import stratum_estimate, weights_like
 from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.words import count_range
 
 STRATA = {"gain_marked": 1.0, "gain_unmarked": 0.0}  # test images by whether they bear the marker
 
@@ -55,6 +57,12 @@ def reliance(inputs: Inputs) -> pd.DataFrame:
             row["predicted_from_unmarked"] = predicted * (1 - found["unmarked"])
             rows.append(row | found | _gains(inputs, cell, arm))
     return pd.DataFrame(rows)
+
+
+def sample_words(estimates: Iterable[Estimate]) -> str:
+    """`132 patients, 4 seeds`: what estimates rest on, for captions."""
+    patients, seeds = zip(*((one.n_patients, one.n_seeds) for one in estimates), strict=True)
+    return f"{count_range(patients, 'patient')}, {count_range(seeds, 'seed')}"
 
 
 def _reliance(inputs: Inputs, cell: Cell, arm: str) -> dict[str, Any]:

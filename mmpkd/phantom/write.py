@@ -1,8 +1,7 @@
 """Writes fabricated trees and their DICOM files.
 
 The tree of a data set: `<adapter>_tree.py` with `write(phantom, folder) -> truth`, or, where it can have a marker,
-`write(phantom, folder, twins) -> truth`. The bytes of a DICOM file depend on
-the arguments of `write_dicom` alone.
+`write(phantom, folder, twins) -> truth`. The bytes of a DICOM file depend on the arguments of `write_dicom` alone.
 """
 
 import hashlib
@@ -81,7 +80,11 @@ def write_tree(adapter: str, phantom: Phantom, folder: str | Path, twins: str | 
         truth = write(phantom, folder, Path(twins) if twins is not None and phantom.habit.marked else None)
     else:
         truth = write(phantom, folder)
-    return truth.assign(**{name: value for name, value in WITHOUT_HABIT.items() if name not in truth})[TRUTH_COLUMNS]
+    truth = truth.assign(**{name: value for name, value in WITHOUT_HABIT.items() if name not in truth})
+    missing = [column for column in TRUTH_COLUMNS if column not in truth.columns]
+    if missing:
+        raise ValueError(f"phantom of {adapter}: the truth lacks the column(s) {', '.join(missing)}")
+    return truth[TRUTH_COLUMNS]
 
 
 def stable_uid(*parts: object) -> str:
