@@ -4,8 +4,8 @@ python -m benchmarks.recovery --draws 10
 
 Each draw is the demo and the null study with phantom trees and student seeds of its own, none of them the studies' own.
 Only what the verdicts need is made: no arm of shuffled teachers, no probe, no second score. The first weights come from
-generic shapes, which no seed of a draw changes, so they are made once. `results/recovery/claims.csv` has a row per draw,
-study and in-domain claim; a draw that is finished is not made again.
+generic shapes, which no seed of a draw changes, so they are made once. `results/recovery/claims.csv` has a row per
+draw, study and in-domain claim; a draw that is finished is not made again.
 """
 
 import argparse

@@ -33,7 +33,8 @@ def test_no_two_draws_share_a_seed_and_none_is_a_studys_own(drawn):
 def test_a_draw_tests_the_claims_of_its_study(drawn, study):
     found = drawn(0, study)
     assert found.evaluation.score() == DEMO.evaluation.score() and found.training == DEMO.training
-    assert (found.student, found.imaging) == (DEMO.student, DEMO.imaging)  # what the first weights, made once, depend on
+    # what the first weights, made once, depend on
+    assert (found.student, found.imaging) == (DEMO.student, DEMO.imaging)
     assert list(found.arms) == [found.design.reference, found.design.primary]
     errors = [found.cohorts[domain.training].phantom.habit.errors for domain in found.domains.values()]
     assert all(errors) == (study == "demo") and any(errors) == (study == "demo")
