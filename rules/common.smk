@@ -113,6 +113,11 @@ FOLDERS = {name: RESULTS.cohort_folder(name) for name in PICTURED}
 SHARDS = {name: shard_folders(name) for name in PICTURED}
 
 
+def job_seeds(wildcards):
+    """The seeds whose students a job trains."""
+    return STUDY.seeds if STUDY.seeds_together else [int(wildcards.seed)]
+
+
 def training_inputs(wildcards):
     """Images, labels and first weights; what the arm's teacher says, or the student that it is. A constant one has no file."""
     cohort = HOMES[wildcards.domain]
@@ -121,8 +126,11 @@ def training_inputs(wildcards):
     if arm.privileged:
         targets = RESULTS.teacher(wildcards.domain, arm.variant or "main")["targets"]
     elif arm.teacher == "image":
-        following = STUDY.seeds[(STUDY.seeds.index(int(wildcards.seed)) + 1) % len(STUDY.seeds)]
-        image_teacher = RESULTS.student(wildcards.domain, STUDY.image_teacher_of(wildcards.arm), following)["model"]
+        following = dict(zip(STUDY.seeds, STUDY.seeds[1:] + STUDY.seeds[:1]))
+        teacher = STUDY.image_teacher_of(wildcards.arm)
+        image_teacher = [
+            RESULTS.student(wildcards.domain, teacher, following[seed])["model"] for seed in job_seeds(wildcards)
+        ]
     return {
         "cohort": list(RESULTS.cohort(cohort).values()),
         "images": finished_shards(cohort),

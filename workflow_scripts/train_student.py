@@ -1,5 +1,6 @@
-"""Trains one student."""
+"""Trains one student, or those of several seeds one after another."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,31 +17,37 @@ from mmpkd.students.loop import train
 from mmpkd.students.teaching import taught, taught_by_image, taught_by_mean
 from mmpkd.students.vit import create, load, load_backbone, save
 
-params, inputs, folder = snakemake.params, snakemake.input, Path(snakemake.output.model).parent
-training = Training.model_validate(params.training)
+params, inputs, outputs = snakemake.params, snakemake.input, snakemake.output
+training, arm, labels = Training.model_validate(params.training), Arm.model_validate(params.arm), params.labels
 with torch_job(snakemake, training.processes, training.nodes) as device:
-    arm, seed, labels = Arm.model_validate(params.arm), int(snakemake.wildcards.seed), params.labels
     tables = read_tables(params.cohort)
     store = ImageStore([Path(shard) for shard in params.shards])
-    images = labelled_images(tables, store, "train", labels)
+    untaught = labelled_images(tables, store, "train", labels)
     validation = labelled_images(tables, store, "validate", labels)
-    if arm.teacher == "image":
-        images = taught_by_image(images, load(inputs.image_teacher), training.batch_size, device)
-    elif arm.teacher == "constant":
-        images = taught_by_mean(images, params.problem)
-    elif arm.privileged:
-        images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
+    image_teachers = inputs.image_teacher or [None] * len(params.seeds)
 
-    student = create(StudentConfig.model_validate(params.student), params.size, labels, seed)
-    load_backbone(student, inputs.backbone)
-    settings = [params.code, params.arm, params.training, params.student, params.problem, params.size, labels, seed]
-    identity = identity_of([*settings, *map(Path, inputs)])
-    checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
-    events = Events(folder / "events" if training.tensorboard else None)
-    task = Task(images, validation, arm, params.problem)
-    trained = train(student, task, training, seed, device, checkpoint, events)
-    events.close()
-    if trained.leads:
-        save(trained.student, snakemake.output.model)
-        write_csv(trained.history, snakemake.output.history)
-        checkpoint.remove()
+    for seed, image_teacher, model, history in zip(
+        params.seeds, image_teachers, outputs.models, outputs.histories, strict=True
+    ):
+        logging.getLogger("mmpkd.students").info("seed %d", seed)
+        images, folder = untaught, Path(model).parent
+        if arm.teacher == "image":
+            images = taught_by_image(images, load(image_teacher), training.batch_size, device)
+        elif arm.teacher == "constant":
+            images = taught_by_mean(images, params.problem)
+        elif arm.privileged:
+            images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
+
+        student = create(StudentConfig.model_validate(params.student), params.size, labels, seed)
+        load_backbone(student, inputs.backbone)
+        settings = [params.code, params.arm, params.training, params.student, params.problem, params.size, labels, seed]
+        identity = identity_of([*settings, *map(Path, inputs)])
+        checkpoint = Checkpoint(folder / "checkpoint.safetensors", identity, training.checkpoint_minutes)
+        events = Events(folder / "events" if training.tensorboard else None)
+        task = Task(images, validation, arm, params.problem)
+        trained = train(student, task, training, seed, device, checkpoint, events)
+        events.close()
+        if trained.leads:
+            save(trained.student, model)
+            write_csv(trained.history, history)
+            checkpoint.remove()

@@ -100,6 +100,10 @@ class Study(Section):
 
     study: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="name; results go to results/<study>/")
     seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="one student an arm, domain and seed")
+    seeds_together: bool = Field(
+        False,
+        description="one job trains all seeds of an arm: quicker for small students, but a failed job loses all",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     gpus: int = Field(0, ge=0, description="GPUs that a job of training or attention export asks the scheduler for")
     tables: list[Literal[TABLES]] = Field(list(TABLES), description="tables that `all` makes")
@@ -194,6 +198,8 @@ class Study(Section):
             courses = [self.training_of(name, arm) for arm in (None, *self.arms_of(name))]
             if any(course.flip for course in courses) and sided:
                 raise ValueError(f"training.flip mirrors images, and domains.{name}.labels tells sides: {sided}")
+            if self.seeds_together and any(course.processes > 1 for course in courses):
+                raise ValueError("seeds_together: a job of several processes trains one student; set it to false")
             if domain.problem == "single_label" and len(domain.labels) < 2:
                 raise ValueError(f"domains.{name}.problem: single_label needs two labels or more")
         return self

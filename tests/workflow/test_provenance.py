@@ -50,7 +50,7 @@ def test_the_record_asks_for_no_more_than_the_study(study):
     assert more == {"phantom", "cohort", "privileged", "teacher", "table_cohorts", "table_teachers", "provenance"}
     whole = study.planned("results/demo/provenance.json")
     assert whole["provenance"] == whole["report"] == whole["scores"] == 1
-    assert whole["train_student"] == len(DEMO.students)
+    assert whole["train_student"] == len(DEMO.domains) * len(DEMO.arms)
 
 
 def test_a_run_is_recorded_and_verified(study):
