@@ -17,7 +17,7 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
+.PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
 all: $(VENV)/.installed
@@ -38,11 +38,15 @@ rehearsal_slurm: rehearsal
 	$(BIN)/python -m tests.slurm.rehearsal
 
 # And the other studies of real data.
-rehearsals: rehearsal rehearsal_open_i rehearsal_arms rehearsal_cbis_tables
+rehearsals: rehearsal rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism
 
 rehearsal_arms rehearsal_cbis_tables: data/rehearsal/.fabricated
 	$(BIN)/mmpkd check studies/$@.yaml
 	$(MAKE) all STUDY=studies/$@.yaml
+
+# Of phantoms alone, so nothing is fabricated for it.
+rehearsal_mechanism:
+	$(MAKE) all STUDY=studies/rehearsal_mechanism.yaml
 
 rehearsal_open_i: data/rehearsal_open_i/.fabricated
 	$(BIN)/mmpkd check studies/$@.yaml

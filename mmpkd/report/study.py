@@ -38,13 +38,21 @@ def planted_words(study: Mapping[str, Any]) -> str:
     habits = {name: phantom["habit"] for name, phantom in fabricated.items() if phantom and phantom["habit"]["marked"]}
     if not habits:
         return ""
-    erring = [name for name, habit in habits.items() if habit["errors"]]
+    erring = {name: habit for name, habit in habits.items() if habit["errors"]}
+    following = [name for name, habit in erring.items() if habit["errors_follow"] == "marker"]
+    by_chance = [name for name in erring if name not in following]
+    mentioned = [name for name, habit in habits.items() if habit["mentioned"]]
     start = f"A marker lies on many images of {', '.join(habits)}, whatever they show"
-    if not erring:
-        return f"{start}; no label errs with it, so no gain is planted."
+    if by_chance:
+        start += f"; as many labels of {', '.join(by_chance)} err, on images drawn at random"
+    if mentioned:
+        start += f"; the teacher reads of it in {', '.join(mentioned)}"
+    if set(following) <= set(mentioned):
+        why = "the teacher can learn the errors" if following else "no label errs with it"
+        return f"{start}; {why}, so no gain is planted."
     return (
-        f"{start}; where {', '.join(erring)} are learnt from, labels err with it. A gain shows that the pipeline finds "
-        "what was planted; nothing follows for the paper."
+        f"{start}; where {', '.join(following)} are learnt from, labels err with it. A gain shows that the pipeline "
+        "finds what was planted; nothing follows for the paper."
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mmpkd.cohorts.tables import CohortTables
+from mmpkd.config.cohorts import Phantom
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.outputs import chosen
@@ -24,7 +25,7 @@ from mmpkd.outputs.table_cohorts import count_all
 from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html, read_figure, read_table, table_html
 from mmpkd.report.page import build
-from mmpkd.report.study import ClaimItem, headline, phantoms, read_claims, read_flows
+from mmpkd.report.study import ClaimItem, headline, phantoms, planted_words, read_claims, read_flows
 from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
 from mmpkd.results import Results
 from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_figure, write_results
@@ -468,3 +469,29 @@ def test_a_cell_without_one_whole_image_is_left_out(results):
     wrong = (scores["cohort"] == "vindr_cxr") & (scores["seed"] == 0)
     seen = make_viewer(scores.assign(value=scores["value"].where(~wrong)), sources)
     assert len(seen.cells) == 6 and not [cell for cell in seen.cells if "vindr_cxr" in cell["name"]]
+
+
+@pytest.mark.parametrize(
+    ("habit", "told"),
+    [
+        ({"marked": 0.5}, "whatever they show; no label errs with it, so no gain is planted."),
+        ({"marked": 0.5, "errors": 0.5}, "where ward are learnt from, labels err with it. A gain shows"),
+        (
+            {"marked": 0.5, "errors": 0.5, "errors_follow": "chance"},
+            "labels of ward err, on images drawn at random; no label errs with it, so no gain is planted.",
+        ),
+        (
+            {"marked": 0.5, "errors": 0.5, "mentioned": True},
+            "the teacher reads of it in ward; the teacher can learn the errors, so no gain is planted.",
+        ),
+    ],
+)
+def test_the_report_says_what_is_planted(habit, told):
+    phantom = Phantom(patients=4, seed=1, habit=habit).model_dump()
+    words = planted_words({"domains": {"chest": {"training": "ward"}}, "cohorts": {"ward": {"phantom": phantom}}})
+    assert words.startswith("A marker lies on many images of ward") and told in words
+
+
+def test_the_report_says_nothing_of_a_marker_that_is_off():
+    phantom = Phantom(patients=4, seed=1).model_dump()
+    assert planted_words({"domains": {"a": {"training": "b"}}, "cohorts": {"b": {"phantom": phantom}}}) == ""
