@@ -85,6 +85,26 @@ def _fabricate(options: argparse.Namespace) -> int:
     return GOOD
 
 
+def _redraw(options: argparse.Namespace) -> int:
+    from mmpkd.outputs.redraw import redraw
+
+    for path in redraw(_layers(options.overlays, options).study, options.scores, options.out):
+        _print(path)
+    return GOOD
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from mmpkd.provenance.compare import DIFFERENT, as_text, compare, read_reference, summary, write_reference
+
+    if options.write is not None:
+        write_reference(options.results, options.write)
+        return GOOD
+    run = summary(options.results)
+    lines = compare(run, read_reference(run["study"], options.reference))
+    _print(as_text(lines))
+    return BAD if any(line.outcome == DIFFERENT for line in lines) else GOOD
+
+
 def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
     """The configured data sets; the tree of a phantom lies among the results.
 
@@ -119,6 +139,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_recover(commands)
     _add_convert(commands)
     _add_fabricate(commands)
+    _add_redraw(commands)
+    _add_compare(commands)
     return parser
 
 
@@ -196,6 +218,34 @@ def _add_fabricate(commands) -> None:
     _add_study(command)
     command.add_argument("--large", type=int, default=2, help="patients per data set with images of real dimensions")
     command.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+
+
+def _add_redraw(commands) -> None:
+    command = commands.add_parser(
+        "redraw",
+        help="make tables and figures from the scores of a run, without its data",
+        description="Makes every table and figure that reads nothing but the long table, from that table and the "
+        "configuration of the run. Needs no data, torch or GPU. Exit code: 0, or 2 for a mistake in the command or the "
+        "configuration.",
+    )
+    command.set_defaults(run=_redraw)
+    command.add_argument("scores", type=Path, help="results/<study>/evaluation/scores.parquet")
+    _add_study(command)
+    command.add_argument("--out", type=Path, required=True, help="folder for tables/ and figures/")
+
+
+def _add_compare(commands) -> None:
+    command = commands.add_parser(
+        "compare",
+        help="whether a run says what a reference said: verdicts, contrasts, scores",
+        description="Compares the claims and the primary score of every arm with those of a reference: reproduced, "
+        "within the scatter of seeds, or different. The project ships the reference of the demo. Exit code: 0, 1 if "
+        "something is different, 2 for a mistake in the command, or a run or reference that is absent or broken.",
+    )
+    command.set_defaults(run=_compare)
+    command.add_argument("results", type=Path, help="results/<study>")
+    command.add_argument("--reference", type=Path, help="file of another run's reference")
+    command.add_argument("--write", type=Path, metavar="FILE", help="write this run's reference, and compare nothing")
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from mmpkd.config.folders import absent
 from mmpkd.config.layers import load_study
 from mmpkd.config.outputs import OUTPUTS
 from mmpkd.config.study import ConfigError
+from mmpkd.config.plain import plain, settings_of
 from mmpkd.dependencies import fingerprint, make_importable, module_files
 from mmpkd.presence import sign_in
 from mmpkd.results import CONTROL, Results
@@ -71,24 +72,10 @@ def code(rule_name, *modules):
     return fingerprint(SCRIPTS / f"{rule_name}.py", *loaded)
 
 
-def plain(section, *names, without=()):
-    """A section of the configuration, or the named keys of it, as plain values: Snakemake sees when they change."""
-    return section.model_dump(mode="json", include=set(names) or None, exclude=set(without) or None)
-
-
 def breast_of(cohort):
     """What is done to the mammograms of a cohort; null in a domain that has none."""
     breast = STUDY.domains[STUDY.domain_of[cohort]].breast
     return None if breast is None else plain(breast)
-
-
-def plain_design():
-    """What mmpkd.design.Design is made of: no key more, so that other changes re-run no table."""
-    return {
-        "domains": {name: plain(domain, "training", "cohorts", "labels") for name, domain in STUDY.domains.items()},
-        "arms": {name: plain(arm, "title") for name, arm in STUDY.arms.items()},
-        "design": plain(STUDY.design),
-    }
 
 
 def shards_of(cohort):
@@ -199,20 +186,6 @@ def probe_inputs(wildcards):
 def files_of(outputs):
     """Every form of tables and figures, and their captions."""
     return [file for output in outputs for file in RESULTS.output(output.kind, output.name).values()]
-
-
-def settings_of(output):
-    """What a table or figure reads of the configuration: no key more, so that other changes do not re-run it."""
-    settings = {}
-    if output.evaluation:
-        settings["evaluation"] = plain(STUDY.evaluation, *output.evaluation)
-    if output.design:
-        settings["design"] = plain_design()
-    if output.sections:
-        settings["study"] = plain(STUDY, *output.sections)
-    if output.kind == "figure" and output.needs:  # its caption says which of the data are fabricated
-        settings["phantoms"] = PHANTOMS
-    return settings
 
 
 def claimed_files():

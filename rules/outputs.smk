@@ -73,7 +73,7 @@ for item in OUTPUTS:
             mem_mb=per_attempt(4000),
             runtime=per_attempt(30),
         params:
-            **settings_of(item),
+            **settings_of(STUDY, item),
             code=code("output", f"outputs/{item.rule}"),
             of_files={key: value for need in item.needs for key, value in NEEDED[need][1].items()},
         message:

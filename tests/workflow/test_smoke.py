@@ -2,6 +2,8 @@
 
 import os
 import re
+import subprocess
+import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -92,6 +94,32 @@ def test_a_part_of_the_outputs_runs_again_on_a_cluster_too(smoke):
     for rule in ("table_claims", "table_cohorts", "figure_method"):
         planned = smoke.planned(*SMOKE, *profile, "--forcerun", rule, "--", "all")
         assert planned[rule] == 1 and planned["report"] == 1 and "train_student" not in planned
+
+
+def test_tables_and_figures_come_again_from_the_scores_alone(smoke, tmp_path):
+    scores, out = "results/smoke/evaluation/scores.parquet", tmp_path / "again"
+    program = (
+        "import sys; from mmpkd.cli import main; "
+        f"code = main(['redraw', '{scores}', 'studies/smoke.yaml', '--out', '{out}']); "
+        "sys.exit(code or bool({'torch', 'timm'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=smoke.folder, check=True)
+    drawn = {file.relative_to(out): file.read_bytes() for file in out.rglob("*.*")}
+    assert {"tables/claims.csv", "tables/localization.tex", "figures/claims.pdf"} <= set(map(str, drawn))
+    for file, content in drawn.items():
+        assert (smoke.folder / "results/smoke" / file).read_bytes() == content, file
+
+
+def test_a_run_is_compared_with_its_reference(smoke, tmp_path):
+    """With itself everything is reproduced."""
+    run = [sys.executable, "-m", "mmpkd", "compare", "results/smoke"]
+    reference = str(tmp_path / "reference.json")
+    subprocess.run([*run, "--write", reference], cwd=smoke.folder, check=True)
+    told = subprocess.run(
+        [*run, "--reference", reference], cwd=smoke.folder, check=True, capture_output=True, text=True
+    )
+    # 5 claims; 2 domains x 3 arms on 4 cohorts
+    assert told.stdout.endswith("29 compared: 29 reproduced, 0 within the scatter of seeds, 0 different\n")
 
 
 def test_a_changed_teacher_leaves_the_baseline_alone(smoke):
