@@ -53,6 +53,5 @@ def test_gpu_jobs_at_the_same_time_have_different_gpus(run):
 def test_short_jobs_share_a_submission_and_long_ones_an_array(run):
     assert len(run.jobs_of("tables_of_cohorts")) == 1
     assert len(run.jobs_of("scores_of_students")) == 1
-    assert 1 <= len(run.jobs_of("summary")) <= 3, "those that need no student may be ready before the others"
     shards = [job for job in run.jobs_of("preprocess") if "ArrayJobId" in job]
     assert {job["ArrayTaskId"] for job in shards} >= {"1", "2"}
