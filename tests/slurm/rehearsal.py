@@ -19,7 +19,7 @@ COMPARED = ("tables/*", "figures/*.png", "evaluation/*.parquet", "students/*/*/*
 DIFFERENT = ("tables/runtime",)  # seconds of the jobs
 OPTIONS = ("--slurm-init-seconds-before-status-checks=2", "--latency-wait=5", "--config", "gpus=1")
 TOO_SMALL = "backbone:mem_mb=300*attempt"  # reading and fitting the weights takes about 0.5 GB
-CPUS, MEMORY_MB = 8, 64_000  # the group of tables and figures asks for eight processors
+CPUS, MEMORY_MB = 4, 64_000
 
 
 def main() -> int:
