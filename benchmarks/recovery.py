@@ -66,6 +66,11 @@ def run(draw: int, study: str, cores: int) -> pd.DataFrame:
     return claims.loc[claims["claim"].isin(CLAIMS), COLUMNS].assign(draw=draw, study=study)
 
 
+def read(table: Path) -> pd.DataFrame:
+    """The rows so far; the name of the study null is no missing value."""
+    return pd.read_csv(table, keep_default_na=False, na_values=[""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=10)
@@ -75,11 +80,11 @@ def main() -> None:
     table = FOLDER / "claims.csv"
     for draw in range(arguments.draws):
         for study in STUDIES:
-            known = pd.read_csv(table) if table.exists() else pd.DataFrame(columns=["draw", "study"])
+            known = read(table) if table.exists() else pd.DataFrame(columns=["draw", "study"])
             if not ((known["draw"] == draw) & (known["study"] == study)).any():
                 rows = pd.concat([known, run(draw, study, arguments.cores)], ignore_index=True)
                 rows.to_csv(table, index=False, float_format="%.6g")
-    rows = pd.read_csv(table)
+    rows = read(table)
     planted, null = rows[rows["study"] == "demo"], rows[rows["study"] == "null"]
     both = planted.groupby("draw")["recovered"].all()
     print(rows.to_string())

@@ -105,6 +105,21 @@ def _compare(options: argparse.Namespace) -> int:
     return BAD if any(line.outcome == DIFFERENT for line in lines) else GOOD
 
 
+def _explain(options: argparse.Namespace) -> int:
+    from mmpkd.device import resolve_device
+    from mmpkd.explain import Explainer, explain_files
+    from mmpkd.students.vit import CheckpointError
+
+    try:
+        explainer = Explainer.load(options.model, options.method, resolve_device(options.device))
+    except (CheckpointError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return WRONG_USE
+    unreadable = explain_files(explainer, options.model, options.images, options.out, options.batch_size)
+    _print(f"{len(options.images) - unreadable} of {len(options.images)} images explained in {options.out}")
+    return BAD if unreadable else GOOD
+
+
 def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
     """The configured data sets; the tree of a phantom lies among the results.
 
@@ -141,6 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fabricate(commands)
     _add_redraw(commands)
     _add_compare(commands)
+    _add_explain(commands)
     return parser
 
 
@@ -246,6 +262,23 @@ def _add_compare(commands) -> None:
     command.add_argument("results", type=Path, help="results/<study>")
     command.add_argument("--reference", type=Path, help="file of another run's reference")
     command.add_argument("--write", type=Path, metavar="FILE", help="write this run's reference, and compare nothing")
+
+
+def _add_explain(commands) -> None:
+    command = commands.add_parser(
+        "explain",
+        help="apply a trained student to images: probabilities, and where it looks",
+        description="Writes a table of probabilities and for each image an overlay (PNG) and the map in the image's "
+        "pixels (npy). Needs the student's file and the images, nothing else of the study. Not for diagnosis. Exit "
+        "code: 0, 1 if an image cannot be read, 2 for a mistake in the command or a file that is no student.",
+    )
+    command.set_defaults(run=_explain)
+    command.add_argument("model", type=Path, help="results/<study>/students/<domain>/<arm>/seed<k>/model.safetensors")
+    command.add_argument("images", type=Path, nargs="+", help="DICOM, PNG, JPEG or TIFF")
+    command.add_argument("--out", type=Path, required=True, help="folder for the table, overlays and maps")
+    command.add_argument("--method", default="rollout", help="of the maps (rollout)")
+    command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    command.add_argument("--batch-size", type=int, default=16, help="images per forward pass (16)")
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:

@@ -60,6 +60,8 @@ rule train_student:
         problem=lambda w: STUDY.domains[w.domain].problem,
         labels=lambda w: STUDY.domains[w.domain].labels,
         size=STUDY.imaging.size,
+        imaging=plain(STUDY.imaging),  # so that `mmpkd explain` prepares images likewise
+        breast=lambda w: breast_of(HOMES[w.domain]),
         device=STUDY.device,
         cohort=lambda w: RESULTS.cohort_folder(HOMES[w.domain]),
         shards=lambda w: shard_folders(HOMES[w.domain]),

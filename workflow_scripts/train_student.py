@@ -48,6 +48,6 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
         trained = train(student, task, training, seed, device, checkpoint, events)
         events.close()
         if trained.leads:
-            save(trained.student, model)
+            save(trained.student, model, imaging=params.imaging, breast=params.breast, problem=params.problem)
             write_csv(trained.history, history)
             checkpoint.remove()

@@ -166,7 +166,7 @@ def upsample(maps: np.ndarray, size: int) -> np.ndarray:
     align_corners=False)`. Computed in float64 and returned as float32, so that equal patches stay exactly equal.
     """
     maps = np.asarray(maps, dtype=np.float64)
-    down, across = (_interpolation((np.arange(size) + 0.5) * length / size - 0.5, length) for length in maps.shape[1:])
+    down, across = (interpolation((np.arange(size) + 0.5) * length / size - 0.5, length) for length in maps.shape[1:])
     return np.matmul(np.matmul(down, maps), across.T).astype(np.float32)
 
 
@@ -187,7 +187,7 @@ def _checked(maps, masks, map_of_mask) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return maps, masks, map_of_mask
 
 
-def _interpolation(position: np.ndarray, length: int) -> np.ndarray:
-    """Weights of `length` patches at each position (0: the first one's centre): at most two each, and sum to one."""
+def interpolation(position: np.ndarray, length: int) -> np.ndarray:
+    """Weights of `length` patches at N positions (0: the first one's centre), N x length: two each at most, sum one."""
     position = np.clip(position, 0, length - 1)
     return np.maximum(1 - np.abs(position[:, None] - np.arange(length)), 0)

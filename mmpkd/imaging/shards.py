@@ -18,11 +18,11 @@ from mmpkd.cohorts.rejections import Rejections, refuse_too_many
 from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.files import atomic, write_csv, write_parquet
-from mmpkd.imaging.breast import Framing, framing
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.image_file import UnreadableImage
-from mmpkd.imaging.reading import RoiError, read_display, read_roi
-from mmpkd.imaging.store import NO_BREAST, NOTE_END, StoreError
+from mmpkd.imaging.reading import RoiError, read_roi
+from mmpkd.imaging.square import read_square
+from mmpkd.imaging.store import NOTE_END, StoreError
 from mmpkd.logs import progress
 from mmpkd.redaction import redact
 
@@ -78,14 +78,14 @@ def write_shard(
         NpyStream(pixel_file, side, np.uint8) as pixels,
         NpyStream(mask_file, side, np.uint8) as masks,
     ):
-        squares = (reader.read(image) for image in images.itertuples())  # one at a time, when it is asked for
-        for square in progress(squares, f"shard {shard}", total=len(images), unit="images"):
-            if square is None:
+        stored = (reader.read(image) for image in images.itertuples())  # one at a time, when it is asked for
+        for image in progress(stored, f"shard {shard}", total=len(images), unit="images"):
+            if image is None:
                 continue
-            pixels.append(square.pixels)
-            geometries.append((square.image_id, NOTE_END.join(square.notes), *square.geometry.to_row().values()))
-            notes.update(square.notes)
-            for roi, mask in square.rois:
+            pixels.append(image.pixels)
+            geometries.append((image.image_id, NOTE_END.join(image.notes), *image.geometry.to_row().values()))
+            notes.update(image.notes)
+            for roi, mask in image.rois:
                 masks.append(mask.astype(np.uint8))
                 rois.append((roi.roi_id, roi.image_id, roi.label, float(mask.mean())))
         rejected = reader.rejections.table
@@ -103,7 +103,7 @@ def write_shard(
 
 
 @dataclass(frozen=True)
-class _Square:
+class _Stored:
     """An image and its ROI as the store has them: pixels uint8 and a mask, bool, per ROI, all size x size."""
 
     image_id: str
@@ -114,44 +114,32 @@ class _Square:
 
 
 class _Reader:
-    """Makes squares of images and their ROI, and sets aside what cannot be read."""
+    """Reads images and their ROI, and sets aside what cannot be read."""
 
     def __init__(self, tables: CohortTables, imaging: Imaging, breast: Breast | None) -> None:
         self._rois, self._rows_of = tables.rois, tables.rois.groupby("image_id").indices
         self._root, self._imaging, self._breast = tables.image_root, imaging, breast or Breast()
         self.rejections = Rejections()
 
-    def read(self, image: Any) -> _Square | None:
-        """The path of one image, a row of the table: grey values, crop, resizing, and the ROI in the same way."""
-        imaging, breast = self._imaging, self._breast
+    def read(self, image: Any) -> _Stored | None:
+        """One image, a row of the table, and its ROI in the same way; None if it cannot be read."""
         rois = list(self._rois.iloc[self._rows_of.get(image.image_id, [])].itertuples())
         try:
-            display = read_display(self._root / image.path, imaging.window, imaging.view, radiograph=True)
+            square = read_square(self._root / image.path, self._imaging, self._breast)
         except UnreadableImage as error:
             self.rejections.add([image.image_id], str(error))
             self.rejections.add([roi.roi_id for roi in rois], "ROI: its image cannot be read")
             return None
-        differing = display.position.differs_from(image.view, image.laterality)
-        framed = framing(display, breast) if breast.active else Framing()
-        geometry = Geometry.fit(*display.shape, imaging.size, imaging.keep_aspect, framed.crop, framed.flip)
-        pixels = geometry.image_to_store(display)
-        if framed.found is not None and breast.remove_labels:
-            pixels[~geometry.resampled(*framed.found.mask.shape).mask_to_store(framed.found.mask)] = 0
-        notes = list(display.notes)
-        if framed.found is None and breast.active:
-            notes.append(NO_BREAST)
-        if display.note:
-            notes.append(f"window {imaging.window}: {display.note}")
-        notes += differing
+        differing = square.display.position.differs_from(image.view, image.laterality)
         masks = []
         for roi in rois:
             try:
-                mask = read_roi(roi, image, self._root, geometry)
+                mask = read_roi(roi, image, self._root, square.geometry)
             except RoiError as error:
                 self.rejections.add([roi.roi_id], f"ROI: {error}")
             else:
                 masks.append((roi, mask))
-        return _Square(image.image_id, pixels, geometry, notes, masks)
+        return _Stored(image.image_id, square.pixels, square.geometry, [*square.notes, *differing], masks)
 
 
 class NpyStream:

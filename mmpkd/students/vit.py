@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -43,7 +44,7 @@ class Student(nn.Module):
     Attributes:
         vit: the timm model.
         labels: names of the logits.
-        facts: what `load` needs to build it again.
+        facts: what `load` needs to build it again, and what `save` was told besides.
     """
 
     def __init__(self, config: StudentConfig, size: int, labels: list[str]) -> None:
@@ -149,11 +150,11 @@ def describe_misfits(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor
     ]
 
 
-def save(student: Student, path: str | Path) -> None:
-    """Writes weights, and in the metadata of the file all that is needed to build the model again."""
+def save(student: Student, path: str | Path, **facts: Any) -> None:
+    """Writes weights, and in the metadata of the file `facts` and what is needed to build the model again."""
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in student.vit.state_dict().items()}
     with atomic(path) as temporary:
-        save_file(state, temporary, metadata={"mmpkd": json.dumps(student.facts, sort_keys=True)})
+        save_file(state, temporary, metadata={"mmpkd": json.dumps({**student.facts, **facts}, sort_keys=True)})
 
 
 def load(path: str | Path) -> Student:
@@ -178,6 +179,7 @@ def load(path: str | Path) -> Student:
         student.vit.load_state_dict(load_file(path))
     except RuntimeError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    student.facts = facts
     return student.eval()
 
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from benchmarks.recovery import STUDIES, overlay
+from benchmarks.recovery import STUDIES, overlay, read
 from mmpkd.config.demo import DEMO
 from mmpkd.config.layers import load_layers
 
@@ -41,3 +41,9 @@ def test_a_draw_tests_the_claims_of_its_study(drawn, study):
     known = {name: claim.known for name, claim in found.claims.items() if claim.known}
     answer = "gain" if study == "demo" else "no_gain"
     assert known == {"in_domain_cxr": answer, "in_domain_mammography": answer}
+
+
+def test_the_rows_of_the_null_study_keep_its_name(tmp_path):
+    (tmp_path / "claims.csv").write_text("draw,study,estimate\n0,demo,0.2\n0,null,\n")
+    rows = read(tmp_path / "claims.csv")
+    assert rows["study"].tolist() == ["demo", "null"] and rows["estimate"].isna().tolist() == [False, True]

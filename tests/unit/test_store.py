@@ -304,7 +304,7 @@ def test_mammograms_are_cropped_turned_and_freed_of_labels_with_their_rois(tmp_p
 
 def test_without_a_switch_no_breast_is_looked_for_and_nothing_changes(tmp_path, monkeypatch):
     tables, imaging = mammograms(tmp_path, ["left", "right"]), Imaging(size=64, window="minmax")
-    monkeypatch.delattr(shards, "framing")
+    monkeypatch.delattr(square, "framing")
     for name, breast in (("none", None), ("off", Breast()), ("margin", Breast(margin=0.3))):
         write_shard(tables, imaging, 0, 1, tmp_path / name, breast)
     for file in ("pixels.npy", "geometry.parquet", "rois.npy"):
@@ -340,19 +340,20 @@ import os, signal, sys
 import pandas as pd
 from pathlib import Path
 import mmpkd.imaging.shards as shards
+import mmpkd.imaging.square as square
 from mmpkd.config.imaging import Breast, Imaging
 from tests.unit.test_store import cohort
 
 moment, root, out = sys.argv[1:]
 seen = []
 if moment == "images":
-    read = shards.read_display
+    read = square.read_display
     def dying(*arguments, **named):
         seen.append(1)
         if len(seen) == 3:
             os.kill(os.getpid(), signal.SIGKILL)
         return read(*arguments, **named)
-    shards.read_display = dying
+    square.read_display = dying
 else:
     def dying(*arguments):
         os.kill(os.getpid(), signal.SIGKILL)

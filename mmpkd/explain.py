@@ -1,0 +1,185 @@
+"""A trained student on new images: probabilities, and where it looks, in the pixels of the image.
+
+The file of a student holds everything that preprocessing needs, so that nothing of its study has to be there.
+"""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import colormaps
+from PIL import Image
+
+from mmpkd.attention.gradient import predicted_score
+from mmpkd.attention.maps import attention_maps, refuse_unknown
+from mmpkd.config.imaging import Breast, Imaging
+from mmpkd.evaluation.localization import interpolation
+from mmpkd.files import atomic, write_csv, write_text
+from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.image_file import UnreadableImage
+from mmpkd.imaging.square import Square, read_square
+from mmpkd.logs import progress
+from mmpkd.students.vit import CheckpointError, Student, load, log_odds
+
+COLOURS, OPACITY = colormaps["viridis"], 0.5
+LONGEST = 1024  # pixels of the longer side of an overlay
+UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Explainer:
+    """A student and how its images are prepared.
+
+    method: of the maps, see `mmpkd.attention.maps.attention_maps`.
+    """
+
+    student: Student
+    imaging: Imaging
+    breast: Breast
+    problem: str
+    method: str
+    device: torch.device
+
+    @classmethod
+    def load(cls, path: Path, method: str, device: torch.device) -> "Explainer":
+        """Reads a student that a study trained.
+
+        Raises:
+            CheckpointError: no such file, or one without what preprocessing needs.
+            ValueError: the model has no such map.
+        """
+        if not path.is_file():
+            raise CheckpointError(f"{path}: is not there; a study's are results/<study>/students/.../model.safetensors")
+        student = load(path).to(device)
+        if "imaging" not in student.facts:
+            raise CheckpointError(f"{path}: does not say how its images were prepared; train it again, or name another")
+        refuse_unknown([method], student.vit.blocks[-1].attn.num_heads, predicted_score)
+        facts = student.facts
+        imaging, breast = Imaging.model_validate(facts["imaging"]), Breast.model_validate(facts["breast"] or {})
+        return cls(student, imaging, breast, facts["problem"], method, device)
+
+    @torch.no_grad()
+    def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities N x L, and maps N x g x g in multiples of a uniform map, of squares uint8 N x S x S."""
+        images = self.student.normalise(torch.from_numpy(pixels)[:, None].to(self.device).float() / 255)
+        features, maps = attention_maps(
+            self.student.vit,
+            images,
+            [self.method],
+            lambda tokens: predicted_score(self.student.read(tokens).logits, self.problem),
+        )
+        odds = log_odds(self.student.read(features).logits, self.problem)
+        grid = maps[self.method]
+        return odds.sigmoid().cpu().numpy(), (grid * grid[0].numel()).cpu().numpy()
+
+
+def explain_files(explainer: Explainer, model: Path, files: Sequence[Path], folder: Path, batch_size: int = 16) -> int:
+    """Explains images one after the other; returns how many could not be read.
+
+    Writes to `folder` probabilities.csv (a row per file), for each image an overlay (PNG) and its map in the image's
+    pixels (npy, float16, rows x columns, in multiples of a uniform map, 0 outside of what the student sees), and
+    manifest.json.
+
+    Args:
+        explainer: the student.
+        model: its file, named in the manifest by its hash.
+        files: the images.
+        folder: created if absent; files of an earlier call are replaced.
+        batch_size: images per forward pass.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    rows, batch = [], []
+    for square in progress(_squares(explainer, files), "images", total=len(files), unit="image"):
+        if isinstance(square, dict):
+            rows.append(square)
+        else:
+            batch.append(square)
+        if len(batch) == batch_size:
+            rows += _explained(explainer, batch, folder)
+            batch = []
+    rows += _explained(explainer, batch, folder) if batch else []
+    table = pd.DataFrame(sorted(rows, key=lambda row: row["number"])).drop(columns="number")
+    write_csv(table, folder / "probabilities.csv")
+    write_text(json.dumps(_manifest(explainer, model, table), indent=1) + "\n", folder / "manifest.json")
+    return int(table[UNREADABLE].ne("").sum())
+
+
+def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
+    """A map on the patch grid, g x g, in the pixels of the image: float32 rows x columns, 0 outside of the crop.
+
+    Interpolated bilinearly between the centres of patches, as `mmpkd.evaluation.localization.upsample` does it.
+    """
+    x, y = np.arange(geometry.columns) + 0.5, np.arange(geometry.rows) + 0.5
+    to_x = geometry.points_to_store(np.stack([x, np.zeros_like(x)], axis=1))[:, 0]
+    to_y = geometry.points_to_store(np.stack([np.zeros_like(y), y], axis=1))[:, 1]
+    across, down = (
+        interpolation(position / geometry.size * patches - 0.5, patches)
+        for position, patches in ((to_x, grid.shape[1]), (to_y, grid.shape[0]))
+    )
+    across[(x < geometry.crop_x0) | (x > geometry.crop_x1)] = 0
+    down[(y < geometry.crop_y0) | (y > geometry.crop_y1)] = 0
+    return (down @ grid @ across.T).astype(np.float32)
+
+
+def overlay(square: Square, grid: np.ndarray) -> Image.Image:
+    """The picture with its map over it in colour: from nothing to the map's maximum; at most LONGEST pixels a side."""
+    rows, columns = square.geometry.rows, square.geometry.columns
+    scale = min(1.0, LONGEST / max(rows, columns))
+    shape = max(1, round(rows * scale)), max(1, round(columns * scale))
+    whole = Geometry.fit(rows, columns, max(shape), keep_aspect=True)
+    grey = whole.image_to_store(square.display)[whole.content]
+    heat = map_in_image(grid, square.geometry.resampled(*grey.shape))
+    share = heat / max(float(heat.max()), np.finfo(np.float32).tiny)
+    colour = COLOURS(share)[..., :3] * 255
+    weight = OPACITY * share[..., None]
+    return Image.fromarray(np.rint(grey[..., None] * (1 - weight) + colour * weight).astype(np.uint8))
+
+
+def _squares(explainer: Explainer, files: Sequence[Path]) -> Iterator[tuple[int, Path, Square] | dict]:
+    """Number, file and square of each image, or the row of one that cannot be read, which is told at once."""
+    for number, file in enumerate(files, start=1):
+        try:
+            yield number, file, read_square(file, explainer.imaging, explainer.breast)
+        except UnreadableImage as error:
+            print(f"{file}: {error}", file=sys.stderr, flush=True)
+            yield {"number": number, "file": str(file), UNREADABLE: str(error)}
+
+
+def _explained(explainer: Explainer, batch: list[tuple[int, Path, Square]], folder: Path) -> Iterator[dict]:
+    """Writes overlay and map of each image of a batch; yields its row of the table."""
+    probabilities, grids = explainer.explain(np.stack([square.pixels for _, _, square in batch]))
+    for (number, file, square), probability, grid in zip(batch, probabilities, grids, strict=True):
+        name = f"{number:05d}_{file.stem}"
+        with atomic(folder / f"{name}.png") as temporary:
+            overlay(square, grid).save(temporary, format="PNG")
+        with atomic(folder / f"{name}.npy") as temporary:
+            np.save(temporary, map_in_image(grid, square.geometry).astype(np.float16))
+        yield {
+            "number": number,
+            "file": str(file),
+            "overlay": f"{name}.png",
+            "map": f"{name}.npy",
+            "notes": "; ".join(square.notes),
+            UNREADABLE: "",
+            **dict(zip(explainer.student.labels, np.round(probability.astype(float), 6), strict=True)),
+        }
+
+
+def _manifest(explainer: Explainer, model: Path, table: pd.DataFrame) -> dict:
+    return {
+        "mmpkd": version("mmpkd"),
+        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "labels": explainer.student.labels,
+        "method": explainer.method,
+        "map_unit": "multiples of a uniform map",
+        "imaging": explainer.imaging.model_dump(mode="json"),
+        "breast": explainer.breast.model_dump(mode="json"),
+        "images": json.loads(table.to_json(orient="records")),
+    }

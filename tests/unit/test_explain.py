@@ -1,0 +1,123 @@
+"""A student on new images: the numbers are those of its study, and maps lie where the image shows it."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from mmpkd.cli import main
+from mmpkd.config.demo import DEMO
+from mmpkd.config.imaging import Breast, Imaging
+from mmpkd.explain import Explainer, map_in_image, overlay
+from mmpkd.imaging.geometry import Geometry
+from mmpkd.imaging.square import read_square
+from mmpkd.students.vit import create, load, save
+
+PAGE = Path(__file__).parents[2] / "docs" / "explain.md"
+LABELS = ["Atelectasis", "Cardiomegaly"]
+PREPARED = {"imaging": DEMO.imaging.model_dump(mode="json"), "breast": None, "problem": "multi_label"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    file = tmp_path_factory.mktemp("student") / "model.safetensors"
+    save(create(DEMO.student, DEMO.imaging.size, LABELS, seed=1), file, **PREPARED)
+    return file
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    files = []
+    for name, shape in (("wide", (60, 90)), ("high", (300, 200)), ("small", (20, 20))):
+        files.append(tmp_path / f"{name}.png")
+        Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8)).save(files[-1])
+    return files
+
+
+def test_probabilities_are_those_of_the_student_on_the_stores_pixels(model, pictures, tmp_path, capsys):
+    assert main(["explain", str(model), *map(str, pictures), "--out", str(tmp_path / "out"), "--batch-size", "2"]) == 0
+    assert "3 of 3 images explained" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out/probabilities.csv")
+    pixels = np.stack([read_square(file, DEMO.imaging, Breast()).pixels for file in pictures])
+    with torch.no_grad():
+        expected = load(model)(torch.from_numpy(pixels)[:, None].float() / 255).logits.sigmoid().numpy()
+    np.testing.assert_allclose(table[LABELS], expected, atol=2e-6)
+    for row, file in zip(table.itertuples(), pictures, strict=True):
+        drawn, image = np.load(tmp_path / "out" / row.map), Image.open(file)
+        assert drawn.shape == (image.height, image.width) == Image.open(tmp_path / "out" / row.overlay).size[::-1]
+        assert drawn.mean() == pytest.approx(1, abs=0.2), "multiples of a uniform map"
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    assert manifest["model_sha256"] == hashlib.sha256(model.read_bytes()).hexdigest()
+    assert [image["file"] for image in manifest["images"]] == list(map(str, pictures))
+
+
+def test_an_unreadable_file_is_named_and_the_others_go_on(model, pictures, tmp_path, capsys):
+    broken = tmp_path / "broken.dcm"
+    broken.write_bytes(b"no image")
+    files = [str(broken), str(tmp_path / "absent.png"), str(pictures[0])]
+    assert main(["explain", str(model), *files, "--out", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr()
+    assert "1 of 3 images explained" in told.out
+    assert told.err.count("broken.dcm: ") == told.err.count("absent.png: ") == 1
+    table = pd.read_csv(tmp_path / "out/probabilities.csv")
+    assert table["unreadable"].notna().tolist() == [True, True, False]
+    assert table["Atelectasis"].notna().tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("patch", [(0, 0), (2, 5), (6, 3)])
+def test_the_peak_of_a_map_lies_on_the_patch_that_it_came_from(patch, flip):
+    """The crop is 50 x 70 pixels of an image of 100 x 200, off centre; a store of 56 pixels has 7 x 7 patches."""
+    geometry = Geometry.fit(100, 200, 56, keep_aspect=False, crop=(30, 20, 80, 90), flip=flip)
+    grid = np.zeros((7, 7))
+    grid[patch] = 1
+    drawn = map_in_image(grid, geometry)
+    y, x = np.unravel_index(drawn.argmax(), drawn.shape)
+    store = geometry.points_to_store(np.array([[x + 0.5, y + 0.5]]))[0]
+    assert np.abs(store / 8 - 0.5 - patch[::-1]).max() < 0.5, "less than half a patch from its centre"
+    outside = np.ones_like(drawn, dtype=bool)
+    outside[20:90, 30:80] = False
+    assert not drawn[outside].any() and drawn[~outside].any()
+
+
+def test_the_overlay_of_a_large_image_is_small_and_grey_where_nothing_is_looked_at(tmp_path):
+    rng = np.random.default_rng(1)
+    Image.fromarray(rng.integers(0, 255, (3000, 1500), dtype=np.uint8)).save(tmp_path / "large.png")
+    grid = np.zeros((7, 7))
+    grid[0, 3] = 1
+    picture = overlay(read_square(tmp_path / "large.png", Imaging(size=56), Breast()), grid)
+    assert picture.size == (512, 1024)
+    colours = np.asarray(picture).astype(int)
+    assert np.ptp(colours[600:], axis=2).max() == 0 and np.ptp(colours[:100, 200:300], axis=2).max() > 50
+
+
+def test_what_is_no_student_is_refused_with_a_fix(model, pictures, tmp_path, capsys):
+    for name, file in (("is not there", tmp_path / "absent"), ("no whole safetensors file", pictures[0])):
+        assert main(["explain", str(file), str(pictures[0]), "--out", str(tmp_path / "out")]) == 2
+        assert name in capsys.readouterr().err
+    old = tmp_path / "old.safetensors"
+    save(create(DEMO.student, 56, LABELS, seed=1), old)
+    with pytest.raises(ValueError, match="does not say how its images were prepared"):
+        Explainer.load(old, "rollout", torch.device("cpu"))
+    with pytest.raises(ValueError, match="unknown attention methods"):
+        Explainer.load(model, "sideways", torch.device("cpu"))
+
+
+def test_a_student_is_a_model_of_plain_timm(model, monkeypatch):
+    """The lines in docs/explain.md: the file needs nothing of this project."""
+    [lines] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    monkeypatch.chdir(model.parent)
+    names: dict = {}
+    exec(lines, names)
+    config = names["facts"]["config"]
+    with torch.no_grad():
+        images = torch.rand(2, 1, 56, 56, generator=torch.Generator().manual_seed(1))
+        logits = names["vit"].eval()((images - config["mean"]) / config["std"])
+        torch.testing.assert_close(logits, load(model)(images).logits, atol=1e-5, rtol=0)
