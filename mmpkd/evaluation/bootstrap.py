@@ -7,18 +7,18 @@ percentiles know no Student's t: with three to five seeds the interval is far to
 measures it).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import nan
 
 import numpy as np
 import pandas as pd
 
-from mmpkd.evaluation.matrices import ScoreMatrix
+from mmpkd.evaluation.matrices import Contrast
 from mmpkd.evaluation.statistics import sums_by_patient
 
 
 def bootstrap(
-    cells: Sequence[tuple[float, ScoreMatrix]],
+    cells: Contrast,
     confidence: float,
     resamples: int,
     rng: np.random.Generator,

@@ -27,7 +27,7 @@ from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.design import CONTROLS, Cell, Design, Score
 from mmpkd.evaluation.bootstrap import bootstrap
 from mmpkd.evaluation.effect_sizes import share_improved, standardised_gain
-from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, select
+from mmpkd.evaluation.matrices import Contrast, MissingScores, select
 from mmpkd.evaluation.permutation import permutation_patients, permutation_seeds
 from mmpkd.evaluation.statistics import (
     Estimate,
@@ -50,7 +50,7 @@ class TestedClaim:
     scores: pd.DataFrame  # the rows of the claim's metric and method
     score: Score
     confidence: float
-    cells: list[tuple[float, ScoreMatrix]]  # empty where a cell lacks scores
+    cells: Contrast  # empty where a cell lacks scores
     estimate: Estimate
 
 

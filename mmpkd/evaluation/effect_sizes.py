@@ -4,18 +4,17 @@ Both describe these students: a patient's gain is averaged over seeds and images
 so that values of runs with different numbers of seeds do not compare.
 """
 
-from collections.abc import Sequence
 from math import isclose, nan
 
 import numpy as np
 import pandas as pd
 
-from mmpkd.evaluation.matrices import ScoreMatrix
+from mmpkd.evaluation.matrices import Contrast, ScoreMatrix
 
 ROUNDING = 1e-12  # a spread below this share of the largest gain is none
 
 
-def standardised_gain(cells: Sequence[tuple[float, ScoreMatrix]]) -> float:
+def standardised_gain(cells: Contrast) -> float:
     """Cohen's d_z: the mean of the patients' gains over their standard deviation, averaged over cells by weight.
 
     Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd edition 1988, section 2.3.5; Lakens, Front.
@@ -25,7 +24,7 @@ def standardised_gain(cells: Sequence[tuple[float, ScoreMatrix]]) -> float:
     return _average(cells, _standardised)
 
 
-def share_improved(cells: Sequence[tuple[float, ScoreMatrix]]) -> float:
+def share_improved(cells: Contrast) -> float:
     """The share of patients with a gain above zero, ties counted half, averaged over cells by weight.
 
     The probability of superiority for paired observations (Grissom and Kim, Effect Sizes for Research, 2nd edition
@@ -44,7 +43,7 @@ def _standardised(gains: np.ndarray) -> float:
     return float(np.mean(gains)) / spread if spread > ROUNDING * np.abs(gains).max(initial=0.0) else nan
 
 
-def _average(cells: Sequence[tuple[float, ScoreMatrix]], measure) -> float:
+def _average(cells: Contrast, measure) -> float:
     if not isclose(sum(weight for weight, _ in cells), 1):
         return nan
     return sum(weight * measure(patient_gains(matrix)) for weight, matrix in cells)

@@ -1,6 +1,8 @@
 """From the long table to what statistics work on: one value a seed and image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -62,6 +64,16 @@ def select(scores: pd.DataFrame, **conditions: str) -> pd.DataFrame:
     for column, value in conditions.items():
         chosen &= (scores[column] == value).to_numpy()
     return scores[chosen]
+
+
+class Term(NamedTuple):
+    """One cell of a contrast."""
+
+    weight: float
+    gains: ScoreMatrix
+
+
+Contrast = Sequence[Term]  # sum over its terms of the weight times the mean gain
 
 
 def score_matrix(scores: pd.DataFrame, domain: str, arm: str, cohort: str, **conditions: str) -> ScoreMatrix:

@@ -22,14 +22,12 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from mmpkd.evaluation.matrices import ScoreMatrix
+from mmpkd.evaluation.matrices import Contrast, ScoreMatrix
 
 ROUNDING = 1e-9  # relative: sums in another order that are equal on paper count as ties
 
 
-def permutation_patients(
-    cells: Sequence[tuple[float, ScoreMatrix]], tested: float, resamples: int, rng: np.random.Generator
-) -> float:
+def permutation_patients(cells: Contrast, tested: float, resamples: int, rng: np.random.Generator) -> float:
     """Two-sided p of the contrast by flipping patients; cells of one cohort share its patients.
 
     Args:
@@ -48,9 +46,7 @@ def permutation_patients(
     return sign_flip(_together(parts), resamples, rng)
 
 
-def permutation_seeds(
-    cells: Sequence[tuple[float, ScoreMatrix]], tested: float, resamples: int, rng: np.random.Generator
-) -> float:
+def permutation_seeds(cells: Contrast, tested: float, resamples: int, rng: np.random.Generator) -> float:
     """Two-sided p of the contrast by flipping students; cells of one domain share its students. Else as the former."""
     parts = [
         pd.Series(values.sum(axis=1)).groupby([np.full(len(matrix.seeds), matrix.domain), matrix.seeds]).sum()
@@ -77,7 +73,7 @@ def sign_flip(values: np.ndarray, resamples: int, rng: np.random.Generator) -> f
     return float((1 + np.sum(np.abs(signs @ values) >= seen)) / (1 + resamples))
 
 
-def _shifted(cells: Sequence[tuple[float, ScoreMatrix]], tested: float) -> list[tuple[np.ndarray, ScoreMatrix]]:
+def _shifted(cells: Contrast, tested: float) -> list[tuple[np.ndarray, ScoreMatrix]]:
     """What each seed and image adds to the contrast less `tested`: S x N values a cell, which sum to that difference.
 
     The tested value is taken from the cells in proportion to their weights. From a plain mean that is the same

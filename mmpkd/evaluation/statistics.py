@@ -30,7 +30,7 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from mmpkd.design import CONTROL, Cell, Score
-from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
+from mmpkd.evaluation.matrices import Contrast, MissingScores, ScoreMatrix, Term, score_matrix, select
 
 log = logging.getLogger("mmpkd.statistics")
 POWER = 0.8
@@ -55,7 +55,7 @@ class Estimate:
 
 
 def crossed_estimate(
-    cells: Sequence[tuple[float, ScoreMatrix]],
+    cells: Contrast,
     confidence: float = 0.95,
     tested: float = 0.0,
     random_seeds: bool = True,
@@ -141,13 +141,13 @@ def arm_mean(
 
 def gain_cells(
     scores: pd.DataFrame, cells: Mapping[Cell, float] | Iterable[Cell], arm: str, reference: str, score: Score
-) -> list[tuple[float, ScoreMatrix]]:
+) -> Contrast:
     """The weights and gains that a contrast consists of; arguments as of `paired_gain`.
 
     Raises:
         MissingScores: a cell has no scores of one of the two.
     """
-    return [(weight, gain_matrix(scores, cell, arm, reference, score)) for cell, weight in _weights(cells).items()]
+    return [Term(weight, gain_matrix(scores, cell, arm, reference, score)) for cell, weight in _weights(cells).items()]
 
 
 def gain_matrix(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, score: Score) -> ScoreMatrix:
@@ -205,7 +205,7 @@ def _weights(cells: Mapping[Cell, float] | Iterable[Cell]) -> Mapping[Cell, floa
     return cells if isinstance(cells, Mapping) else equal_weights(list(cells))
 
 
-def _variance(cells: Sequence[tuple[float, ScoreMatrix]], random_seeds: bool) -> tuple[float, float]:
+def _variance(cells: Contrast, random_seeds: bool) -> tuple[float, float]:
     """Variance of the contrast and its degrees of freedom, by the formulas at this module's head."""
     seed_means: dict[str, pd.Series] = {}
     patient_sums: dict[str, pd.Series] = {}
@@ -244,7 +244,7 @@ def _two_sided_p(distance: float, error: float, freedom: float) -> float:
     return float(2 * student_t.sf(min(abs(distance) / error, inf), freedom))
 
 
-def _counts(cells: Sequence[tuple[float, ScoreMatrix]]) -> dict[str, int]:
+def _counts(cells: Contrast) -> dict[str, int]:
     by_cohort: dict[str, tuple[set, set, int]] = {}
     for _, matrix in cells:
         images, patients, undefined = by_cohort.get(matrix.cohort, (set(), set(), 0))
