@@ -1,6 +1,6 @@
 """The default study, `demo`, on phantom cohorts: `config.yaml` is made from it.
 
-Everything that was tuned for images of 56 pixels and a transformer of 3 blocks is here and not among the defaults of
+Everything that was tuned for images of 56 pixels and a transformer of 2 blocks is here and not among the defaults of
 the models, so that a study of another transformer cannot take it over.
 """
 
@@ -46,7 +46,7 @@ DEMO = Study(
     imaging=Imaging(size=56),
     student=StudentConfig(
         model="vit_tiny_patch16_224",
-        arguments={"patch_size": 8, "embed_dim": 64, "depth": 3, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
+        arguments={"patch_size": 8, "embed_dim": 64, "depth": 2, "num_heads": 2, "mlp_ratio": 1.0, "qk_norm": True},
         mean=0.5,
         std=0.25,
         backbone=Backbone(source="shapes", images=6000, epochs=30, learning_rate=2e-3, seed=7),
