@@ -88,6 +88,7 @@ def plain_design():
         "domains": {name: plain(domain, "training", "cohorts", "labels") for name, domain in STUDY.domains.items()},
         "arms": {name: plain(arm, "title") for name, arm in STUDY.arms.items()},
         "design": plain(STUDY.design),
+        "cohorts": {name: {"phantom": name in PHANTOMS} for name in COHORTS},
     }
 
 
@@ -202,8 +203,6 @@ def settings_of(output):
         settings["design"] = plain_design()
     if output.sections:
         settings["study"] = plain(STUDY, *output.sections)
-    if output.kind == "figure" and output.needs:  # its caption says which of the data are fabricated
-        settings["phantoms"] = PHANTOMS
     return settings
 
 
