@@ -73,6 +73,7 @@ class Design:
         reference: the arm that gains are against.
         primary: the arm whose gain is the study's question; None in a study of the reference alone.
         shuffled: the control arm, whose teacher speaks of other patients; None where there is none.
+        phantoms: the cohorts that are fabricated, in the order of the domains.
     """
 
     domains: tuple[TrainingDomain, ...]
@@ -80,16 +81,20 @@ class Design:
     reference: str
     primary: str | None
     shuffled: str | None
+    phantoms: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, study: Mapping[str, Any]) -> "Design":
-        """The design of a configuration as plain values: its keys `domains`, `arms` and `design`."""
+        """The design of a configuration as plain values: its keys `domains`, `arms`, `design` and `cohorts`."""
         domains = tuple(
             TrainingDomain(name, domain["training"], tuple(domain["cohorts"]), tuple(domain["labels"]))
             for name, domain in study["domains"].items()
         )
         titles = {name: arm["title"] for name, arm in study["arms"].items() if arm["title"]}
-        return cls(domains, titles, **study["design"])
+        cohorts = study.get("cohorts", {})
+        used = (name for domain in domains for name in domain.cohorts)
+        phantoms = tuple(name for name in used if cohorts.get(name, {}).get("phantom"))
+        return cls(domains, titles, **study["design"], phantoms=phantoms)
 
     @cached_property
     def domain_of(self) -> dict[str, str]:

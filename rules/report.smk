@@ -11,7 +11,7 @@ rule report:
         assumptions=os.path.relpath(f"{workflow.basedir}/docs/assumptions.md"),
         template=[
             os.path.relpath(f"{workflow.basedir}/mmpkd/report/{name}")
-            for name in ("template.html", "style.css", "viewer.js")
+            for name in ("template.html", "style.css", "tables.js", "viewer.js")
         ],
     output:
         report=RESULTS.report,

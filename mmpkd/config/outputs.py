@@ -35,7 +35,7 @@ class Output:
         needs: what it is made of, names of `NEEDS`.
         evaluation: the keys that it reads of this section of the configuration.
         sections: the sections that it reads as a whole.
-        design: whether it reads the roles and titles of the arms, and the domains with their cohorts and labels.
+        design: whether it reads roles and titles of the arms, domains, labels, and which cohorts are fabricated.
     """
 
     kind: Literal["table", "figure"]
@@ -60,8 +60,9 @@ CONFIDENCE = ("confidence",)
 PRIMARY = ("metric", "methods", "confidence")  # the primary score
 BOOTSTRAP = ("resamples", "seed")
 OUTPUTS = (
-    Output("table", "cohorts", "Cohorts", ("cohorts",)),
-    Output("table", "teachers", "Teachers", ("predictions",), (*CONFIDENCE, *BOOTSTRAP)),
+    Output("table", "summary", "Summary", ("scores",), PRIMARY, design=True),
+    Output("table", "cohorts", "Cohorts", ("cohorts",), design=True),
+    Output("table", "teachers", "Teachers", ("predictions",), (*CONFIDENCE, *BOOTSTRAP), design=True),
     Output("table", "classification", "Classification", ("scores",), CONFIDENCE, design=True),
     Output("table", "probe", "Linear probe", ("scores",), CONFIDENCE, design=True),
     Output("table", "localization", "Localisation", ("scores",), (*PRIMARY, "metrics"), design=True),
@@ -72,7 +73,7 @@ OUTPUTS = (
     Output("table", "claims", "Claims", ("scores",), (*PRIMARY, *BOOTSTRAP), ("claims",), design=True),
     Output("table", "runtime", "Run time", ("outputs",)),
     Output("figure", "method", "The method", sections=("domains", "arms", "design", "imaging")),
-    Output("figure", "cohorts", "Cohorts", ("cohorts",)),
+    Output("figure", "cohorts", "Cohorts", ("cohorts",), design=True),
     Output("figure", "training", "Training", ("histories",), design=True),
     Output("figure", "classification", "Classification", ("scores",), CONFIDENCE, design=True),
     Output("figure", "attention_examples", "Examples of attention maps", ("scores", "maps"), PRIMARY, design=True),

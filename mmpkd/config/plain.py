@@ -22,6 +22,7 @@ def plain_design(study: Study) -> dict[str, Any]:
         "domains": {name: plain(domain, "training", "cohorts", "labels") for name, domain in study.domains.items()},
         "arms": {name: plain(arm, "title") for name, arm in study.arms.items()},
         "design": plain(study.design),
+        "cohorts": {name: {"phantom": study.cohorts[name].phantom is not None} for name in study.domain_of},
     }
 
 
@@ -34,6 +35,4 @@ def settings_of(study: Study, output: Output) -> dict[str, Any]:
         settings["design"] = plain_design(study)
     if output.sections:
         settings["study"] = plain(study, *output.sections)
-    if output.kind == "figure" and output.needs:  # its caption says which of the data are fabricated
-        settings["phantoms"] = [name for name in study.domain_of if study.cohorts[name].phantom]
     return settings

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
+from mmpkd.evaluation.localization import TITLES, UNITS
 from mmpkd.evaluation.statistics import POWER
 
 COMPARISONS = {  # the columns that hold the arm's gain over each, and what it is called
@@ -30,15 +31,16 @@ def sentence(row: Mapping[str, Any], confidence: float) -> str:
     if isnan(row["estimate"]):
         return f"{verdict}: not tested, {row['reason']}."
     subject = "the difference of gains" if row["minus"] else "the gain"
+    subject += f" in {TITLES[row['metric']]} ({UNITS.get(row['metric'], '0 to 1')})"
     if isnan(row["low"]):
         return f"{verdict}: {subject} is {signed(row['estimate'])}, without an interval ({row['reason']})."
     limits = f"{100 * confidence:g} % interval {signed(row['low'])} to {signed(row['high'])}"
     return f"{verdict}: {subject} is {signed(row['estimate'])} ({limits}){_remark(row)}."
 
 
-def signed(value: float) -> str:
-    """Three decimals with a sign, the minus a true one."""
-    return f"{value:+.3f}".replace("-", "−")
+def signed(value: float, digits: int = 3) -> str:
+    """With that many decimals and a sign, the minus a true one; what is rounded to zero is no less than zero."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def _outcome(row: Mapping[str, Any], column: str) -> str:
@@ -67,7 +69,7 @@ def _adjusted(row: Mapping[str, Any]) -> str:
 
 def _detectable(row: Mapping[str, Any]) -> str:
     origin = "" if isnan(row["margin"]) else f" from the margin of {row['margin']:.3f}"
-    found = f"{row['minimum_detectable']:.3f}{origin} with {100 * POWER:g} % power"
+    found = f"{row['minimum_detectable']:.3f}{origin} with {100 * POWER:g} % power, unadjusted"
     return f"; a run of this precision would have found {found}"
 
 

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from mmpkd.design import Design
 from mmpkd.files import atomic, write_text
+from mmpkd.outputs.words import phantom_words
 
 SINGLE_COLUMN, DOUBLE_COLUMN, PAGE = 3.5, 7.2, 9.3  # inches; a figure is no taller than a page
 LETTERS = 17  # of 7 pt type that fit an inch
@@ -176,19 +177,17 @@ class Drawing:
     Attributes:
         figure: the figure.
         caption: what it shows; it stands alone.
-        phantoms: cohorts in the figure that are fabricated; the caption says so, wherever the figure goes.
+        design: of the study; the caption says which of its cohorts are fabricated, wherever the figure goes.
     """
 
     figure: Figure
     caption: str
-    phantoms: Collection[str] = ()
+    design: Design | None = None
 
     @styled
     def write(self, pdf: str | Path, png: str | Path, caption: str | Path) -> None:
         """Writes PDF, PNG, and the caption as text. The same figure gives the same bytes each time."""
-        text = self.caption
-        if self.phantoms:
-            text += f" Phantom data, which say nothing about patients: {', '.join(self.phantoms)}."
+        text = self.caption + phantom_words(self.design)
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")  # the layout found now holds for both files, and for the next time
         no_date = {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None}

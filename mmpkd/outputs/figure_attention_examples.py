@@ -19,11 +19,12 @@ from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_r
 from mmpkd.evaluation.localization import upsample
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.reliance import marked_images
+from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
 from mmpkd.outputs.figure import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, new_figure, styled
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, cohort_name
 
 COLOURS = "magma"
 OPACITY = 0.6
@@ -59,7 +60,7 @@ def make(inputs: Inputs) -> Drawing:
     stores = {cohort: ImageStore(paths) for cohort, paths in folders.items()}
     rois = {cohort: roi_masks(paths) for cohort, paths in folders.items()}
     examples = assemble(chosen, stores, rois, attention, evaluation.methods[0])
-    return Drawing(*draw(examples, evaluation, inputs.design, keys["withheld"]), inputs.phantoms)
+    return Drawing(*draw(examples, evaluation, inputs.design, keys["withheld"]), inputs.design)
 
 
 def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> pd.DataFrame:
@@ -152,7 +153,7 @@ def draw(
     shown = [example for example in examples if example.cohort not in withheld]
     missing = sorted({example.cohort for example in examples} & set(withheld))
     if not shown:
-        return _nothing_to_show(missing)
+        return _nothing_to_show(missing, design)
     domains = list(dict.fromkeys(example.domain for example in shown))
     lines = -(-len(domains) // BLOCKS_A_ROW)
     across = min(len(domains), BLOCKS_A_ROW)
@@ -177,13 +178,13 @@ def _draw_block(
     panels = block.subplots(depth, 1 + len(arms), squeeze=False)
     for axes in panels[len(examples) :].flat:
         axes.set_axis_off()
-    block.suptitle(f"{examples[0].domain} ({examples[0].cohort})", fontsize=7.5, weight="bold")
+    block.suptitle(cell_name(design.cell(examples[0].domain, examples[0].cohort), design), fontsize=7.5, weight="bold")
     for row, example in zip(panels, examples, strict=False):
         for axes in row:
             axes.imshow(example.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        row[0].set_ylabel(f"{example.rule}\n{example.gain:+.2f}".replace("-", "−"))
+        row[0].set_ylabel(f"{example.rule}\n{signed(example.gain, 2)}")
         for axes, arm in zip(row[1:], arms, strict=True):
             axes.imshow(example.maps[arm], cmap=scale.cmap, norm=scale.norm, alpha=OPACITY, interpolation="nearest")
             axes.set_xlabel(f"{example.map_scores[arm]:.2f}", labelpad=2)
@@ -228,17 +229,18 @@ def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evalu
         f"grid, in multiples of a uniform map; one colour scale for all, ending at the {CLIPPED}th percentile. "
         f"Outline: ROI. Left of a row: its gain; below a map: {metric} of that arm's students on the image, mean over "
         f"seeds (not the score of the mean map). n: {len(shown)} images. Extremes are not typical, and a few images "
-        f"show no effect: see the figure of localisation." + _withheld_words(missing)
+        f"show no effect: see the figure of localisation." + _withheld_words(missing, design)
     )
 
 
-def _nothing_to_show(missing: Sequence[str]) -> tuple[Figure, str]:
+def _nothing_to_show(missing: Sequence[str], design: Design) -> tuple[Figure, str]:
     figure = new_figure(SINGLE_COLUMN, 0.8)
     figure.text(0.5, 0.5, "No picture is shown.", ha="center", va="center")
-    return figure, "Attention maps on test images." + _withheld_words(missing)
+    return figure, "Attention maps on test images." + _withheld_words(missing, design)
 
 
-def _withheld_words(missing: Sequence[str]) -> str:
+def _withheld_words(missing: Sequence[str], design: Design) -> str:
     if not missing:
         return ""
-    return f" Left out, because pictures of the cohort may not be shown: {', '.join(missing)}."
+    names = ", ".join(cohort_name(name, design) for name in missing)
+    return f" Left out, because pictures of the cohort may not be shown: {names}."

@@ -22,7 +22,7 @@ from mmpkd.outputs.figure import (
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import KNOWN_ANSWERS, METHOD_NAMES, METRIC_NAMES, count_range, p_text, percent
+from mmpkd.outputs.words import KNOWN_ANSWERS, METHOD_NAMES, METRIC_NAMES, cell_name, count_range, p_text, percent
 
 ROW_HEIGHT = 0.56
 LETTERS_OF_TITLE = 38
@@ -32,7 +32,7 @@ OFFSET = 0.17  # of the two contrasts of a claim from the middle of its row
 
 def make(inputs: Inputs) -> Drawing:
     """The figure of `draw`, from the CSV file of the table of claims."""
-    return Drawing(*draw(pd.read_csv(inputs.files["claims"]), inputs.evaluation, inputs.design), inputs.phantoms)
+    return Drawing(*draw(pd.read_csv(inputs.files["claims"]), inputs.evaluation, inputs.design), inputs.design)
 
 
 @styled
@@ -60,7 +60,7 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[
     )
     _write_columns(columns, claims, evaluation)
     figure.legend(handles=_handles(claims, marks, design), loc="outside lower center", ncols=2, columnspacing=1.6)
-    return figure, _caption(claims, evaluation)
+    return figure, _caption(claims, evaluation, design)
 
 
 def _title(claim, evaluation: Evaluation) -> str:
@@ -150,7 +150,7 @@ def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> li
     against = {"color": GREY, "marker": marks[claims["arm"].iloc[0]].marker, "markerfacecolor": "white"}
     if claims["shuffled_gain"].notna().any():
         handles.append(Line2D([], [], **against, label="same contrast against the shuffled teacher"))
-    handles.append(Patch(color=PALE, linewidth=0, label="smaller than what this run detects (80 % power)"))
+    handles.append(Patch(color=PALE, linewidth=0, label="smaller than what this run detects (80 % power, unadjusted)"))
     if claims["margin"].notna().any():
         handles.append(
             Line2D([], [], color="black", linewidth=1, linestyle=(0, (2, 1.5)), label="margin of a claim of no gain")
@@ -158,24 +158,27 @@ def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> li
     return handles
 
 
-def _caption(claims: pd.DataFrame, evaluation: Evaluation) -> str:
+def _caption(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> str:
+    def named(cells: str) -> str:
+        return ", ".join(cell_name(design.parse(cell), design) for cell in cells.split())
+
     cells = "; ".join(
-        f"“{claim.title}”: {claim.cells.replace(' ', ', ')}"
-        + (f" minus {claim.minus.replace(' ', ', ')}" if _given(claim.minus) else "")
+        f"“{claim.title}”: {named(claim.cells)}"
+        + (f" minus {named(claim.minus)}" if _given(claim.minus) else "")
         + (f" (on {score})" if (score := _own_score(claim, evaluation)) else "")
         for claim in claims.itertuples()
     )
     return (
         f"The claims of the study, tested on the paired gain in {METRIC_NAMES[evaluation.metric]} of the "
-        f"{METHOD_NAMES[evaluation.methods[0]]} map, mean over cells (training domain @ cohort): {cells}. Intervals: "
+        f"{METHOD_NAMES[evaluation.methods[0]]} map, mean over cells (training domain and cohort): {cells}. Intervals: "
         f"{percent(evaluation.confidence)}, for new patients and new seeds, not adjusted; p: two-sided, Holm-adjusted "
-        f"over all claims. Grey band: contrasts that a run of this size would find with less than 80 % power, about "
-        f"the tested value (zero, or the margin of a claim of no gain). Supported and contradicted: adjusted p below "
-        f"{1 - evaluation.confidence:g}, with the estimate on the claimed or on the other side of the tested value; "
-        f"inconclusive: neither, which is not evidence of absence. Credited: the gain exceeds that of a teacher whose "
-        f"rows were permuted among patients. n: {count_range(claims['n_images'], 'image')}, "
-        f"{count_range(claims['n_patients'], 'patient')} and {count_range(claims['n_seeds'], 'seed')} a claim."
-        f"{f' {KNOWN_ANSWERS}' if any(map(_given, claims['known'])) else ''}"
+        "over all claims. Grey band: contrasts that a run of this size would find with less than 80 % power, "
+        "unadjusted, about the tested value (zero, or the margin of a claim of no gain). Supported and contradicted: "
+        f"adjusted p below {1 - evaluation.confidence:g}, with the estimate on the claimed or on the other side of the "
+        "tested value; inconclusive: neither, which is not evidence of absence. Credited: the gain exceeds that of a "
+        f"teacher whose rows were permuted among patients. n: {count_range(claims['n_images'], 'image')}, "
+        f"{count_range(claims['n_patients'], 'patient')} and {count_range(claims['n_seeds'], 'seed')} a "
+        f"claim.{f' {KNOWN_ANSWERS}' if any(map(_given, claims['known'])) else ''}"
     )
 
 

@@ -23,7 +23,7 @@ from mmpkd.outputs.figure import (
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import count_range, interval_words, numbers
+from mmpkd.outputs.words import cell_name, count_range, domain_name, interval_words, numbers
 
 ROW_HEIGHT = 0.3
 MARKER_HEIGHT = 0.065
@@ -60,11 +60,11 @@ def make(inputs: Inputs) -> Drawing:
             if place < len(cells[domain.name]):
                 cell = cells[domain.name][place]
                 _draw_panel(axes, _of(table, cell), _of(seeds, cell), [*domain.labels, MACRO], arm_marks(arms, design))
-                _name_panel(axes, cell, last=place == len(cells[domain.name]) - 1)
+                _name_panel(axes, cell, place == len(cells[domain.name]) - 1, design)
     _include_chance(panels)
     legend_below(figure, arm_handles(arms, design))
     caption = _caption(table, design, confidence) + left_out(arms, all_arms, "classification", design)
-    return Drawing(figure, caption, inputs.phantoms)
+    return Drawing(figure, caption, inputs.design)
 
 
 def _cells(table: pd.DataFrame, design: Design) -> dict[str, list[Cell]]:
@@ -91,9 +91,9 @@ def _of(table: pd.DataFrame, cell: Cell) -> pd.DataFrame:
     return table[((table["domain"] == cell.domain) & (table["cohort"] == cell.cohort)).to_numpy()]
 
 
-def _name_panel(axes: Axes, cell: Cell, last: bool) -> None:
+def _name_panel(axes: Axes, cell: Cell, last: bool, design: Design) -> None:
     """The cell as its title; the last cohort of a domain names the axis."""
-    axes.set_title(wrap(f"{cell.domain} on {cell.cohort}", TITLE_LETTERS))
+    axes.set_title(wrap(cell_name(cell, design), TITLE_LETTERS))
     if last:
         axes.set_xlabel("AUROC (dashed line: chance)")
         axes.tick_params(axis="x", labelbottom=True)
@@ -136,7 +136,7 @@ def _main_contrast(table: pd.DataFrame, design: Design) -> str:
         return ""
     macro = table[(table["label"] == MACRO) & (table["arm"] == others[0])].set_index(["domain", "cohort"])
     gains = [
-        f"{domain} {numbers(*macro.loc[(domain, cohort), ['gain', 'gain_low', 'gain_high']])}"
+        f"{domain_name(domain)} {numbers(*macro.loc[(domain, cohort), ['gain', 'gain_low', 'gain_high']])}"
         for domain, cohort in ((cell.domain, cell.cohort) for cell in design.home_cells)
         if (domain, cohort) in macro.index
     ]
@@ -147,7 +147,8 @@ def _main_contrast(table: pd.DataFrame, design: Design) -> str:
 def _caption(table: pd.DataFrame, design: Design, confidence: float) -> str:
     macro = table[table["label"] == MACRO].drop_duplicates(["domain", "cohort"])
     counted = "; ".join(
-        f"{row.domain} on {row.cohort}: {row.n_images:,} images of {row.n_patients:,} patients"
+        f"{cell_name(design.cell(row.domain, row.cohort), design)}: "
+        f"{row.n_images:,} images of {row.n_patients:,} patients"
         for row in macro.itertuples()
     )
     reference = design.title(design.reference)

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from mmpkd.cohorts.tables import SPLITS, CohortTables, read_tables
 from mmpkd.outputs.figure import DOUBLE_COLUMN, GREY, Drawing, cohort_marks, new_figure, styled, wrap
 from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.words import cohort_name
 
 ROW_HEIGHT = 0.2
 SPLIT_MARKERS = {"train": "o", "validate": "s", "test": "^"}
@@ -26,7 +27,8 @@ def make(inputs: Inputs) -> Drawing:
         for name, folders in inputs.keys["shards"].items()
         if folders
     }
-    return Drawing(*draw(cohorts, rois), inputs.phantoms)
+    named = ({cohort_name(name, inputs.design): part for name, part in parts.items()} for parts in (cohorts, rois))
+    return Drawing(*draw(*named), inputs.design)
 
 
 @styled

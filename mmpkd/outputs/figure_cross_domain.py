@@ -29,7 +29,7 @@ from mmpkd.outputs.figure import (
 )
 from mmpkd.outputs.figure_localization import main_contrast, sample_size, select_students
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, cohort_name, interval_words
 
 HEADINGS = {
     IN_DOMAIN: "cohort of training",
@@ -66,11 +66,11 @@ def make(inputs: Inputs) -> Drawing:
         _draw_panel(axes, _gains(rows, cells, arms, evaluation, method, design), places, arm_marks(arms, design))
         axes.set_title(wrap(METHOD_NAMES[method], letters))
         axes.set_xlabel(wrap(f"gain over {reference} in {METRIC_NAMES[evaluation.metric]}", letters))
-    _name_rows(panels, cells, places, headings)
+    _name_rows(panels, cells, places, headings, design)
     seed = Line2D([], [], color=GREY, marker="|", markersize=5, linestyle="", label="one seed")
     legend_below(figure, [*arm_handles(arms, design), seed])
     caption = _caption(rows, cells, evaluation, design, main_contrast(rows, arms, evaluation, design))
-    return Drawing(figure, caption + left_out(arms, all_arms, "cross-domain", design), inputs.phantoms)
+    return Drawing(figure, caption + left_out(arms, all_arms, "cross-domain", design), inputs.design)
 
 
 def nearest_first(cells: Sequence[Cell]) -> list[Cell]:
@@ -124,10 +124,12 @@ def _draw_panel(
     axes.grid(axis="x")
 
 
-def _name_rows(panels: Sequence[Axes], cells: list[Cell], places: list[float], headings: Mapping[str, float]) -> None:
+def _name_rows(
+    panels: Sequence[Axes], cells: list[Cell], places: list[float], headings: Mapping[str, float], design: Design
+) -> None:
     """Names of cells as tick labels of the first panel, and headings among them, in bold on a band."""
     panels[0].set_ylim(places[-1] + 0.6, -0.1)
-    names = [f"{cell.domain} on {cell.cohort}" for cell in cells] + [HEADINGS[name] for name in headings]
+    names = [cell_name(cell, design) for cell in cells] + [HEADINGS[name] for name in headings]
     panels[0].set_yticks([*places, *headings.values()], names)
     for label in panels[0].get_yticklabels()[len(cells) :]:
         label.set_fontweight("bold")
@@ -140,7 +142,7 @@ def _name_rows(panels: Sequence[Axes], cells: list[Cell], places: list[float], h
 def _caption(rows: pd.DataFrame, cells: list[Cell], evaluation: Evaluation, design: Design, contrast: str) -> str:
     sizes = {cell.cohort: sample_size(rows, cell, evaluation) for cell in cells}
     reference = design.title(design.reference)
-    counted = "; ".join(f"{cohort}: {size}" for cohort, size in sizes.items())
+    counted = "; ".join(f"{cohort_name(cohort, design)}: {size}" for cohort, size in sizes.items())
     return (
         f"Gain in localisation over {reference} when students of one training domain (named first) are "
         f"tested on a cohort (named second), in {METRIC_NAMES[evaluation.metric]}, paired by image and seed. Markers: "

@@ -61,7 +61,7 @@ def make(inputs: Inputs) -> Drawing:
     right.set_ylabel(f"gain in {METRIC_NAMES[evaluation.metric]}")
     predicted = Line2D([], [], color=GREY, linewidth=0.8, linestyle=PREDICTED_LINE, label="predicted")
     legend_below(figure, [*arm_handles(arms, design), predicted])
-    return Drawing(figure, _caption(effects, inputs), inputs.phantoms)
+    return Drawing(figure, _caption(effects, inputs), inputs.design)
 
 
 def _arms_of_every_dose(inputs: Inputs) -> list[str]:

@@ -52,4 +52,4 @@ def make(inputs: Inputs) -> Drawing:
         f"marker learns the errors. Means with {interval_words(evaluation.confidence)}. n per row: "
         f"{sample_words(gains)}. The effect is planted, so nothing follows for patients."
     )
-    return Drawing(figure, caption, inputs.phantoms)
+    return Drawing(figure, caption, inputs.design)

@@ -31,7 +31,16 @@ from mmpkd.outputs.figure import (
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import CONTROL_NAMES, METHOD_NAMES, METRIC_NAMES, count, interval_words, numbers
+from mmpkd.outputs.words import (
+    CONTROL_NAMES,
+    METHOD_NAMES,
+    METRIC_NAMES,
+    cell_name,
+    count,
+    domain_name,
+    interval_words,
+    numbers,
+)
 
 PANEL_HEIGHT = 2.0
 DOMAINS_ABREAST = 2
@@ -66,7 +75,7 @@ def make(inputs: Inputs) -> Drawing:
     for column in panels.T:
         [axes for axes in column if axes.axison][-1].tick_params(labelbottom=True)
     legend_below(figure, handles, columns=LEGEND_COLUMNS)
-    return Drawing(figure, _caption(rows, arms, evaluation, design), inputs.phantoms)
+    return Drawing(figure, _caption(rows, arms, evaluation, design), inputs.design)
 
 
 def _handles(rows: pd.DataFrame, arms: list[str], design: Design) -> list[Line2D]:
@@ -117,7 +126,7 @@ def _name_block(
 ) -> None:
     """The cells above the first row, the methods left of each; `letters` fit the height of a panel."""
     for left, cell in zip(panels[0, ::2], cells, strict=False):
-        left.set_title(f"{cell.domain} ({cell.cohort})")
+        left.set_title(cell_name(cell, design))
     for row, method in zip(panels, evaluation.methods, strict=True):
         for right in row[1 : 2 * len(cells) : 2]:
             right.set_ylabel(wrap(f"gain over {design.title(design.reference)}", letters))
@@ -167,7 +176,7 @@ def _share_limits(panels: list[Axes]) -> None:
 
 def _caption(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design: Design) -> str:
     counted = "; ".join(
-        f"{cell.domain} on {cell.cohort}: {sample_size(rows, cell, evaluation)}" for cell in design.home_cells
+        f"{cell_name(cell, design)}: {sample_size(rows, cell, evaluation)}" for cell in design.home_cells
     )
     reference = design.title(design.reference)
     return (
@@ -189,7 +198,7 @@ def main_contrast(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, d
     gains = []
     for cell in design.home_cells:
         gain = paired_gain(rows, [cell], others[0], design.reference, evaluation.score(), evaluation.confidence)
-        gains.append(f"{cell.domain} {numbers(gain.estimate, gain.low, gain.high)}")
+        gains.append(f"{domain_name(cell.domain)} {numbers(gain.estimate, gain.low, gain.high)}")
     arm, reference = design.title(others[0]), design.title(design.reference)
     return f"Gain of {arm} over {reference} ({METHOD_NAMES[evaluation.methods[0]]}): {'; '.join(gains)}. "
 

@@ -24,7 +24,7 @@ from mmpkd.outputs.figure import (
 )
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.mechanism import reliance
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count_range, interval_words
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, count_range, interval_words
 
 PANEL_HEIGHT = 1.7
 HALF = 0.28  # half the width of a prediction's line
@@ -49,7 +49,7 @@ def make(inputs: Inputs) -> Drawing:
     gaining = {arm: mark for arm, mark in marks.items() if arm != design.reference}
     names = ("effect of the marker", "map on the marker", f"gain in {METRIC_NAMES[inputs.evaluation.metric]}")
     for row, ((domain, cohort), rows) in zip(panels, cells, strict=True):
-        row[0].set_title(f"{domain} ({cohort})")
+        row[0].set_title(cell_name(design.cell(domain, cohort), design))
         of_arm = rows.set_index("arm").to_dict("index")
         _draw_effects(row[0], of_arm, marks)
         _draw_masses(row[1], of_arm, marks)
@@ -59,7 +59,7 @@ def make(inputs: Inputs) -> Drawing:
             axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
             axes.set_ylabel(wrap(name, int((height - 0.3) * LETTERS)))
     legend_below(figure, _handles())
-    return Drawing(figure, _caption(table, inputs), inputs.phantoms)
+    return Drawing(figure, _caption(table, inputs), inputs.design)
 
 
 def _draw_effects(axes: Axes, rows: Mapping[str, Mapping], marks: Mapping[str, Mark]) -> None:

@@ -12,6 +12,7 @@ from mmpkd.config.students import LOSSES, Arm
 from mmpkd.design import Design
 from mmpkd.outputs.figure import DOUBLE_COLUMN, GREY, LETTERS, Drawing, arm_marks, styled, wrap
 from mmpkd.outputs.inputs import Inputs
+from mmpkd.outputs.words import cohort_name, domain_name
 
 # All lengths are inches: the axes fill the figure.
 LINE = 0.135
@@ -202,7 +203,7 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], col
 
 def _lines(domains: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], str], letters: int) -> list[str]:
     """`domain: what its teacher is or reads`, broken where it is too long for its box."""
-    sentences = [f"{name}: {describe(domain['teacher'])}" for name, domain in domains.items()]
+    sentences = [f"{domain_name(name)}: {describe(domain['teacher'])}" for name, domain in domains.items()]
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
@@ -228,7 +229,8 @@ def _arm_lines(arm: Arm, letters: int) -> list[str]:
 
 def _caption(domains: Mapping[str, Any], titles: list[str]) -> str:
     sources = "; ".join(
-        f"{name}: {PRIVILEGED[domain['teacher']['kind']]} of {domain['training']}" for name, domain in domains.items()
+        f"{domain_name(name)}: {PRIVILEGED[domain['teacher']['kind']]} of {cohort_name(domain['training'])}"
+        for name, domain in domains.items()
     )
     out_of_fold = {domain["teacher"].get("targets", "out_of_fold") for domain in domains.values()} == {"out_of_fold"}
     folds = (

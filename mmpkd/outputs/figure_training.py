@@ -23,7 +23,7 @@ from mmpkd.outputs.figure import (
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import count, count_range
+from mmpkd.outputs.words import cell_name, count, count_range, domain_name
 
 PANEL_HEIGHT = 1.55
 SHUFFLED_LINE = (0, (3, 1.5))  # lines that coincide stay visible
@@ -50,7 +50,7 @@ def make(inputs: Inputs) -> Drawing:
         domain: stored(pd.read_parquet(f"{folder}/images.parquet"), shards)
         for domain, (folder, shards) in inputs.keys["learnt"].items()
     }
-    return Drawing(*draw(histories, images, inputs.design), inputs.phantoms)
+    return Drawing(*draw(histories, images, inputs.design), inputs.design)
 
 
 @styled
@@ -84,7 +84,9 @@ def draw(
             _draw_panel(axes, table[table["domain"] == domain], arms, quantity, design)
         row[0].set_ylabel(NAMES.get(quantity, quantity.replace("_", " ")))
     for axes, domain in zip(panels[0], domains, strict=True):
-        axes.set_title(wrap(domain.replace("_", " "), int(6 / len(domains) * LETTERS)))
+        axes.set_title(
+            wrap(cell_name(design.cell(domain, design.home(domain)), design), int(5 / len(domains) * LETTERS))
+        )
     for axes in panels[-1]:
         axes.set_xlabel("epoch")
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -129,7 +131,8 @@ def _caption(table: pd.DataFrame, domains: list[str], titles: list[str], images:
     seeds = table.groupby(["domain", "arm"])["seed"].nunique()
     epochs = table.groupby(["domain", "arm", "seed"])["epoch"].max()
     return (
-        f"Training of {count(table.groupby(['domain', 'arm', 'seed']).ngroups, 'student')}: {', '.join(domains)}; arms "
+        f"Training of {count(table.groupby(['domain', 'arm', 'seed']).ngroups, 'student')}: "
+        f"{', '.join(map(domain_name, domains))}; arms "
         f"{', '.join(titles)}; {count_range(seeds, 'seed')} each, {count_range(epochs, 'epoch')}. Top: "
         "mean AUROC over labels on the validation images of the cohort of training. Below: terms of the training loss "
         "(natural logarithms, times their weight), mean over the steps of an epoch; an arm without a term has no line. "
@@ -141,9 +144,9 @@ def _caption(table: pd.DataFrame, domains: list[str], titles: list[str], images:
 
 
 def _counts(images: pd.DataFrame, domain: str) -> str:
-    """`cxr: 1,000 images of 700 patients for training, 110 images of 80 patients for validation.`"""
+    """`chest radiographs: 1,000 images of 700 patients for training, 110 images of 80 patients for validation.`"""
     parts = {split: images[images["split"] == split] for split in ("train", "validate")}
     learnt, judged = (
         f"{count(len(part), 'image')} of {count(part['patient_id'].nunique(), 'patient')}" for part in parts.values()
     )
-    return f"{domain}: {learnt} for training, {judged} for validation."
+    return f"{domain_name(domain)}: {learnt} for training, {judged} for validation."

@@ -1,6 +1,6 @@
 """What a table or figure is made of, as its rule gives it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,7 @@ class Inputs:
     Attributes:
         scores: the long table.
         evaluation: the section of the configuration; keys that the entry does not name have their defaults.
-        design: cells, and the roles and titles of the arms.
-        phantoms: cohorts of the study that are fabricated.
+        design: cells, the roles and titles of the arms, and which cohorts are fabricated.
         files: further files by the name of the rule's input.
         keys: what belongs to these files (domains, arms, seeds, cohorts, folders), by name.
         study: whole sections of the configuration as plain values.
@@ -27,7 +26,6 @@ class Inputs:
     scores: pd.DataFrame | None = None
     evaluation: Evaluation | None = None
     design: Design | None = None
-    phantoms: Sequence[str] = ()
     files: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +37,6 @@ class Inputs:
             scores=pd.read_parquet(files["scores"]) if "scores" in files else None,
             evaluation=Evaluation.model_validate(params["evaluation"]) if "evaluation" in params else None,
             design=Design.of(params["design"]) if "design" in params else None,
-            phantoms=params.get("phantoms", ()),
             files=files,
             keys=params.get("of_files", {}),
             study=params.get("study", {}),

@@ -4,10 +4,9 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.evaluation.claims import claims_table
-from mmpkd.evaluation.localization import TITLES
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
-from mmpkd.outputs.words import KNOWN_ANSWERS
+from mmpkd.outputs.words import KNOWN_ANSWERS, score_words
 
 # what Markdown and LaTeX show; the CSV holds all
 SHOWN = (
@@ -50,10 +49,10 @@ def make(inputs: Inputs) -> Table:
     result = claims_table(inputs.scores, claims, evaluation, inputs.design)
     caption = (
         f"The {len(result)} claims, tested on the {_scores(result, evaluation)}. Estimate: the mean gain over the "
-        "claim's cells (training domain @ evaluation cohort), paired by image and seed, less the mean over the cells "
+        "claim's cells (training domain and evaluation cohort), paired by image and seed, less the mean over the cells "
         f"that it subtracts, with a {100 * evaluation.confidence:g} % interval for new patients and new seeds. p is "
         "two-sided (against the margin where no gain is expected) and Holm-adjusted over all claims. Minimum "
-        "detectable: the effect that a run of this precision finds with 80 % power, before that adjustment. "
+        "detectable: the effect that a run of this precision finds with 80 % power, unadjusted. "
         "Inconclusive means neither shown nor refuted. Permutation tests check p and decide nothing: flips of whole "
         "patients hold for new patients of these very students and say nothing of other seeds; flips of seeds hold "
         "for new students on these very patients, and with S seeds of one domain p is at least 2^(1-S). Effect size: "
@@ -64,14 +63,14 @@ def make(inputs: Inputs) -> Table:
     )
     if any(claim.known for claim in claims.values()):
         caption += f" {KNOWN_ANSWERS}"
-    return Table(result, caption, SHOWN)
+    return Table(result, caption, SHOWN, inputs.design)
 
 
 def _scores(result: pd.DataFrame, evaluation: Evaluation) -> str:
-    """`pixel AUROC of the rollout map`, and the claims that are tested on another score."""
+    """`pixel AUROC of the attention rollout map`, and the claims that are tested on another score."""
     primary = (evaluation.metric, evaluation.methods[0])
-    scores = [f"{TITLES[primary[0]]} of the {primary[1]} map"]
+    scores = [score_words(*primary)]
     for claim in result.itertuples():
         if (claim.metric, claim.method) != primary:
-            scores.append(f"“{claim.title}” on the {TITLES[claim.metric]} of the {claim.method} map")
+            scores.append(f"“{claim.title}” on the {score_words(claim.metric, claim.method)}")
     return "; ".join(scores)

@@ -6,6 +6,7 @@ from mmpkd.evaluation.classification import MACRO, classification_table
 from mmpkd.outputs.columns import evaluated_labels, missing, sentence
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
+from mmpkd.outputs.words import cell_name
 
 CELL = ["domain", "cohort"]
 KEYS = [*CELL, "label", "arm"]
@@ -39,16 +40,18 @@ def make(inputs: Inputs) -> Table:
     last = [*COUNTS, "reason", "labels_evaluated", "labels_not_known"]
     result = result[[column for column in result.columns if column not in last] + last]
     caption = (
-        "Classification on the test images of every cohort that shares labels with the training domain: area under the "
-        "ROC curve (AUROC) and average precision, mean over seeds, with intervals of "
-        f"{100 * confidence:g} % for new patients and new seeds. Gain: against {reference}, paired by image "
-        f"and seed; p is two-sided and not adjusted. {MACRO}: mean over the labels with both classes (n positive sums "
-        "over labels). Chance is an AUROC of 0.5, and an average precision of the share of positives. A cohort is "
-        f"evaluated on the labels that it shares with the training domain, so that {MACRO} of cohorts with different "
-        "labels cannot be compared."
+        "Classification on the test images of every cohort that shares labels with the training domain: area under "
+        f"the ROC curve (AUROC) and average precision, mean over seeds, with intervals of {100 * confidence:g} % for "
+        f"new patients and new seeds. Gain: against {inputs.design.title(reference)}, paired by image and seed; p is "
+        "two-sided and not adjusted. Mean of labels: of those with both classes (n positive sums over labels). Chance "
+        "is an AUROC of 0.5, and an average precision of the share of positives. A cohort is evaluated on the labels "
+        "that it shares with the training domain, so that the means of labels of cohorts with different labels cannot "
+        "be compared."
     )
-    names = {f"{domain}@{cohort}": labels for (domain, cohort), labels in unknown.items()}
-    return Table(result, caption + sentence(names, "Labels of the domain that a cohort does not know:"))
+    design = inputs.design
+    names = {cell_name(design.cell(*cell), design): labels for cell, labels in unknown.items()}
+    caption += sentence(names, "Labels of the domain that a cohort does not know:")
+    return Table(result, caption, design=design)
 
 
 def _unknown_labels(scores: pd.DataFrame) -> dict[tuple[str, str], str]:

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pandas as pd
 
@@ -21,12 +22,13 @@ log = logging.getLogger(__name__)
 def make(inputs: Inputs) -> Table:
     """The table of `count_all`, read from the tables of the cohorts and from their image stores."""
     stores = {name: folders for name, folders in inputs.keys["shards"].items() if folders}
-    return count_all(
+    table = count_all(
         {name: read_tables(folder) for name, folder in inputs.keys["cohorts"].items()},
         {name: _rejected(folders) for name, folders in stores.items()},
         inputs.keys["labels"],
         {name: noted(folders) for name, folders in stores.items()},
     )
+    return replace(table, design=inputs.design)
 
 
 def count_all(

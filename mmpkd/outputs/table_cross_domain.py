@@ -6,14 +6,14 @@ from typing import Any
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell
-from mmpkd.evaluation.localization import TITLES
+from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell, Design
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.regions import ANY
 from mmpkd.evaluation.statistics import arm_mean, paired_gain
 from mmpkd.outputs.columns import domain_labels, missing, region_labels, sentence
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
+from mmpkd.outputs.words import CONTROL_NAMES, METHOD_NAMES, METRIC_NAMES, cohort_name
 
 SHOWN_CONTROLS = ("centre", "edges", "untrained")
 
@@ -41,18 +41,30 @@ def make(inputs: Inputs) -> Table:
             row = asdict(cell) | _arm_columns(relevant, cell, arms, design.reference, evaluation)
             row |= {"roi_labels": ", ".join(regions.get(cohort, [])), "labels_without_roi": without.get(cohort, "")}
             rows.append(row)
-    reference = design.reference
+    reference, frame = design.reference, pd.DataFrame(rows)
     caption = (
-        f"Localisation in every cell, training domain x evaluation cohort: {TITLES[evaluation.metric]} of the "
-        f"{evaluation.methods[0]} map, mean over seeds and images with ROI, and gains against {reference} paired by "
-        f"image and seed, with {100 * evaluation.confidence:g} % intervals for new patients and new seeds; p is "
-        f"two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; {OTHER_DATA_SET}: of the same modality; "
-        f"{OTHER_MODALITY}: the other domain's cohorts. Where an arm does not beat centre, edges and untrained, its "
-        "map points at nothing, and a gain there means little. ROI are of the labels that the cohort shares with its "
-        "domain; their union in an image is scored."
+        f"Localisation in every cell, training domain x evaluation cohort: {METRIC_NAMES[evaluation.metric]} of the "
+        f"{METHOD_NAMES[evaluation.methods[0]]} map, mean over seeds and images with ROI, and gains against "
+        f"{design.title(reference)} paired by image and seed, with {100 * evaluation.confidence:g} % intervals for new "
+        f"patients and new seeds; p is two-sided and not adjusted. {IN_DOMAIN}: the cohort of training; "
+        f"{OTHER_DATA_SET}: of the same modality; {OTHER_MODALITY}: the other domain's cohorts. Where an arm does not "
+        "beat centre, edges and untrained, its map points at nothing, and a gain there means little. ROI are of the "
+        "labels that the cohort shares with its domain; their union in an image is scored."
     )
-    caption += sentence(without, "Labels of the domain that a cohort has no ROI of:")
-    return Table(pd.DataFrame(rows), caption)
+    named = {cohort_name(cohort, design): labels for cohort, labels in without.items()}
+    caption += sentence(named, "Labels of the domain that a cohort has no ROI of:")
+    return Table(frame, caption, design=design, heads=_heads(frame, design))
+
+
+def _heads(frame: pd.DataFrame, design: Design) -> dict[str, str]:
+    """The names of the columns that belong to an arm or a control."""
+    heads = {control: CONTROL_NAMES[control] for control in SHOWN_CONTROLS}
+    for arm in (name for name in frame.columns if f"{name}_high" in frame and f"{name}_low" in frame):
+        title = design.title(arm.removesuffix("_gain"))
+        heads |= (
+            {arm: f"gain of {title}", f"{arm}_p": f"p of {title} (unadjusted)"} if f"{arm}_p" in frame else {arm: title}
+        )
+    return heads
 
 
 def _arm_columns(

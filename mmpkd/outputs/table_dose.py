@@ -35,4 +35,4 @@ def make(inputs: Inputs) -> Table:
         f"with {100 * confidence:g} % intervals for new patients and new seeds. Predicted: w_label / (w_label + "
         "w_logit), for findings that are plainly absent. Arms that were not trained at every dose have no slope."
     )
-    return Table(pd.DataFrame(rows), caption)
+    return Table(pd.DataFrame(rows), caption, design=inputs.design)

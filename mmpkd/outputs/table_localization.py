@@ -7,7 +7,6 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import CONTROL, Cell
-from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.regions import ANY
 from mmpkd.evaluation.scores import ARTEFACTS
@@ -15,6 +14,7 @@ from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 from mmpkd.outputs.columns import mean_and_gain
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
+from mmpkd.outputs.words import score_words
 
 COLUMNS = ["domain", "cohort", "label", "method", "metric", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
 COLUMNS += ["gain_high", "gain_p", "n_images", "n_patients", "n_seeds", "n_undefined", "reason"]
@@ -30,18 +30,18 @@ def make(inputs: Inputs) -> Table:
     """
     evaluation, reference = inputs.evaluation, inputs.design.reference
     rows = [row for cell in inputs.design.home_cells for row in _cell_rows(inputs.scores, evaluation, cell, reference)]
-    lead = f"{TITLES[evaluation.metric]} of the {evaluation.methods[0]} map"
+    lead = score_words(evaluation.metric, evaluation.methods[0])
     caption = (
         "Localisation on the test images with regions of interest (ROI) of the cohort that the students were trained "
         f"on: means over seeds and images with {100 * evaluation.confidence:g} % intervals for new patients and new "
         "seeds (for controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
-        f"{reference}, paired by image and seed; p is two-sided and not adjusted. Label any: the union of an image's "
-        f"ROI; single labels are given for the primary score, {lead}. The uniform map is chance; centre, edges, "
-        "untrained and pretrained are what attention has to beat. Artefact rate: the share of an image's patches "
-        "whose token after the last block is longer than three times the image's median; maps with many are not to be "
-        "trusted. Undefined: images left out because a seed has no score there."
+        f"{inputs.design.title(reference)}, paired by image and seed; p is two-sided and not adjusted. Label any: the "
+        f"union of an image's ROI; single labels are given for the primary score, {lead}. The uniform map is chance; "
+        "centre, edges, untrained and pretrained are what attention has to beat. Artefact rate: the share of an "
+        "image's patches whose token after the last block is longer than three times the image's median; maps with "
+        "many are not to be trusted. Undefined: images left out because a seed has no score there."
     )
-    return Table(pd.DataFrame(rows, columns=COLUMNS), caption)
+    return Table(pd.DataFrame(rows, columns=COLUMNS), caption, design=inputs.design)
 
 
 def _cell_rows(scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, reference: str) -> Iterator[dict]:

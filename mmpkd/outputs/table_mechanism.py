@@ -1,9 +1,9 @@
 """How much the students rely on the marker of the phantoms, and what a formula predicts."""
 
-from mmpkd.evaluation.localization import TITLES
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.mechanism import reliance
 from mmpkd.outputs.table import Table
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
 
 SHOWN = ["domain", "cohort", "arm", "effect", "effect_low", "effect_high", "predicted", "predicted_from_unmarked"]
 SHOWN += ["mass", "mass_low", "mass_high", "area", "gain_marked", "gain_marked_low", "gain_marked_high"]
@@ -19,9 +19,9 @@ def make(inputs: Inputs) -> Table:
         f"with {100 * evaluation.confidence:g} % intervals for new patients and new seeds. Predicted: from the "
         "configuration alone, e w_label / (w_label + w_logit), for a finding that is plainly absent; from unmarked: "
         "the same times one minus the student's own probability without the marker. Mass: the share of the "
-        f"{evaluation.methods[0]} map on the marker, in the rendering with the marker; area: the same for a map that "
-        f"is equal everywhere. Gain marked, unmarked: in {TITLES[evaluation.metric]} over "
+        f"{METHOD_NAMES[evaluation.methods[0]]} map on the marker, in the rendering with the marker; area: the same "
+        f"for a map that is equal everywhere. Gain marked, unmarked: in {METRIC_NAMES[evaluation.metric]} over "
         f"{design.title(design.reference)}, in test images that bear the marker and in those that do not. The effect "
         "is planted: it says nothing about patients."
     )
-    return Table(reliance(inputs), caption, SHOWN)
+    return Table(reliance(inputs), caption, SHOWN, design)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mmpkd.design import CONTROL
-from mmpkd.evaluation.classification import MACRO, classification_table
+from mmpkd.evaluation.classification import classification_table
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.scores import PROBE
 from mmpkd.outputs.inputs import Inputs
@@ -22,15 +22,15 @@ def make(inputs: Inputs) -> Table:
     result = classification_table(_as_classification(inputs.scores), confidence, reference)
     caption = (
         "Linear probe: logistic regression on the frozen class token of students that were trained in another domain, "
-        "fitted on training images of the cohort and tested on its test images. AUROC and average precision, mean over "
-        f"seeds, with intervals of {100 * confidence:g} % for new patients and new seeds. Gain: against "
-        f"{reference}, paired by image and seed; p is two-sided and not adjusted. {MACRO}: mean over the labels with "
-        "both classes. Untrained and pretrained: students that were never fine-tuned, which have no domain; what a "
-        "probe reads from them owes nothing to the training or to a teacher."
+        "fitted on training images of the cohort and tested on its test images. AUROC and average precision, mean "
+        f"over seeds, with intervals of {100 * confidence:g} % for new patients and new seeds. Gain: against "
+        f"{inputs.design.title(reference)}, paired by image and seed; p is two-sided and not adjusted. Mean of labels: "
+        "of those with both classes. Untrained and pretrained: students that were never fine-tuned, which have no "
+        "domain; what a probe reads from them owes nothing to the training or to a teacher."
     )
     if result.empty:
         caption += " No probe was made: there is one domain, or none was asked for."
-    return Table(result, caption)
+    return Table(result, caption, design=inputs.design)
 
 
 def _as_classification(scores: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.regions import ANY
 from mmpkd.evaluation.scores import AREA
@@ -15,6 +14,7 @@ from mmpkd.evaluation.strata import strata, stratum_estimate
 from mmpkd.outputs.columns import mean_and_gain
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
+from mmpkd.outputs.words import score_words
 
 ALL = "all"
 COLUMNS = ["domain", "cohort", "kind", "stratum", "arm", "mean", "mean_low", "mean_high", "gain", "gain_low"]
@@ -40,17 +40,17 @@ def make(inputs: Inputs) -> Table:
             for kind, stratum, by_arm, weights in _parts(here, known, matrices, domain, cohort):
                 names = {"domain": domain, "cohort": cohort, "kind": kind, "stratum": stratum}
                 rows += [names | row for row in _rows(by_arm, weights, evaluation.confidence, design.reference)]
-    reference = design.reference
     caption = (
-        f"{TITLES[evaluation.metric]} of the {evaluation.methods[0]} map by stratum, on the cohorts of the modality of "
-        f"training: means over seeds and images with {100 * evaluation.confidence:g} % intervals for new patients and "
-        f"new seeds, and gains over {reference} paired by image and seed. ROI size: terciles of the share of the image "
-        "that the union of its ROI covers, within the cohort. Prediction: right if the student gives every label with "
-        "an ROI in the image a probability of at least 0.5; an image may be right for one seed and wrong for another. "
-        "A gain is over the images and seeds that both arms place in the stratum, so that it compares maps, not who is "
-        "right. Label: the union of that label's ROI; all: of all labels. These strata are described, not tested."
+        f"{score_words(evaluation.metric, evaluation.methods[0])} by stratum, on the "
+        f"cohorts of the modality of training: means over seeds and images with {100 * evaluation.confidence:g} % "
+        f"intervals for new patients and new seeds, and gains over {design.title(design.reference)} paired by image "
+        "and seed. ROI size: terciles of the share of the image that the union of its ROI covers, within the cohort. "
+        "Prediction: right if the student gives every label with an ROI in the image a probability of at least 0.5; "
+        "an image may be right for one seed and wrong for another. A gain is over the images and seeds that both arms "
+        "place in the stratum, so that it compares maps, not who is right. Label: the union of that label's ROI; all: "
+        "of all labels. These strata are described, not tested."
     )
-    return Table(pd.DataFrame(rows, columns=COLUMNS), caption)
+    return Table(pd.DataFrame(rows, columns=COLUMNS), caption, design=design)
 
 
 def _parts(

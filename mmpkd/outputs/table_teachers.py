@@ -1,6 +1,7 @@
 """How well the privileged teachers know the labels, how reliable they are, and whether they beat a plain baseline."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,8 @@ def make(inputs: Inputs) -> Table:
     files = zip(inputs.keys["teachers"], inputs.files["predictions"], strict=True)
     predictions = {tuple(teacher): pd.read_parquet(file) for teacher, file in files}
     evaluation = inputs.evaluation
-    return judge(predictions, evaluation.confidence, evaluation.resamples, evaluation.seed)
+    table = judge(predictions, evaluation.confidence, evaluation.resamples, evaluation.seed)
+    return replace(table, design=inputs.design)
 
 
 def judge(predictions: dict[tuple[str, str], pd.DataFrame], confidence: float, resamples: int, seed: int) -> Table:

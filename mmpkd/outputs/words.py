@@ -1,11 +1,13 @@
-"""Names, numbers and counts as tables, figures and report write them.
+"""Names, numbers and counts as tables, figures and report write them. The CSV files keep the keys.
 
 An interval tells how many decimals its estimate deserves, in tables and figures alike.
 """
 
 from collections.abc import Collection
 from math import isfinite, isnan
+from typing import Any, NamedTuple
 
+from mmpkd.design import IN_DOMAIN, Cell, Design
 from mmpkd.evaluation.localization import TITLES
 
 CONTROL_NAMES = {
@@ -29,6 +31,99 @@ METRIC_NAMES = TITLES | {  # an axis says more than a caption
     "mass_in_roi": "attention mass in ROI",
     "pointing_game_tolerant": "pointing game accuracy with tolerance",
     "mass_gain": "attention mass in ROI over its area",
+    "artefact_rate": "artefact rate",
+    "auroc": "AUROC",
+}
+DOMAIN_NAMES = {"cxr": "chest radiographs", "mammography": "mammograms"}
+COHORT_NAMES = {
+    "mimic_cxr": "MIMIC-CXR",
+    "mimic_cxr_jpg": "MIMIC-CXR-JPG",
+    "vindr_cxr": "VinDr-CXR",
+    "chexlocalize": "CheXlocalize",
+    "nih_chestxray14": "NIH ChestX-ray14",
+    "open_i": "Open-i",
+    "rsna_pneumonia": "RSNA Pneumonia",
+    "cbis_ddsm": "CBIS-DDSM",
+    "vindr_mammo": "VinDr-Mammo",
+    "inbreast": "INbreast",
+}
+
+
+class Column(NamedTuple):
+    """A column of a table: its name with the unit, if it has one, and what it means."""
+
+    name: str
+    meaning: str = ""
+
+
+_UNADJUSTED = "two-sided p of the paired gain, not adjusted for the number of comparisons"
+_GAIN = "less the reference, paired by image and seed, with the interval for new patients and new seeds"
+COLUMNS = {
+    "domain": Column("training domain", "the modality that the students learnt from"),
+    "cohort": Column("cohort", "whose test images are scored; (phantom): fabricated data"),
+    "relation": Column("relation", "of the cohort to the training domain"),
+    "arm": Column("arm", "how the students were taught, or a control that no teaching made"),
+    "label": Column("label", "finding; any: the union of the regions of all findings"),
+    "method": Column("map", "how the attention map is made"),
+    "metric": Column("score", "what is measured"),
+    "title": Column("claim"),
+    "claim": Column("key"),
+    "mean": Column("mean", "over seeds and images, with the interval for new patients and new seeds"),
+    "estimate": Column("estimate", "with the interval for new patients and new seeds"),
+    "gain": Column("gain", _GAIN),
+    "gain_p": Column("p (unadjusted)", _UNADJUSTED),
+    "auroc": Column("AUROC", "area under the ROC curve, 0 to 1; 0.5 is chance"),
+    "auroc_gain": Column("gain in AUROC", _GAIN),
+    "auroc_gain_p": Column("p of the gain in AUROC (unadjusted)", _UNADJUSTED),
+    "average_precision": Column("average precision", "0 to 1; chance is the share of positives"),
+    "average_precision_gain": Column("gain in average precision", _GAIN),
+    "average_precision_gain_p": Column("p of the gain in average precision (unadjusted)", _UNADJUSTED),
+    "p_holm": Column("p (Holm-adjusted)", "two-sided, adjusted over all claims of the study; decides the verdict"),
+    "minimum_detectable": Column(
+        "minimum detectable (unadjusted)", "the effect that a run of this precision finds with 80 % power, before Holm"
+    ),
+    "p_permutation_patients": Column(
+        "permutation p (new patients, same seeds)", "says nothing of other seeds, and decides nothing"
+    ),
+    "p_permutation_seeds": Column(
+        "permutation p (new seeds, same patients)", "says nothing of other patients, and decides nothing"
+    ),
+    "effect_size": Column("effect size (d_z)", "mean over standard deviation of the patients' gains"),
+    "share_improved": Column("share improved", "of patients, with a gain above zero; ties count half"),
+    "shuffled_gain": Column("gain over the shuffled teacher", "the same contrast against the shuffled control"),
+    "known": Column("known answer", "what was planted in the phantoms"),
+    "credited": Column("credited", "whether the gain exceeds that of the shuffled teacher"),
+    "over_centre": Column("over the centred Gaussian", "the arm's mean score less the control's"),
+    "over_edges": Column("over the edge map", "the arm's mean score less the control's"),
+    "over_untrained": Column("over the untrained student", "the arm's mean score less the control's"),
+    "n_undefined": Column("n undefined", "images left out, because a seed has no score there"),
+    "n_records": Column("n records"),
+    "n_images": Column("n images", "test images that the row rests on"),
+    "n_patients": Column("n patients", "patients that the row rests on"),
+    "n_seeds": Column("n seeds", "students per arm"),
+    "effect": Column("effect of the marker", "change of the probability of absent findings"),
+    "mass": Column("map on the marker", "share of the map's mass"),
+    "area": Column("area of the marker", "share of the image"),
+    "gain_marked": Column("gain, images with marker", _GAIN),
+    "gain_unmarked": Column("gain, images without marker", _GAIN),
+    "difference": Column("difference in AUROC", "from the logistic regression that reads the same columns"),
+    "ece": Column("ECE", "expected calibration error, 0 to 1; 0 is best"),
+    "ece_limit": Column("ECE limit", "what calibrated predictions of these records stay below"),
+    "raw_ece": Column("ECE before calibration"),
+    "seconds_total": Column("total (s)"),
+    "seconds_mean": Column("mean (s)"),
+    "seconds_max": Column("longest (s)"),
+    "set_up_seconds": Column("set-up (s)", "interpreter and imports, part of the total"),
+    "memory_peak_mb": Column("memory peak (MB)", "resident set of a job"),
+}
+MEANINGS = {column.name: column.meaning for column in COLUMNS.values() if column.meaning}
+_VALUES = {  # names of the values in a column
+    "arm": CONTROL_NAMES,
+    "method": METHOD_NAMES | {"none": "-"},
+    "metric": METRIC_NAMES,
+    "domain": DOMAIN_NAMES,
+    "label": {"macro": "mean of labels"},
+    "known": {"no_gain": "no gain"},
 }
 KNOWN_ANSWERS = (  # for captions
     "Known: the answer that was planted in the phantoms. It is recovered if the verdict says it (supported where it is "
@@ -36,6 +131,50 @@ KNOWN_ANSWERS = (  # for captions
 )
 WITHOUT_INTERVAL = 3
 FEWEST, MOST = 2, 4
+
+
+def domain_name(domain: str) -> str:
+    """`chest radiographs`; a domain that is not in the map goes by its own name."""
+    return DOMAIN_NAMES.get(domain, domain.replace("_", " "))
+
+
+def cohort_name(cohort: str, design: Design | None = None) -> str:
+    """`MIMIC-CXR (phantom)`; a cohort that is not in the map goes by its own name."""
+    phantom = " (phantom)" if design is not None and cohort in design.phantoms else ""
+    return COHORT_NAMES.get(cohort, cohort.replace("_", " ")) + phantom
+
+
+def cell_name(cell: Cell, design: Design) -> str:
+    """`chest radiographs, MIMIC-CXR (phantom)`; on a cohort that is not the one of training `... on ...`."""
+    between = ", " if cell.relation == IN_DOMAIN else " on "
+    return domain_name(cell.domain) + between + cohort_name(cell.cohort, design)
+
+
+def score_words(metric: str, method: str) -> str:
+    """`pixel AUROC of the attention rollout map`."""
+    return f"{METRIC_NAMES[metric]} of the {METHOD_NAMES[method]} map"
+
+
+def column_name(column: str) -> str:
+    """The head of a column."""
+    return COLUMNS[column].name if column in COLUMNS else column.replace("_", " ")
+
+
+def value_name(column: str, value: Any, design: Design | None) -> str:
+    """A cell of text as it is shown."""
+    names = _VALUES.get(column, {})
+    if column == "cohort":
+        return cohort_name(value, design)
+    if column == "arm" and value not in names and design is not None:
+        return design.title(value)
+    return names.get(value, str(value))
+
+
+def phantom_words(design: Design | None) -> str:
+    """A sentence for captions, with a space before it; "" where no cohort is fabricated."""
+    if design is None or not design.phantoms:
+        return ""
+    return f" Phantom data, which say nothing about patients: {', '.join(map(cohort_name, design.phantoms))}."
 
 
 def decimals(low: float, high: float) -> int:

@@ -8,12 +8,14 @@ from html import escape
 from os.path import relpath
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from mmpkd.config.outputs import Output
+from mmpkd.outputs.words import MEANINGS
 from mmpkd.results import Results
 
 Environment = MutableMapping[str, Any]
@@ -28,6 +30,8 @@ class TableItem:
     caption: str
     file: str
     html: Markup
+    rows: int
+    csv: str  # the file, base64
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class FigureItem:
 
 
 def read_table(output: Output, results: Results) -> TableItem:
-    """The rounded table of its Markdown file; the CSV file, which holds all columns and digits, is named beside it.
+    """The rounded table of its Markdown file, and the CSV file, which holds all columns and digits.
 
     Raises:
         ValueError: the Markdown file holds no table.
@@ -59,6 +63,8 @@ def read_table(output: Output, results: Results) -> TableItem:
         caption=Path(files["caption"]).read_text(encoding="utf-8").strip(),
         file=relpath(files["csv"], results.root),
         html=html,
+        rows=html.count("<tr>") - 1,  # less the head
+        csv=base64.b64encode(Path(files["csv"]).read_bytes()).decode("ascii"),
     )
 
 
@@ -135,7 +141,8 @@ def _open_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any,
     kind = "number" if "right" in str(tokens[place].attrGet("style")) else env["class"]
     classes = f' class="{kind}"' if kind else ""
     if tokens[place].tag == "th":
-        return f'<th scope="col"{classes}>'
+        meaning = MEANINGS.get(tokens[place + 1].content)
+        return f'<th scope="col"{classes}{f" title={quoteattr(meaning)}" if meaning else ""}>'
     return f'<th scope="row"{classes}>' if tokens[place - 1].type == "tr_open" else f"<td{classes}>"
 
 

@@ -13,8 +13,9 @@ from markupsafe import Markup
 
 from mmpkd.config.outputs import chosen
 from mmpkd.design import Design
-from mmpkd.report.items import read_figure, read_table
-from mmpkd.report.study import Flow, cohorts_in_use, headline, phantoms, planted_words, read_claims, size_words
+from mmpkd.outputs.words import cohort_name
+from mmpkd.report.items import TableItem, read_figure, read_table
+from mmpkd.report.study import Flow, cohorts_in_use, headline, planted_words, read_claims, size_words
 from mmpkd.report.viewer import Viewer
 from mmpkd.results import Results
 
@@ -48,16 +49,17 @@ def build(
     if "claims" in tables:
         claims = read_claims(results.table("claims")["csv"], study["evaluation"]["confidence"], Design.of(study))
     return (
-        _environment()
+        _environment(Design.of(study))
         .get_template("template.html")
         .render(
             **_header(study),
-            **_inline(viewer),
+            **_inline(viewer, tables),
             claims=claims,
             known=any(claim.known for claim in claims),
             headline=headline(claims),
             figures=[read_figure(output, results) for output in chosen((), study["figures"])],
-            tables=[item for name, item in tables.items() if name != "runtime"],
+            summary=tables.get("summary"),
+            tables=[item for name, item in tables.items() if name not in ("summary", "runtime")],
             runtime=tables.get("runtime"),
             flows=flows,
             origin=origin,
@@ -67,43 +69,49 @@ def build(
     )
 
 
-def content_policy(style: str, script: str) -> str:
-    """The Content-Security-Policy: no network at all, inline pictures, this style and this script alone."""
+def content_policy(style: str, scripts: Sequence[str]) -> str:
+    """The Content-Security-Policy: no network at all, inline pictures, this style and these scripts alone."""
 
     def source(text: str) -> str:
         digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
         return f"'sha256-{digest}'"
 
+    none = "'none'"
     return (
-        f"default-src 'none'; img-src data:; style-src {source(style)}; script-src {source(script)}; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src {none}; img-src data:; style-src {source(style)}; "
+        f"script-src {' '.join(map(source, scripts)) or none}; base-uri {none}; form-action {none}"
     )
 
 
 def _header(study: Mapping[str, Any]) -> dict[str, Any]:
     """What was run, on what."""
-    fabricated = phantoms(study)
-    real = [name for name in cohorts_in_use(study) if name not in fabricated]
+    fabricated = Design.of(study).phantoms
+    real = [cohort_name(name) for name in cohorts_in_use(study) if name not in fabricated]
     words = {"size": size_words(study), "planted": planted_words(study)}
-    return {"study": study["study"], "phantoms": fabricated, "real": real, **words}
+    return {"study": study["study"], "phantoms": list(map(cohort_name, fabricated)), "real": real, **words}
 
 
-def _inline(viewer: Viewer | None) -> dict[str, Any]:
+def _inline(viewer: Viewer | None, tables: Mapping[str, TableItem]) -> dict[str, Any]:
     """What other pages load from other files, and the policy that it is all there is."""
-    style, script = ((FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "viewer.js"))
+    wanted = {"tables.js": tables.keys() - {"summary"}, "viewer.js": viewer and viewer.cells}
+    scripts = [(FOLDER / name).read_text(encoding="utf-8") for name, there in wanted.items() if there]
+    style = (FOLDER / "style.css").read_text(encoding="utf-8")
     data = _inline_json(viewer.data) if viewer else ""
-    policy = content_policy(style, script)
-    return {"policy": policy, "style": style, "script": script, "viewer": viewer, "viewer_data": data}
+    policy = content_policy(style, scripts)
+    return {"policy": policy, "style": style, "scripts": scripts, "viewer": viewer, "viewer_data": data}
 
 
-def _environment() -> Environment:
-    return Environment(
+def _environment(design: Design) -> Environment:
+    """Templates whose filter `cohort` names a cohort."""
+    environment = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["cohort"] = lambda name: cohort_name(name, design)
+    return environment
 
 
 def _inline_json(value: Any) -> str:

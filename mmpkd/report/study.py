@@ -12,7 +12,7 @@ from mmpkd.cohorts.tables import SPLITS
 from mmpkd.design import Design
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.verdicts import signed
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count, p_text, percent
+from mmpkd.outputs.words import cell_name, cohort_name, count, domain_name, p_text, score_words
 
 MEANINGS = {
     "supported": "The data of this run speak for the claim.",
@@ -26,11 +26,6 @@ def cohorts_in_use(study: Mapping[str, Any]) -> list[str]:
     return [name for domain in study["domains"].values() for name in (domain["training"], *domain["cohorts"])]
 
 
-def phantoms(study: Mapping[str, Any]) -> list[str]:
-    """The cohorts in use that are fabricated."""
-    return [name for name in cohorts_in_use(study) if study["cohorts"][name]["phantom"] is not None]
-
-
 def planted_words(study: Mapping[str, Any]) -> str:
     """What is planted in the phantoms that students learn from, and how; "" where no phantom has a marker."""
     homes = [domain["training"] for domain in study["domains"].values()]
@@ -42,17 +37,18 @@ def planted_words(study: Mapping[str, Any]) -> str:
     following = [name for name, habit in erring.items() if habit["errors_follow"] == "marker"]
     by_chance = [name for name in erring if name not in following]
     mentioned = [name for name, habit in habits.items() if habit["mentioned"]]
-    start = f"A marker lies on many images of {', '.join(habits)}, whatever they show"
+    start = f"A marker lies on many images of {', '.join(map(cohort_name, habits))}, whatever they show"
     if by_chance:
-        start += f"; as many labels of {', '.join(by_chance)} err, on images drawn at random"
+        start += f"; as many labels of {', '.join(map(cohort_name, by_chance))} err, on images drawn at random"
     if mentioned:
-        start += f"; the teacher reads of it in {', '.join(mentioned)}"
+        start += f"; the teacher reads of it in {', '.join(map(cohort_name, mentioned))}"
     if set(following) <= set(mentioned):
         why = "the teacher can learn the errors" if following else "no label errs with it"
         return f"{start}; {why}, so no gain is planted."
+    learnt = ", ".join(map(cohort_name, following))
     return (
-        f"{start}; where {', '.join(following)} are learnt from, labels err with it. A gain shows that the pipeline "
-        "finds what was planted; nothing follows for the paper."
+        f"{start}; where {learnt} are learnt from, labels err with it. A gain shows that the pipeline finds what was "
+        "planted; nothing follows for the paper."
     )
 
 
@@ -62,7 +58,7 @@ def size_words(study: Mapping[str, Any]) -> str:
     pairs = sum(len(arm.get("domains") or domains) for arm in arms.values())  # null: an arm of every domain
     students = count(pairs * len(seeds), "student")
     factors = (
-        f"{count(len(domains), 'training domain')} ({', '.join(domains)})",
+        f"{count(len(domains), 'training domain')} ({', '.join(map(domain_name, domains))})",
         f"{count(len(arms), 'arm')} ({', '.join(map(Design.of(study).title, arms))})",
         count(len(seeds), "seed"),
     )
@@ -171,7 +167,9 @@ def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> Cl
     verdict = claim["verdict"]
     # The verdict stands beside the sentence, and a number is not torn from its unit.
     sentence = claim["sentence"].removeprefix(f"{verdict.capitalize()}: ").replace(" %", "\u00a0%")
-    evidence = [*_estimate_words(claim, confidence, design), *_credit_words(claim), *_control_words(claim, design)]
+    evidence = [*_test_words(claim, confidence, design)]
+    if _known(claim["estimate"]):
+        evidence += [*_credit_words(claim), *_control_words(claim, design), *_check_words(claim, confidence)]
     return ClaimItem(
         claim["title"],
         verdict,
@@ -182,50 +180,92 @@ def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> Cl
     )
 
 
-def _estimate_words(claim: Mapping[str, Any], confidence: float, design: Design) -> list[str]:
+def _test_words(claim: Mapping[str, Any], confidence: float, design: Design) -> list[str]:
+    """What was tested, and on how much. The card has the estimate and its interval."""
     if not _known(claim["estimate"]):
         return [f"It could not be tested: {claim['reason']}."]
-    metric = METRIC_NAMES[claim["metric"]]
-    method = METHOD_NAMES[claim["method"]]
-    contrast = "Difference of gains" if isinstance(claim["minus"], str) and claim["minus"] else "Gain"
+    subtracted = isinstance(claim["minus"], str) and claim["minus"]
     arm, reference = design.title(claim["arm"]), design.title(claim["reference"])
-    sentence = f"{contrast} of {arm} over {reference} in {metric} ({method}): "
-    sentence += f"{signed(claim['estimate'])}"
+    sentence = f"{'Difference of gains' if subtracted else 'Gain'} of {arm} over {reference} in "
+    sentence += f"{score_words(claim['metric'], claim['method'])}; {_cell_words(claim['cells'], design)}"
+    if subtracted:
+        sentence += f", less {_cell_words(claim['minus'], design)}"
     if not _known(claim["low"]):
-        return [f"{sentence}, without an interval: {claim['reason']}."]
-    sentence += f", {percent(confidence)} interval {signed(claim['low'])} to {signed(claim['high'])}"
-    sentence += f", Holm-adjusted p {_p_words(claim['p_holm'])}"
+        return [f"{sentence}; without an interval: {claim['reason']}."]
+    sentence += f". Holm-adjusted p {_p_words(claim['p_holm'])}"
     if claim["expect"] == "no_gain":
         sentence += (
             f" for the margin of {claim['margin']:g}: a claim of no gain is supported if the gain stays below it"
         )
-    power = f"A run of this size finds a contrast of {claim['minimum_detectable']:.3f} with 80 % power."
     size = ", ".join(count(int(claim[f"n_{noun}s"]), noun) for noun in ("image", "patient", "seed"))
-    return [sentence + ".", power, f"n: {size}."]
+    return [
+        f"{sentence}.",
+        f"A run of this size finds a contrast of {claim['minimum_detectable']:.3f} with 80 % power, unadjusted.",
+        f"n: {size}.",
+    ]
+
+
+def _cell_words(cells: str, design: Design) -> str:
+    return " and ".join(cell_name(design.parse(cell), design) for cell in cells.split())
+
+
+def _interval_words(claim: Mapping[str, Any], column: str) -> str:
+    """`+0.040 (+0.010 to +0.070)`."""
+    value, low, high = (claim[f"{column}{bound}"] for bound in ("", "_low", "_high"))
+    return signed(value) + (f" ({signed(low)} to {signed(high)})" if _known(low) else " (no interval)")
 
 
 def _credit_words(claim: Mapping[str, Any]) -> list[str]:
     """Whether the privileged content did it, or soft targets of any kind."""
-    if claim["verdict"] != "supported" or claim["expect"] != "gain":
-        return []
+    decides = claim["verdict"] == "supported" and claim["expect"] == "gain"
     if not _known(claim["shuffled_gain"]):
-        return ["There is no shuffled teacher to compare with, so the gain is not credited to the privileged content."]
-    against = (
-        f"Against the shuffled teacher: {signed(claim['shuffled_gain'])} ({signed(claim['shuffled_gain_low'])} to "
-        f"{signed(claim['shuffled_gain_high'])}). "
-    )
+        absent = "There is no shuffled teacher to compare with, so the gain is not credited to the privileged content."
+        return [absent] * decides
+    against = f"Gain over the shuffled teacher: {_interval_words(claim, 'shuffled_gain')}."
+    if not decides:
+        return [against]
     if claim["credited"]:
-        return [against + "The gain is credited to the privileged content."]
-    return [against + "Soft targets alone may explain the gain: it is not credited to the privileged content."]
+        return [f"{against} The gain is credited to the privileged content."]
+    return [f"{against} Soft targets alone may explain the gain: it is not credited to the privileged content."]
 
 
 def _control_words(claim: Mapping[str, Any], design: Design) -> list[str]:
-    """Controls that the arm does not clearly beat: a gain of attention that is worse than no model is worth little."""
+    """The arm against the controls; a gain of attention that is worse than no model is worth little."""
     names = {"over_centre": "a centred Gaussian", "over_edges": "an edge map", "over_untrained": "an untrained student"}
-    unbeaten = [name for key, name in names.items() if _known(claim.get(key)) and not claim[f"{key}_low"] > 0]
-    if not unbeaten:
+    names = {column: name for column, name in names.items() if _known(claim.get(column))}
+    if not names:
         return []
-    return [f"Note: the maps of {design.title(claim['arm'])} are not shown to be better than {' or '.join(unbeaten)}."]
+    gains = "; ".join(f"over {name} {_interval_words(claim, column)}" for column, name in names.items())
+    sentences = [f"Mean score of {design.title(claim['arm'])} less that of controls: {gains}."]
+    unbeaten = [name for column, name in names.items() if not claim[f"{column}_low"] > 0]
+    if unbeaten:
+        title = design.title(claim["arm"])
+        sentences.append(f"Note: the maps of {title} are not shown to be better than {' or '.join(unbeaten)}.")
+    return sentences
+
+
+def _check_words(claim: Mapping[str, Any], confidence: float) -> list[str]:
+    """How large the gain is among patients, and the permutation tests."""
+    sentences = []
+    if _known(claim["effect_size"]) and _known(claim["share_improved"]):
+        share = f"{100 * claim['share_improved']:.0f}"
+        sentences.append(
+            f"Effect size d_z {signed(claim['effect_size'], 2)} (mean gain over its standard deviation among "
+            f"patients); {share} % of patients improve."
+        )
+    p_patients, p_seeds = claim["p_permutation_patients"], claim["p_permutation_seeds"]
+    if not (_known(p_patients) and _known(p_seeds)):
+        return sentences
+    sentence = (
+        f"Permutation tests: p {_p_words(p_patients)} for new patients and the same seeds, "
+        f"p {_p_words(p_seeds)} for new seeds and the same patients."
+    )
+    if claim["verdict"] == "inconclusive" and p_patients < 1 - confidence:
+        sentence += (
+            " The first is small although the verdict is inconclusive: it holds for new patients of these very "
+            "students, and the verdict is for new seeds too, adjusted for all claims."
+        )
+    return [*sentences, sentence]
 
 
 def _known(value: Any) -> bool:

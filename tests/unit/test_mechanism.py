@@ -37,7 +37,7 @@ def demo() -> Inputs:
     rng = np.random.default_rng(0)
     effects = {(cell, arm): effect for cell in DESIGN.home_cells for arm, effect in EFFECTS.items()}
     scores = with_reliance(synthetic_scores(rng, images=30, seeds=3), effects, rng)
-    return Inputs(scores, EVALUATION, DESIGN, phantoms=["mimic_cxr", "cbis_ddsm"], study=STUDY)
+    return Inputs(scores, EVALUATION, DESIGN, study=STUDY)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def crowded(demo) -> Inputs:
     more = [scores[scores["arm"] == "mmpkd"].assign(arm=arm) for arm in CROWDED_ARMS]
     arms = dict.fromkeys(CROWDED_ARMS, {**STUDY["arms"]["mmpkd"], "title": None})
     study = {**STUDY, "arms": {**STUDY["arms"], **arms}}
-    return Inputs(pd.concat([scores, *more]), EVALUATION, Design.of(study), phantoms=["mimic_cxr"], study=study)
+    return Inputs(pd.concat([scores, *more]), EVALUATION, Design.of(study), study=study)
 
 
 @pytest.fixture(scope="module")
@@ -247,5 +247,5 @@ def test_the_figures_are_clear_and_their_captions_stand_alone(drawn, name, tmp_p
     assert caption.endswith(".") and str(nan) not in caption and "  " not in caption and "3 seeds" in caption
     paths = [tmp_path / f"{name}.{kind}" for kind in ("pdf", "png", "txt")]
     drawn[name].write(*paths)
-    cohort = "mimic_cxr" if name in ("mechanism", "mechanism_of_many_arms") else "errors_500"
+    cohort = "MIMIC-CXR" if name in ("mechanism", "mechanism_of_many_arms") else "errors 500"
     assert cohort in paths[2].read_text().rpartition("say nothing about patients: ")[2]

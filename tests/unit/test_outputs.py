@@ -65,7 +65,7 @@ def test_inputs_hold_what_the_rule_gives_and_no_more(tmp_path):
     pd.DataFrame({"value": [1.0]}).to_parquet(file)
     inputs = Inputs.of({"scores": file}, {"evaluation": {"confidence": 0.9}, "of_files": {"maps": []}, "code": "0"})
     assert inputs.scores["value"].tolist() == [1.0] and inputs.evaluation.confidence == 0.9
-    assert inputs.keys == {"maps": []} and inputs.design is None and not inputs.phantoms
+    assert inputs.keys == {"maps": []} and inputs.design is None
     assert Inputs.of({}, {}) == Inputs()
 
 

@@ -1,5 +1,6 @@
 """What the figures show is what the long table says, and nothing in them overlaps."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import matplotlib as mpl
@@ -327,8 +328,8 @@ def test_the_same_data_give_the_same_bytes(scores, tmp_path):
 
 def test_phantoms_are_named_in_the_caption_that_is_saved(drawn, tmp_path):
     paths = [tmp_path / name for name in ("a.pdf", "a.png", "a.txt")]
-    Drawing(*drawn["method"], phantoms=["mimic_cxr"]).write(*paths)
-    assert (tmp_path / "a.txt").read_text().endswith("say nothing about patients: mimic_cxr.\n")
+    Drawing(*drawn["method"], replace(DESIGN, phantoms=("mimic_cxr",))).write(*paths)
+    assert (tmp_path / "a.txt").read_text().endswith("say nothing about patients: MIMIC-CXR.\n")
 
 
 def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path):
@@ -396,7 +397,7 @@ def test_captions_name_the_main_contrast_with_its_interval(scores, drawn, name):
     else:
         estimate = paired_gain(scores, [HOME], "mmpkd", "baseline", EVALUATION.score())
         gain = (estimate.estimate, estimate.low, estimate.high)
-    assert f": cxr {words.numbers(*gain)}; mammography " in caption
+    assert f": chest radiographs {words.numbers(*gain)}; mammograms " in caption
 
 
 def test_arms_without_space_are_named_in_the_caption():
@@ -555,8 +556,8 @@ def test_training_counts_the_images_that_were_learnt_from(histories):
     images = pd.DataFrame(rows, columns=["split", "patient_id"])
     learnt = {"cxr": images, "mammography": images[images["split"] != "train"]}
     caption = figure_training.draw(histories, learnt, DESIGN)[1]
-    assert "cxr: 3 images of 2 patients for training, 1 image of 1 patient for validation." in caption
-    assert "mammography: 0 images of 0 patients for training, 1 image of 1 patient for validation." in caption
+    assert "chest radiographs: 3 images of 2 patients for training, 1 image of 1 patient for validation." in caption
+    assert "mammograms: 0 images of 0 patients for training, 1 image of 1 patient for validation." in caption
 
 
 def test_training_without_history_is_an_error():
@@ -657,11 +658,11 @@ def test_maps_of_seeds_are_averaged_as_shares():
 
 def test_pictures_of_withheld_cohorts_are_left_out(examples):
     figure, caption = figure_attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr"])
-    assert not any("cxr" in text for text, _ in shown_texts(figure))
-    assert caption.endswith("may not be shown: mimic_cxr.")
+    assert not any("CXR" in text for text, _ in shown_texts(figure))
+    assert caption.endswith("may not be shown: MIMIC-CXR (phantom).")
     figure, caption = figure_attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr", "cbis_ddsm"])
     assert not figure.findobj(mpl.image.AxesImage)
-    assert caption.endswith("may not be shown: cbis_ddsm, mimic_cxr.")
+    assert caption.endswith("may not be shown: CBIS-DDSM (phantom), MIMIC-CXR (phantom).")
 
 
 def test_the_schematic_keeps_its_words_in_their_boxes():

@@ -19,13 +19,14 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.outputs import chosen
 from mmpkd.evaluation.claims import claims_table
+from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import write_text
 from mmpkd.outputs.table import Table
 from mmpkd.outputs.table_cohorts import count_all
 from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html, read_figure, read_table, table_html
 from mmpkd.report.page import build
-from mmpkd.report.study import ClaimItem, headline, phantoms, planted_words, read_claims, read_flows
+from mmpkd.report.study import ClaimItem, headline, planted_words, read_claims, read_flows
 from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
 from mmpkd.results import Results
 from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_figure, write_results
@@ -72,7 +73,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def study():
-    return {**DEMO.model_dump(mode="json"), "tables": ["claims", "strata"], "figures": ["claims"]}
+    return {**DEMO.model_dump(mode="json"), "tables": ["summary", "claims", "strata"], "figures": ["claims"]}
 
 
 @pytest.fixture(scope="module")
@@ -83,12 +84,14 @@ def bare(study):
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Two tables, one of them with odd contents, and a figure, as the pipeline leaves them."""
+    """Three tables, one of them with odd contents, and a figure, as the pipeline leaves them."""
     results = Results(str(tmp_path_factory.mktemp("results")))
     scores = synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
     claims = {name: claim for name, claim in DEMO.claims.items() if name.startswith("in_domain")}
     odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
-    for name, table in (("claims", claims_table(scores, claims, EVALUATION, DESIGN)), ("strata", odd)):
+    claims = claims_table(scores, claims, EVALUATION, DESIGN)
+    summary = pd.DataFrame({"arm": ["mmpkd"], "auroc": [0.9]})
+    for name, table in (("summary", summary), ("claims", claims), ("strata", odd)):
         Table(table, f"Caption of {name} <b>&</b>.").write(*results.table(name).values())
     write_figure(results, 'A "quoted" first sentence. And a second one.\n')
     return results
@@ -121,14 +124,33 @@ def test_the_page_is_whole_and_needs_nothing_else(html):
     page = Page(html)
     assert html.startswith("<!DOCTYPE html>")
     assert page.all("html") == [{"lang": "en"}]
-    assert not page.all("script") and not page.all("link") and not page.all("iframe"), "no viewer was given"
+    assert len(page.all("script")) == 1 and not page.all("link") and not page.all("iframe"), "no viewer was given"
     assert [image["src"].split(",")[0] for image in page.all("img")] == ["data:image/png;base64"]
     assert base64.b64decode(page.all("img")[0]["src"].split(",")[1]) == PNG
     anchors = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    links = [link["href"] for link in page.all("a")]
+    links = [link["href"] for link in page.all("a") if "download" not in link]
     assert links and all(link.startswith("#") and link[1:] in anchors for link in links)
     assert "url(" not in html and "@import" not in html
     assert "prefers-color-scheme: dark" in html and "@media print" in html
+
+
+def test_tables_are_collapsed_but_for_the_summary_which_follows_the_claims(html, files):
+    page = Page(html)
+    assert [element["class"] for element in page.all("details") if "class" in element] == ["long", "long"]
+    places = [html.index(f'id="{name}"') for name in ("table-summary", "contents", "figures", "tables")]
+    assert places == sorted(places) and html.index('class="claim ') < places[0]
+    assert "Table 2: Localisation by ROI size, prediction and label (2 rows)" in page.text
+    downloads = {link["download"]: link["href"] for link in page.all("a") if "download" in link}
+    assert list(downloads) == ["summary.csv", "claims.csv", "strata.csv"]
+    for name, address in downloads.items():
+        kind, _, data = address.partition(";base64,")
+        assert kind == "data:text/csv" and base64.b64decode(data) == (Path(files.root) / "tables" / name).read_bytes()
+
+
+def test_heads_are_explained(html):
+    heads = {head["title"] for head in Page(html).all("th") if "title" in head}
+    assert "area under the ROC curve, 0 to 1; 0.5 is chance" in heads
+    assert [word for word in heads if "p_holm" in word or "_" in word.replace("d_z", "")] == []
 
 
 def test_it_can_be_read_without_eyes(html):
@@ -152,7 +174,9 @@ def test_content_is_shown_and_never_run(html):
 def test_numbers_are_aligned_to_the_right(files):
     (strata,) = chosen(["strata"], [])
     assert read_table(strata, files).title == "Localisation by ROI size, prediction and label"
-    lines = read_table(strata, files).html.splitlines()
+    table = read_table(strata, files)
+    assert table.rows == 2
+    lines = table.html.splitlines()
     assert '<th scope="col">name</th>' in lines and '<th scope="col" class="number">value</th>' in lines
     assert '<th scope="row">a|b</th>' in lines and '<td class="number">0.500</td>' in lines
     assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in lines
@@ -176,12 +200,14 @@ def test_the_claims_come_first_and_in_words(html):
 
 def test_phantoms_are_named(html, study, files):
     note = "they say nothing about patients"
-    assert phantoms(study) == ["mimic_cxr", "vindr_cxr", "cbis_ddsm", "vindr_mammo"]
-    assert note in Page(html).text
+    assert (
+        note in Page(html).text
+        and "drew MIMIC-CXR, VinDr-CXR, CBIS-DDSM, VinDr-Mammo in the layouts" in Page(html).text
+    )
     real = {name: {**cohort, "phantom": None, "root": "/data/x"} for name, cohort in study["cohorts"].items()}
     for cohorts, words, phantom in (
-        ({**real, "vindr_cxr": study["cohorts"]["vindr_cxr"]}, "Real data: mimic_cxr", True),
-        (real, "Real data: mimic_cxr", False),
+        ({**real, "vindr_cxr": study["cohorts"]["vindr_cxr"]}, "Real data: MIMIC-CXR", True),
+        (real, "Real data: MIMIC-CXR", False),
     ):
         changed = {**study, "cohorts": cohorts}
         text = Page(build(changed, files, origin(changed))).text
@@ -235,7 +261,7 @@ def test_verdicts_in_words(tmp_path, gain, claim, verdict, meaning):
     item = words_of(tmp_path, gain, claim)
     assert item.verdict == verdict
     assert meaning in item.evidence[0]
-    assert re.match(r"The gain is [+−]0\.\d{3} \(95\u00a0% interval ", item.sentence)
+    assert re.match(r"The gain in pixel AUROC \(0 to 1\) is [+−]0\.\d{3} \(95\u00a0% interval ", item.sentence)
     assert ("margin of 0.03" in " ".join(item.evidence)) == (claim is NO_GAIN)
 
 
@@ -244,6 +270,36 @@ def test_a_gain_that_the_shuffled_teacher_gives_too_is_not_credited(tmp_path):
     assert "not credited" in " ".join(words_of(tmp_path, 0.05, GAIN, shuffled_gain=0.05).evidence)
     without = words_of(tmp_path, 0.05, GAIN, lambda scores: scores["arm"] != "shuffled")
     assert "no shuffled teacher" in " ".join(without.evidence)
+
+
+def test_the_evidence_tells_what_the_card_does_not(tmp_path):
+    words_of(tmp_path, 0.05, GAIN)
+    (row,) = pd.read_csv(tmp_path / "claims.csv").to_dict("records")
+    (item,) = read_claims(tmp_path / "claims.csv", 0.95, DESIGN)
+    evidence = " ".join(item.evidence)
+    assert (
+        "chest radiographs, MIMIC-CXR (phantom)" in evidence and "pixel AUROC of the attention rollout map" in evidence
+    )
+    for name in ("shuffled_gain", "over_centre", "over_edges", "over_untrained"):
+        assert f"{signed(row[name])} ({signed(row[f'{name}_low'])} to {signed(row[f'{name}_high'])})" in evidence
+    assert f"d_z {signed(row['effect_size'], 2)}" in evidence
+    assert f"{100 * row['share_improved']:.0f} % of patients improve" in evidence
+    assert f"finds a contrast of {row['minimum_detectable']:.3f} with 80 % power, unadjusted." in evidence
+    assert signed(row["estimate"]) not in evidence and "The first is small" not in evidence
+
+
+@pytest.mark.parametrize(
+    ("verdict", "p", "explained"),
+    [("inconclusive", 0.0004, True), ("inconclusive", 0.2, False), ("supported", 0.0004, False)],
+)
+def test_a_small_permutation_p_beside_an_inconclusive_verdict_is_explained(tmp_path, verdict, p, explained):
+    words_of(tmp_path, 0.05, GAIN)
+    table = pd.read_csv(tmp_path / "claims.csv").assign(verdict=verdict, p_permutation_patients=p)
+    table.to_csv(tmp_path / "claims.csv", index=False)
+    (item,) = read_claims(tmp_path / "claims.csv", 0.95, DESIGN)
+    evidence = " ".join(item.evidence)
+    assert ("p < 0.001 for new patients and the same seeds" in evidence) == (p < 0.001)
+    assert ("although the verdict is inconclusive: it holds for new patients of these very" in evidence) == explained
 
 
 def test_what_could_not_be_tested_has_its_reason(tmp_path):
@@ -324,27 +380,30 @@ def test_nothing_can_be_fetched_and_only_this_script_can_run(page):
     (policy,) = [meta["content"] for meta in parsed.all("meta") if "http-equiv" in meta]
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules["default-src"] == "'none'" and rules["img-src"] == "data:" and "connect-src" not in rules
-    style, data, script = parsed.inline
-    for (_, text), rule in ((style, "style-src"), (script, "script-src")):
-        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        assert rules[rule] == f"'sha256-{digest}'"
+    style, data, *scripts = parsed.inline
+    for texts, rule in (([style], "style-src"), (scripts, "script-src")):
+        digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for _, text in texts]
+        assert rules[rule] == " ".join(f"'sha256-{digest}'" for digest in digests)
     assert json.loads(data[1])["cases"]
     assert parsed.all("script")[0]["type"] == "application/json", "data, which no browser runs"
     assert not [attributes for _, attributes in parsed.elements if "style" in attributes or "onclick" in attributes]
-    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest|WebSocket|import\(", script[1] + style[1])
+    assert not re.search(
+        r"https?:|url\(|@import|fetch\(|XMLHttpRequest|WebSocket|import\(",
+        "".join(text for _, text in (*scripts, style)),
+    )
 
 
 def test_every_control_has_a_label_and_every_anchor_is_there(page):
     parsed = Page(page)
     anchors = [attributes["id"] for _, attributes in parsed.elements if "id" in attributes]
     assert len(set(anchors)) == len(anchors)
-    assert {link["href"][1:] for link in parsed.all("a")} <= set(anchors)
+    assert {link["href"][1:] for link in parsed.all("a") if "download" not in link} <= set(anchors)
     labelled = {label.get("for") for label in parsed.all("label")}
     assert {select["id"] for select in parsed.all("select")} <= labelled
     inputs = {field["id"] for field in parsed.all("input") if field["type"] == "range"}
     assert inputs == {"viewer-opacity"} <= labelled
-    wrapped = re.findall(r'<label><input type="(\w+)"', page)
-    assert sorted(wrapped) == ["checkbox", "radio", "radio", "radio"]
+    wrapped = re.findall(r'<label>(?:Filter rows )?<input type="(\w+)"', page)
+    assert sorted(wrapped) == ["checkbox", "radio", "radio", "radio", "search", "search"]
 
 
 def test_cases_are_evenly_spaced_ranks(shown, results):
@@ -380,7 +439,7 @@ def test_a_withheld_cohort_leaves_no_trace_but_its_name(results, study, bare, fi
     seen = make_viewer(scores, sources, withheld=["mimic_cxr", "not_in_the_study"])
     assert seen.withheld == ["mimic_cxr"] and len(seen.cells) == 6
     text = build(study, files, origin(study), viewer=seen)
-    assert "No picture is shown of mimic_cxr" in Page(text).text
+    assert "No picture is shown of MIMIC-CXR (phantom)" in Page(text).text
     assert "on mimic_cxr" not in json.dumps(seen.data)
     every = make_viewer(scores, sources, withheld=list(DOMAIN_OF))
     parsed = Page(build(bare, files, origin(bare), viewer=every))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mmpkd.cohorts.tables import IMAGE_COLUMNS, ROI_COLUMNS, CohortTables, empty
 from mmpkd.config.imaging import Breast, Imaging
-from mmpkd.imaging import shards
+from mmpkd.imaging import square
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.shards import NpyStream, write_shard
 from mmpkd.imaging.store import ImageStore, StoreError, roi_masks

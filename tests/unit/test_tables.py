@@ -1,3 +1,5 @@
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +10,10 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.config.demo import DEMO
 from mmpkd.design import Score
 from mmpkd.evaluation.statistics import paired_gain
+from mmpkd.evaluation.verdicts import signed
 from mmpkd.imaging.store import NO_BREAST
-from mmpkd.outputs import table_classification, table_cross_domain, table_localization
+from mmpkd.outputs import table_classification, table_cross_domain, table_localization, table_summary
+from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.latex import escape, latex
 from mmpkd.outputs.table import Table, markdown, rounded
 from mmpkd.outputs.table_claims import SHOWN
@@ -43,7 +47,7 @@ def test_rounding_merges_intervals_and_marks_what_is_absent():
         }
     )
     text = rounded(table)
-    assert list(text.columns) == ["arm", "estimate", "gain", "gain p", "n images", "credited"]
+    assert list(text.columns) == ["arm", "estimate", "gain", "gain_p", "n_images", "credited"]
     assert text.iloc[0].tolist() == ["a|b", "0.12 [0.00, 0.25]", "0.100 [0.050, 0.150]", "<0.001", "10", "yes"]
     assert text.iloc[1].tolist() == ["-", "-", "0.000", "0.040", "20", "no"]
     lines = markdown(text, "Caption.").splitlines()
@@ -59,12 +63,12 @@ def test_the_half_width_of_an_interval_keeps_two_digits(half_width, places):
     assert decimals(0.5 - half_width, 0.5 + half_width) == places
 
 
-def test_each_row_is_rounded_by_its_own_interval():
-    table = pd.DataFrame(
-        {"gain": [0.01234, 0.01234, 0.5], "gain_low": [0.0, -0.2, np.nan], "gain_high": [0.02, 0.3, 1]}
-    )
-    assert rounded(table)["gain"].tolist() == ["0.012 [0.000, 0.020]", "0.01 [-0.20, 0.30]", "0.500"]
-    assert rounded(pd.DataFrame({"seconds": [1312.74, 1.25]}))["seconds"].tolist() == ["1312.7", "1.250"]
+def test_a_column_is_rounded_by_the_median_of_its_intervals():
+    lows, highs = [0.0, -0.2, np.nan, -0.1], [0.02, 0.3, 1, 0.3]
+    table = pd.DataFrame({"gain": [0.01234, 0.01234, 0.5, -0.001], "gain_low": lows, "gain_high": highs})
+    expected = ["0.01 [0.00, 0.02]", "0.01 [-0.20, 0.30]", "0.50", "0.00 [-0.10, 0.30]"]
+    assert rounded(table)["gain"].tolist() == expected
+    assert rounded(pd.DataFrame({"seconds": [1312.74, 1.26]}))["seconds"].tolist() == ["1312.7", "1.3"]
     assert list(rounded(pd.DataFrame({"rule": [], "seconds": []}))) == ["rule", "seconds"]
 
 
@@ -108,11 +112,54 @@ def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
 
 
+def test_names_are_shown_and_the_csv_keeps_keys_and_tells_phantoms(tmp_path):
+    row = {"domain": "cxr", "arm": "mmpkd", "metric": "pixel_auroc", "method": "rollout", "p_holm": 0.0004}
+    rows = [{**row, "cohort": cohort, "gain": -1e-9} for cohort in ("mimic_cxr", "vindr_cxr")]
+    rows.append({**row, "domain": "mammography", "cohort": "vindr_mammo", "arm": "edges", "gain": 0.25})
+    files = {kind: tmp_path / f"t.{kind}" for kind in ("csv", "md", "tex", "txt")}
+    design = replace(DESIGN, phantoms=("mimic_cxr", "vindr_mammo"))
+    Table(pd.DataFrame(rows), "Caption.", design=design, heads={"gain": "gain in x"}).write(*files.values())
+    csv = pd.read_csv(files["csv"])
+    assert csv.columns.tolist() == ["domain", "arm", "metric", "method", "p_holm", "cohort", "phantom", "gain"]
+    assert csv["phantom"].tolist() == [True, True, True], "students of a phantom, or images of one"
+    assert csv["cohort"].tolist() == ["mimic_cxr", "vindr_cxr", "vindr_mammo"] and set(csv["arm"]) == {"mmpkd", "edges"}
+    lines = files["md"].read_text().splitlines()
+    assert lines[2] == "| training domain | arm | score | map | p (Holm-adjusted) | cohort | gain in x |"
+    names = "chest radiographs | MMPKD | pixel AUROC | attention rollout | <0.001"
+    assert lines[4] == f"| {names} | MIMIC-CXR (phantom) | 0.000 |" and lines[5] == f"| {names} | VinDr-CXR | 0.000 |"
+    assert lines[6].startswith("| mammograms | edge map |") and lines[6].endswith("| VinDr-Mammo (phantom) | 0.250 |")
+    assert "MIMIC-CXR (phantom)" in files["tex"].read_text() and "-0.000" not in files["tex"].read_text()
+    assert files["txt"].read_text().endswith("say nothing about patients: MIMIC-CXR, VinDr-Mammo.\n")
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ({"cohort": ["vindr_cxr", "cbis_ddsm"]}, [False, True]),
+        ({"domain": ["cxr", "mammography"]}, [False, True]),
+        ({"cells": ["cxr@mimic_cxr", "cxr@mimic_cxr cxr@vindr_cxr"], "minus": ["", "cxr@cbis_ddsm"]}, [False, True]),
+        ({"rule": ["train"]}, None),
+    ],
+)
+def test_a_row_is_of_a_phantom_if_any_of_its_data_is(frame, expected, tmp_path):
+    files = [tmp_path / name for name in ("a.csv", "a.md", "a.tex", "a.txt")]
+    Table(pd.DataFrame(frame), "Caption.", design=replace(DESIGN, phantoms=("cbis_ddsm",))).write(*files)
+    csv = pd.read_csv(files[0])
+    assert (csv["phantom"].tolist() if "phantom" in csv else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.0004, "+0.000"), (0.0, "+0.000"), (-0.0006, "−0.001"), (0.5, "+0.500")]
+)
+def test_nothing_is_below_zero_once_it_is_rounded(value, text):
+    assert signed(value) == text
+
+
 def test_localization_holds_every_arm_control_method_and_metric(scores):
     table, caption = make(table_localization, scores, STUDY.evaluation, DESIGN)
     of_any = table[table["label"] == "any"]
     assert len(of_any) == 2 * 2 * len(METRICS) * 8
-    assert "average precision of the rollout map" in caption
+    assert "average precision of the attention rollout map" in caption
     row = of_any.query("domain == 'cxr' and arm == 'mmpkd' and metric == 'mass_in_roi' and method == 'last_layer'")
     gain = paired_gain(scores, [HOME], "mmpkd", "baseline", Score("mass_in_roi", "last_layer"))
     assert row["gain"].item() == pytest.approx(gain.estimate) and row["gain_low"].item() == pytest.approx(gain.low)
@@ -159,7 +206,9 @@ def test_classification_names_the_labels_of_each_cohort(scores, partial):
     assert (table.loc[table["label"] != "macro", ["labels_evaluated", "labels_not_known"]] == "").all(axis=None)
     one_class = table[(table["cohort"] == "vindr_mammo") & (table["label"] == "mass")]
     assert set(one_class["reason"]) == {"one class alone"}
-    assert caption.endswith("Labels of the domain that a cohort does not know: mammography@vindr_mammo (malignant).")
+    assert caption.endswith(
+        "Labels of the domain that a cohort does not know: mammograms on VinDr-Mammo (phantom) (malignant)."
+    )
     assert "does not know" not in make(table_classification, scores, STUDY.evaluation, DESIGN)[1]
 
 
@@ -169,8 +218,39 @@ def test_cross_domain_names_the_labels_of_each_cohorts_regions(scores, partial):
     for domain in ("cxr", "mammography"):
         assert regions.loc[domain, "vindr_mammo"].tolist() == ["calcification, mass", "malignant"]
         assert regions.loc[domain, "cbis_ddsm"].tolist() == ["calcification, malignant, mass", ""]
-    assert caption.endswith("Labels of the domain that a cohort has no ROI of: vindr_mammo (malignant).")
+    assert caption.endswith("Labels of the domain that a cohort has no ROI of: VinDr-Mammo (phantom) (malignant).")
     assert "has no ROI of" not in make(table_cross_domain, scores, STUDY.evaluation, DESIGN)[1]
+
+
+def test_the_summary_has_the_arms_and_then_the_controls_of_each_domain_at_home(scores, tmp_path):
+    table = table_summary.make(Inputs(scores, STUDY.evaluation, DESIGN))
+    rows = table.frame.set_index(["domain", "arm"])
+    arms = ["baseline", "mmpkd", "shuffled", "centre", "edges", "untrained"]
+    assert list(rows.index) == [(domain, arm) for domain in ("cxr", "mammography") for arm in arms]
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", STUDY.evaluation.score())
+    found = rows.loc[("cxr", "mmpkd"), ["gain", "gain_low", "gain_high", "gain_p", "n_images"]].tolist()
+    assert found == [gain.estimate, gain.low, gain.high, gain.p, gain.n_images]
+    classified = make(table_classification, scores, STUDY.evaluation, DESIGN)[0]
+    classified = classified[classified["label"] == "macro"].set_index(["domain", "cohort", "arm"])
+    assert rows.loc[("cxr", "mmpkd"), "auroc"] == classified.loc[("cxr", "mimic_cxr", "mmpkd"), "auroc"]
+    localized = make(table_localization, scores, STUDY.evaluation, DESIGN)[0]
+    localized = localized.query("label == 'any' and metric == 'average_precision' and method in ('rollout', 'none')")
+    localized = localized.set_index(["domain", "arm"]).reindex(rows.index)
+    for bound in ("", "_low", "_high"):
+        np.testing.assert_array_equal(rows[f"score{bound}"], localized[f"mean{bound}"])
+    assert rows.loc[("cxr", ["baseline", "centre"]), "gain"].isna().all()
+    files = {kind: tmp_path / f"t.{kind}" for kind in ("csv", "md", "tex", "txt")}
+    table.write(*files.values())
+    head = "training domain | cohort | arm | AUROC | average precision | gain in average precision"
+    assert f"| {head} |" in files["md"].read_text()
+    assert len(re.findall(r"\\begin\{(?:sideways)?table\}", files["tex"].read_text())) == 1, "one page"
+
+
+def test_a_summary_without_classification_or_gain_has_the_scores_that_there_are(scores):
+    alone = scores[(scores["arm"].isin(["baseline", "uniform"]) & (scores["metric"] != "logit")).to_numpy()]
+    frame = table_summary.make(Inputs(alone, STUDY.evaluation, DESIGN)).frame
+    assert frame["arm"].tolist() == ["baseline"] * 2 and frame["score"].notna().all()
+    assert frame[["auroc", "gain"]].isna().all(axis=None)
 
 
 def test_scores_without_classification_give_an_empty_table(scores):
@@ -196,8 +276,8 @@ def test_claims_table_shows_known_answers_where_there_are_any(scores, tmp_path):
     files = written("known", claims)
     cells = pd.read_csv(tmp_path / "known.csv", dtype=str, keep_default_na=False)[["known", "recovered"]]
     assert cells.to_numpy().tolist() == [["", ""], ["gain", "True"], ["no_gain", "False"]]
-    assert all(f"| supported | {shown} |" in files["md"] for shown in ("- | -", "gain | yes", "no_gain | no"))
-    shown = ("- & -", "gain & yes", r"no\_\allowbreak{}gain & no")
+    assert all(f"| supported | {shown} |" in files["md"] for shown in ("- | -", "gain | yes", "no gain | no"))
+    shown = ("- & -", "gain & yes", "no gain & no")
     assert all(f"supported & {cells} &" in files["tex"] for cells in shown)
     assert "Known: the answer that was planted" in files["caption.txt"]
     files = written("unknown", {"one": claims["one"]})

@@ -8,6 +8,7 @@ ROW = {
     "verdict": "supported",
     "expect": "gain",
     "margin": nan,
+    "metric": "pixel_auroc",
     "minus": "",
     "reason": "",
     "estimate": 0.05,
@@ -70,37 +71,40 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
         (
             INCONCLUSIVE,
             "Inconclusive: the gain is +0.029 (95 % interval −0.007 to +0.066); a run of this precision would have "
-            "found 0.049 with 80 % power.",
+            "found 0.049 with 80 % power, unadjusted.",
         ),
         (
             INCONCLUSIVE | {"minus": "cxr@x", "low": 0.002, "p_holm": 0.081},
             "Inconclusive: the difference of gains is +0.029 (95 % interval +0.002 to +0.066), but p is 0.081 once "
-            "adjusted for all claims; a run of this precision would have found 0.049 with 80 % power.",
+            "adjusted for all claims; a run of this precision would have found 0.049 with 80 % power, unadjusted.",
         ),
         (
             INCONCLUSIVE | {"low": 0.0},
             "Inconclusive: the gain is +0.029 (95 % interval +0.000 to +0.066); a run of this precision would have "
-            "found 0.049 with 80 % power.",
+            "found 0.049 with 80 % power, unadjusted.",
         ),
         (
             INCONCLUSIVE | {"estimate": -0.029, "low": -0.058, "high": 0.0},
             "Inconclusive: the gain is −0.029 (95 % interval −0.058 to +0.000); a run of this precision would have "
-            "found 0.049 with 80 % power.",
+            "found 0.049 with 80 % power, unadjusted.",
         ),
         (
             INCONCLUSIVE | NO_GAIN,
             "Inconclusive: the gain is +0.029 (95 % interval −0.007 to +0.066); a run of this precision would have "
-            "found 0.049 from the margin of 0.020 with 80 % power.",
+            "found 0.049 from the margin of 0.020 with 80 % power, "
+            "unadjusted.",
         ),
         (
             INCONCLUSIVE | NO_GAIN | {"low": 0.002},  # holds the margin, which was tested, if not zero
             "Inconclusive: the gain is +0.029 (95 % interval +0.002 to +0.066); a run of this precision would have "
-            "found 0.049 from the margin of 0.020 with 80 % power.",
+            "found 0.049 from the margin of 0.020 with 80 % power, "
+            "unadjusted.",
         ),
         (
             INCONCLUSIVE | NO_GAIN | {"estimate": 0.001, "high": 0.009, "p_holm": 0.081},
             "Inconclusive: the gain is +0.001 (95 % interval −0.007 to +0.009), but p is 0.081 once adjusted for all "
-            "claims; a run of this precision would have found 0.049 from the margin of 0.020 with 80 % power.",
+            "claims; a run of this precision would have found 0.049 from the margin of 0.020 with 80 % power, "
+            "unadjusted.",
         ),
         (
             NO_GAIN | {"estimate": 0.001, "low": -0.01, "high": 0.012},
@@ -122,7 +126,14 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
     ],
 )
 def test_sentences(changes, expected):
-    assert sentence(ROW | changes, 0.95) == expected
+    assert sentence(ROW | changes, 0.95) == expected.replace(" is ", " in pixel AUROC (0 to 1) is ", 1)
+
+
+def test_a_score_that_has_a_unit_is_named_with_it():
+    said = sentence(ROW | {"metric": "contrast_to_noise", "low": -0.0001}, 0.95)
+    assert said.startswith(
+        "Supported: the gain in contrast-to-noise ratio (standard deviations) is +0.050 (95 % interval +0.000 to "
+    )
 
 
 def test_one_rule_for_all_controls():

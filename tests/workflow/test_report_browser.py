@@ -11,6 +11,8 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
+from mmpkd.outputs import table_localization, table_summary
+from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
 from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html
@@ -35,13 +37,15 @@ def shown(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(shown, tmp_path_factory) -> str:
-    """A report with five claims, a figure and the viewer."""
+    """A report with five claims, the summary, a long table, a figure and the viewer."""
     folder = tmp_path_factory.mktemp("report")
-    claims = claims_table(make_scores(), DEMO.claims, Evaluation(resamples=100), DESIGN)
-    results = Results(str(folder))
+    scores, evaluation, results = make_scores(), Evaluation(resamples=100), Results(str(folder))
+    claims = claims_table(scores, DEMO.claims, evaluation, DESIGN)
     Table(claims, "The claims.").write(*results.table("claims").values())
+    for module, name in ((table_summary, "summary"), (table_localization, "localization")):
+        module.make(Inputs(scores, evaluation, DESIGN)).write(*results.table(name).values())
     write_figure(results, "The claims.")
-    study = {**DEMO.model_dump(mode="json"), "tables": ["claims"], "figures": ["claims"]}
+    study = {**DEMO.model_dump(mode="json"), "tables": ["summary", "localization", "claims"], "figures": ["claims"]}
     text = build(study, results, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions"))
     (folder / "report.html").write_text(text)
     return (folder / "report.html").as_uri()
@@ -97,7 +101,7 @@ def test_five_claims_fit_one_laptop_screen(page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [375, 768, 1280])
+@pytest.mark.parametrize("width", [375, 400, 900, 1280])
 def test_nothing_runs_off_the_screen(browser, address, width, scheme):
     browser.show(width, 800, scheme, mobile=width < 768)
     browser.open(address)
@@ -194,7 +198,7 @@ def test_picture_outline_and_scores_belong_to_the_case(page, shown):
 def test_every_control_has_a_name(page):
     nameless = "[...document.querySelectorAll('select, input, button')].filter(e => !e.textContent && !e.labels.length)"
     assert page.evaluate(f"{nameless}.length") == 0
-    assert page.evaluate("document.querySelectorAll('select, input, button').length") == 9
+    assert page.evaluate("document.querySelectorAll('.viewer :is(select, input, button)').length") == 9
 
 
 def test_without_scripts_the_viewer_says_so_and_shows_no_control(browser, address):
@@ -205,3 +209,77 @@ def test_without_scripts_the_viewer_says_so_and_shows_no_control(browser, addres
     finally:
         browser.send("Emulation.setScriptExecutionDisabled", value=False)
     assert "The viewer needs JavaScript" in text and "Outline the ROI" not in text
+
+
+LONG = "document.getElementById('table-localization')"
+OPEN = f"new Promise(done => {{ {LONG}.parentElement.open = true; setTimeout(done, 100); }})"
+
+
+def column(page, place: int) -> list[str]:
+    """The cells of a column of the long table that are shown."""
+    rows = f"[...{LONG}.querySelectorAll('tbody tr')].filter(row => row.offsetParent)"
+    return page.evaluate(f"{rows}.map(row => row.cells[{place}].textContent)")
+
+
+def test_a_click_on_a_head_sorts_and_what_is_missing_stays_last(page):
+    page.evaluate(OPEN)
+    heads = page.evaluate(f"[...{LONG}.querySelectorAll('th[scope=col]')].map(e => e.textContent)")
+    gain, label = heads.index("gain"), heads.index("label")
+    before = column(page, gain)
+    click = f"{LONG}.querySelectorAll('th button')[{gain}].click()"
+    for order, sign in (("ascending", 1), ("descending", -1)):
+        page.evaluate(click)
+        cells = column(page, gain)
+        assert page.evaluate(f"{LONG}.querySelector('[aria-sort]').getAttribute('aria-sort')") == order
+        numbers = [sign * float(cell.split()[0]) for cell in cells if cell != "-"]
+        assert numbers == sorted(numbers) and len(set(numbers)) > 5
+        assert cells[len(numbers) :] == ["-"] * (len(cells) - len(numbers)) and sorted(cells) == sorted(before)
+    page.evaluate(f"{LONG}.querySelectorAll('th button')[{label}].focus()")
+    page.press(" ")
+    assert column(page, label) == sorted(column(page, label), key=str.lower)
+
+
+def test_rows_are_filtered_by_all_words(page):
+    page.evaluate(OPEN)
+    rows = len(column(page, 0))
+    page.evaluate(f"{LONG}.querySelector('input').focus()")
+    for letter in "mmpkd pointing":
+        page.press(letter)
+    assert set(column(page, 5)) == {"MMPKD"} and set(column(page, 4)) == {"pointing game accuracy"}
+    assert page.evaluate(f"{LONG}.querySelector('output').textContent") == f"{len(column(page, 0))} of {rows} rows"
+
+
+@pytest.mark.parametrize("width", [400, 900])
+def test_key_columns_stay_in_sight(browser, address, width):
+    browser.show(width, 800, mobile=width < 768)
+    browser.open(address)
+    browser.evaluate(OPEN)
+    places = f"[...{LONG}.querySelectorAll('tbody tr:first-child > *')].map(e => e.getBoundingClientRect().left)"
+    before = browser.evaluate(places)
+    scrolled = browser.evaluate(f"{LONG}.querySelector('.scroll').scrollLeft = 150")
+    after = browser.evaluate(places)
+    assert scrolled == 150 and after[0] == before[0] and after[-1] == before[-1] - 150
+    assert browser.complaints() == []
+
+
+def test_the_summary_is_seen_whole_on_900_pixels_and_csv_files_are_in_the_page(browser, address):
+    browser.show(900, 800)
+    browser.open(address)
+    table = "document.querySelector('.whole .scroll')"
+    assert browser.evaluate(
+        f"{table}.scrollWidth <= {table}.clientWidth && {table}.scrollHeight <= {table}.clientHeight"
+    )
+    link = "document.querySelector('a[download=\"localization.csv\"]').href"
+    text = base64.b64decode(browser.evaluate(link).partition("base64,")[2]).decode()
+    assert text.startswith("domain,cohort,phantom,label,")
+
+
+def test_paper_has_the_summary_and_not_the_rows_of_long_tables(page):
+    page.evaluate(OPEN)
+    page.send("Emulation.setEmulatedMedia", media="print")
+    try:
+        assert page.evaluate("document.querySelectorAll('.whole tbody tr').length") == 12
+        assert page.evaluate("document.querySelector('.whole table').offsetHeight") > 100
+        assert column(page, 0) == []
+    finally:
+        page.send("Emulation.setEmulatedMedia", media="")

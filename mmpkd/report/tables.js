@@ -1,0 +1,72 @@
+"use strict";
+// Long tables: sorting by a click on a head, a filter, and key columns that stay in sight. Without it they are plain tables.
+(function () {
+  const FROZEN = 0.5; // share of a table's width that key columns may take
+
+  /* What a cell is sorted by: its first number in a column of numbers, else its text. */
+  function key(row, column, numeric) {
+    const text = row.cells[column].textContent.trim();
+    return numeric ? parseFloat(text.replace("−", "-").replace(/[<,]/g, "")) : text;
+  }
+
+  function compare(one, other) {
+    return typeof one === "string" ? one.localeCompare(other, "en", { numeric: true }) : one - other;
+  }
+
+  /* The head's order becomes the other one; rows without a number stay last. */
+  function sort(table, rows, head) {
+    const numeric = head.classList.contains("number");
+    const sign = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+    table.querySelectorAll("th[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+    const keyed = rows.map((row) => [key(row, head.cellIndex, numeric), row]);
+    const last = (value) => Number(Number.isNaN(value));
+    keyed.sort(([one], [other]) => last(one) - last(other) || sign * compare(one, other) || 0);
+    table.tBodies[0].append(...keyed.map(([, row]) => row));
+  }
+
+  function filter(rows, words, count) {
+    const wanted = words.toLowerCase().split(/\s+/);
+    const shown = rows.filter((row) => {
+      row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
+      return !row.hidden;
+    });
+    count.textContent = shown.length + " of " + rows.length + " rows";
+  }
+
+  /* The columns before the first number stay at the left, as many as leave room for the others. */
+  function freeze(table) {
+    const heads = [...table.tHead.rows[0].cells];
+    const numbers = heads.findIndex((head) => head.classList.contains("number"));
+    const room = FROZEN * table.parentElement.clientWidth;
+    let left = 0;
+    heads.forEach((head, column) => {
+      const width = head.getBoundingClientRect().width;
+      const frozen = column < numbers && left + width <= room;
+      for (const row of table.rows) {
+        row.cells[column].classList.toggle("frozen", frozen);
+        row.cells[column].style.left = frozen ? left + "px" : "";
+      }
+      left = frozen ? left + width : Infinity;
+    });
+  }
+
+  document.querySelectorAll("details.long").forEach((place) => {
+    const table = place.querySelector("table");
+    const rows = [...table.tBodies[0].rows];
+    const tools = place.querySelector(".tools");
+    const [input, count] = [tools.querySelector("input"), tools.querySelector("output")];
+    for (const head of table.tHead.rows[0].cells) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      button.addEventListener("click", () => sort(table, rows, head));
+      head.append(button);
+    }
+    input.addEventListener("input", () => filter(rows, input.value, count));
+    place.addEventListener("toggle", () => freeze(table));
+    window.addEventListener("resize", () => freeze(table));
+    filter(rows, "", count);
+    tools.hidden = false;
+  });
+})();
