@@ -13,7 +13,7 @@ from mmpkd.config.teachers import TabularTeacher, TextTeacher
 
 DEMO = Study(
     study="demo",
-    seeds=[0, 1, 2, 3],
+    seeds=[0, 1, 2, 3, 4],
     seeds_together=True,  # importing torch and timm takes a third of the time that a student takes
     cohorts={
         "mimic_cxr": Cohort(
@@ -40,7 +40,7 @@ DEMO = Study(
             labels=["malignant"],
             regions=["mass", "calcification"],
             teacher=TabularTeacher(),
-            course={"epochs": 17},
+            course={"epochs": 26},
         ),
     },
     imaging=Imaging(size=56),
