@@ -207,9 +207,9 @@ def test_disk_counts_what_will_be_written_and_what_is_there(tmp_path):
     student = describe_student(study.student, study.training, 56, 5)
     disk = machine.look_at_disk(study, cohorts, student, tmp_path)
     assert disk.there == 1000 and disk.free > 0
-    # 56 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 4 seeds, 4 untrained, 1 pretrained
-    assert disk.needed["attention maps"] == 100 * 29 * 49 * 2 * 2
-    assert disk.needed["students"] == 25 * student.parameters * 4
+    # 56 px in patches of 8, 2 methods, float16; 2 domains x 3 arms x 5 seeds, 5 untrained, 1 pretrained
+    assert disk.needed["attention maps"] == 100 * 36 * 49 * 2 * 2
+    assert disk.needed["students"] == 31 * student.parameters * 4
     assert disk.needed["image store"] == 5_000_000
     without = machine.look_at_disk(study, cohorts, None, tmp_path / "not" / "there")
     assert without.needed["students"] == without.needed["attention maps"] == without.there == 0
