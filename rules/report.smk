@@ -7,6 +7,7 @@ rule report:
         outputs=files_of(STUDY.outputs),
         flow=RESULTS.table("cohorts")["csv"],
         scores=RESULTS.scores,
+        twins=[file for cohort in TWIN_FOLDERS for file in RESULTS.twins(cohort).values()],
         maps=[RESULTS.attention(*student, cohort) for student in STUDENTS for cohort in PICTURED],
         assumptions=os.path.relpath(f"{workflow.basedir}/docs/assumptions.md"),
         template=[

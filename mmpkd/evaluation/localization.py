@@ -38,7 +38,6 @@ TITLES = {
     "relevance_rank_accuracy": "relevance rank accuracy",
 }
 METRICS = tuple(TITLES)
-UNITS = {"mass_gain": "multiples of chance", "contrast_to_noise": "standard deviations"}  # of others: from 0 to 1
 THRESHOLDS = tuple(np.arange(1, 20) / 20)
 HELD_PIXELS = 1 << 22  # of the maps that are held at the size of the masks at once: 50 MB
 Part = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows of the masks, maps, and which of these goes with which row

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Any
 
-from mmpkd.evaluation.localization import TITLES, UNITS
+from mmpkd.evaluation.localization import TITLES
 from mmpkd.evaluation.statistics import POWER
 
+UNITS = {"mass_gain": "multiples of chance", "contrast_to_noise": "standard deviations"}  # others: from 0 to 1
 COMPARISONS = {  # the columns that hold the arm's gain over each, and what it is called
     "shuffled_gain": "shuffled teacher",
     "over_centre": "centre Gaussian",

@@ -4,12 +4,10 @@
   const data = JSON.parse(document.getElementById("viewer-data").textContent);
   const byId = (id) => document.getElementById("viewer-" + id);
   const root = byId("root");
-  const canvas = byId("map");
-  const arms = Object.keys(data.arms);
+  const stages = [...root.querySelectorAll("figure[data-arm]")];
+  let current = data.start;
 
-  const caseChoice = () => Number(byId("case").value);
-  const armChoice = () => root.querySelector("input[name=viewer-arm]:checked").value;
-  const signed = (value) => (value < 0 ? "−" : "+") + Math.abs(value).toFixed(3);
+  const signed = (value) => (value <= -0.0005 ? "−" : "+") + Math.abs(value).toFixed(3);
   const known = (value) => value !== null && value !== undefined;
 
   /* Colour of a share (0 to 1) of the scale, between two of its steps. */
@@ -29,7 +27,7 @@
     });
   }
 
-  function drawMap(grid, top) {
+  function drawMap(canvas, grid, top) {
     const context = canvas.getContext("2d");
     const picture = context.createImageData(canvas.width, canvas.height);
     const across = places(canvas.width, grid[0].length);
@@ -55,98 +53,109 @@
     byId("top").textContent = "≥ " + top.toFixed(1);
   }
 
-  function fillScores(scores, shown) {
-    const rows = arms.filter((arm) => arm in scores).map((arm) => {
-      const row = document.createElement("tr");
-      const head = document.createElement("th");
-      head.scope = "row";
-      head.textContent = data.arms[arm];
-      row.append(head);
-      const paired = arm !== data.reference && known(scores[arm]) && known(scores[data.reference]);
-      const gain = paired ? signed(scores[arm] - scores[data.reference]) : "–";
-      for (const text of [known(scores[arm]) ? scores[arm].toFixed(3) : "not defined", gain]) {
-        const cell = document.createElement("td");
-        cell.className = "number";
-        cell.textContent = text;
-        row.append(cell);
-      }
-      row.className = arm === shown ? "shown" : "";
-      return row;
-    });
-    byId("scores").replaceChildren(...rows);
+  /* The labels whose probability is told: the findings that students predict, else all that they predict. */
+  function told(chosen, arm) {
+    const chances = chosen.chances[arm] || {};
+    const findings = chosen.findings.filter((label) => label in chances);
+    const labels = findings.length ? findings : Object.keys(chances);
+    return labels.map((label) => "p(" + label + ") " + chances[label].toFixed(2));
   }
 
-  function describe(chosen, method, arm) {
-    const score = chosen.scores[method][arm];
-    const words = known(score) ? data.metric + " " + score.toFixed(3) : data.metric + " not defined";
-    const outlined = byId("roi").checked ? "ROI outlined." : "ROI not outlined.";
-    return chosen.cell + ", " + chosen.title + ". " + data.arms[arm] + ", " + data.methods[method] + ": " + words + ". " + outlined;
+  function scoreWords(chosen, scores, arm) {
+    const paired = arm !== data.reference && known(scores[arm]) && known(scores[data.reference]);
+    return [
+      data.metric + " " + (known(scores[arm]) ? scores[arm].toFixed(3) : "not defined"),
+      ...(paired ? ["gain " + signed(scores[arm] - scores[data.reference])] : []),
+      ...told(chosen, arm),
+    ].join(", ");
   }
 
   function showPictures(chosen) {
     root.querySelectorAll("img").forEach((image) => { image.src = "data:image/png;base64," + chosen.image; });
     root.querySelectorAll("svg").forEach((svg) => svg.setAttribute("viewBox", "0 0 " + chosen.size + " " + chosen.size));
     root.querySelectorAll("path").forEach((path) => {
-      path.setAttribute("d", chosen.outline);
+      path.setAttribute("d", path.classList.contains("marker") ? chosen.marker : chosen.outline);
       path.classList.toggle("hidden", !byId("roi").checked);
     });
   }
 
-  function offerArms(maps) {
-    root.querySelectorAll("input[name=viewer-arm]").forEach((input) => {
-      input.disabled = !(input.value in maps);
-      if (input.disabled && input.checked) root.querySelector("input[value='" + data.arm + "']").checked = true;
-    });
+  function showMaps(chosen, method) {
+    for (const stage of stages) {
+      const grid = chosen.maps[method][stage.dataset.arm];
+      stage.hidden = !grid;
+      if (!grid) continue;
+      drawMap(stage.querySelector("canvas"), grid, data.tops[method]);
+      stage.querySelector("span").textContent = scoreWords(chosen, chosen.scores[method], stage.dataset.arm);
+    }
+  }
+
+  function describe(chosen, method) {
+    const finding = "finding: " + (chosen.findings.join(", ") || "none");
+    const outlined = byId("roi").checked ? "ROI outlined." : "ROI not outlined.";
+    return [chosen.cell, chosen.title, finding, data.methods[method]].join("; ") + ". " + outlined;
   }
 
   function show() {
-    const chosen = data.cases[caseChoice()];
+    const chosen = data.cases[current];
     const method = byId("method").value;
-    offerArms(chosen.maps[method]);
-    const arm = armChoice();
+    const cell = data.cells.findIndex((one) => one.cases.includes(current));
+    const cases = data.cells[cell].cases.map((number) => new Option(data.cases[number].title, number));
+    byId("cell").value = cell;
+    byId("case").replaceChildren(...cases);
+    byId("case").value = current;
     showPictures(chosen);
-    drawMap(chosen.maps[method][arm], data.tops[method]);
+    showMaps(chosen, method);
     drawLegend(data.tops[method]);
-    fillScores(chosen.scores[method], arm);
-    byId("shown").textContent = data.arms[arm];
-    byId("status").textContent = describe(chosen, method, arm);
-    // Not `disabled`, which would take the focus away, and the keys with it.
-    byId("previous").setAttribute("aria-disabled", caseChoice() === 0);
-    byId("next").setAttribute("aria-disabled", caseChoice() === data.cases.length - 1);
+    byId("record").textContent = "Privileged record (phantom): " + chosen.record;
+    byId("record").hidden = !chosen.record;
+    byId("status").textContent = describe(chosen, method);
+    // Not `disabled`, which would take the focus away.
+    byId("previous").setAttribute("aria-disabled", current === 0);
+    byId("next").setAttribute("aria-disabled", current === data.cases.length - 1);
   }
 
   function fade() {
     const share = byId("opacity").value / 100;
-    canvas.style.opacity = share;
-    byId("legend").style.opacity = share;
+    const drawn = [...stages.map((stage) => stage.querySelector("canvas")), byId("legend")];
+    drawn.forEach((canvas) => { canvas.style.opacity = share; });
     byId("percent").textContent = byId("opacity").value + " %";
   }
 
-  function step(by) {
-    const number = caseChoice() + by;
+  function go(number) {
     if (number < 0 || number >= data.cases.length) return;
-    byId("case").value = number;
+    current = number;
     show();
   }
 
+  function nextMap() {
+    const methods = byId("method");
+    methods.selectedIndex = (methods.selectedIndex + 1) % methods.length;
+    show();
+  }
+
+  /* Keys work wherever the focus is, but in a list or field, and while the viewer is in sight. */
   function press(event) {
-    // A list takes letters and digits itself, and a combination with a modifier is the browser's.
-    if (event.target.tagName === "SELECT" || event.ctrlKey || event.metaKey || event.altKey) return;
+    const place = root.getBoundingClientRect();
+    const typing = event.target.matches("select, textarea, input[type=search]");
+    const away = place.bottom < 0 || place.top > window.innerHeight || !byId("shortcuts").checked;
+    if (typing || away || event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
-    const input = root.querySelectorAll("input[name=viewer-arm]")[Number(key) - 1];
-    if (key === "n") step(1);
-    else if (key === "p") step(-1);
+    if (key === "n") go(current + 1);
+    else if (key === "p") go(current - 1);
+    else if (key === "m") nextMap();
     else if (key === "o") byId("roi").click();
-    else if (input && !input.disabled) { input.checked = true; show(); }
     else return;
     event.preventDefault();
   }
 
-  byId("previous").addEventListener("click", () => step(-1));
-  byId("next").addEventListener("click", () => step(1));
+  byId("previous").addEventListener("click", () => go(current - 1));
+  byId("next").addEventListener("click", () => go(current + 1));
   byId("opacity").addEventListener("input", fade);
-  root.addEventListener("change", show);
-  root.addEventListener("keydown", press);
+  byId("cell").addEventListener("change", () => go(data.cells[byId("cell").value].cases[0]));
+  byId("case").addEventListener("change", () => go(Number(byId("case").value)));
+  byId("method").addEventListener("change", show);
+  byId("roi").addEventListener("change", show);
+  document.addEventListener("keydown", press);
   root.hidden = false;
   show();
   fade();

@@ -10,16 +10,20 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from PIL import Image
+from scipy.special import expit
 from skimage.measure import approximate_polygon, find_contours
 
+from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.design import Cell, Design
+from mmpkd.design import IN_DOMAIN, Cell, Design
 from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.reliance import marked_images
+from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name
+from mmpkd.report.phantoms import record_words
 from mmpkd.results import Results
 
 CASES_A_CELL = 8
@@ -45,7 +49,7 @@ class Viewer:
 
     arms: dict[str, str]
     methods: dict[str, str]
-    cells: list[dict[str, Any]]  # name, and its cases: title and number
+    cells: list[dict[str, Any]]  # name, and the numbers of its cases
     withheld: list[str]  # cohorts whose pictures may not be shown
     rule: str
     data: dict[str, Any]
@@ -73,22 +77,22 @@ def viewer(
     listed, cases = [], []
     for cell in shown:
         found = _cases(scores, evaluation, cell, a_cell, sources, design)
-        numbered = [{"title": case["title"], "number": len(cases) + k} for k, case in enumerate(found)]
-        listed.append({"name": _cell_name(cell), "cases": numbered})
+        listed.append({"name": cell_name(cell, design), "cases": [len(cases) + k for k in range(len(found))]})
         cases += found
+    listed = [cell for cell in listed if cell["cases"]]  # no image of a cell may have a score from every seed
     arms = design.order({arm for case in cases for of_method in case["maps"].values() for arm in of_method})
     data = {
-        "arm": design.primary,
         "reference": design.reference,
         "arms": {arm: design.title(arm) for arm in arms},
         "methods": {method: METHOD_NAMES[method] for method in evaluation.methods},
         "metric": METRIC_NAMES[evaluation.metric],
         "colours": np.round(255 * colormaps[COLOURS](np.linspace(0, 1, STEPS))[:, :3]).astype(int).tolist(),
         "tops": {method: _top(cases, method) for method in evaluation.methods},
+        "cells": listed,
+        "start": first_shown(cases),
         "cases": cases,
     }
     missing = sorted({cell.cohort for cell in cells} & set(withheld))
-    listed = [cell for cell in listed if cell["cases"]]  # no image of a cell may have a score from every seed
     return Viewer(data["arms"], data["methods"], listed, missing, _rule_words(evaluation, a_cell, design), data)
 
 
@@ -98,6 +102,18 @@ def scored_cells(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -
     scored = set(zip(rows["domain"], rows["cohort"], rows["arm"], strict=True))
     arms = (design.primary, design.reference)
     return [cell for cell in design.cells if all((cell.domain, cell.cohort, arm) in scored for arm in arms)]
+
+
+def first_shown(cases: Sequence[Mapping[str, Any]]) -> int:
+    """The number of the case that shows the study's point.
+
+    That is the marked image with the largest gain among those of the cohorts of training, if there is one, else the
+    case of the median rank in the first cell.
+    """
+    marked = [number for number, case in enumerate(cases) if case["marked"] and case["home"]]
+    if marked:
+        return max(marked, key=lambda number: cases[number]["gain"])
+    return next((number for number, case in enumerate(cases) if case["median"]), 0)
 
 
 def evenly_spaced(number: int, count: int) -> list[int]:
@@ -126,33 +142,62 @@ def picture(pixels: np.ndarray) -> str:
 def _cases(
     scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, count: int, sources: Sources, design: Design
 ) -> list[dict[str, Any]]:
-    """The cases of one cell, the lowest gain first."""
+    """The cases of one cell, the highest gain first: evenly spaced ranks, the median, and the best that is marked."""
     marked = marked_images(scores, cell.cohort)
-    scores = select(scores, domain=cell.domain, cohort=cell.cohort, metric=evaluation.metric, label="any")
-    gains = ranked_gains(scores, cell, design.primary, design.reference, evaluation.score())
-    ranks = evenly_spaced(len(gains), count)
-    pictures = _pictures(sources.shards[cell.cohort], gains.index[ranks])
-    looks = _looks(scores, evaluation, cell, design.order(scores["arm"].unique()), gains.index[ranks], sources)
+    scores = select(scores, domain=cell.domain, cohort=cell.cohort)
+    lead = select(scores, metric=evaluation.metric, label="any")
+    gains = ranked_gains(lead, cell, design.primary, design.reference, evaluation.score())[::-1]
+    middle, bears = len(gains) // 2, gains.index.isin(marked)
+    further = {middle, *np.flatnonzero(bears)[:1].tolist()} if len(gains) else set()
+    ranks = sorted({*evenly_spaced(len(gains), count), *further})
+    images = gains.index[ranks]
+    pictures = _pictures(sources, cell.cohort, images, images[bears[ranks]], cell.cohort in design.phantoms)
+    looks = _looks(lead, evaluation, cell, design.order(lead["arm"].unique()), images, sources)
+    chances = _probabilities(scores, images)
     cases = []
-    for number, (rank, seen, look) in enumerate(zip(ranks, pictures, looks, strict=True), start=1):
-        gain = f"{gains.iloc[rank]:+.2f}".replace("-", "−")
-        title = f"case {number}: rank {rank + 1:,} of {len(gains):,}, gain {gain}"
-        title += ", with marker" if gains.index[rank] in marked else ""
-        cases.append({"cell": _cell_name(cell), "title": title, **seen, **look})
+    for rank, seen, look, chance in zip(ranks, pictures, looks, chances, strict=True):
+        title = f"rank {rank + 1:,} of {len(gains):,}, gain {signed(gains.iloc[rank], 2)}"
+        title += ", with marker" if bears[rank] else ""
+        facts = {"gain": round(float(gains.iloc[rank]), 6), "marked": bool(bears[rank]), "median": rank == middle}
+        facts["home"] = cell.relation == IN_DOMAIN
+        cases.append({"cell": cell_name(cell, design), "title": title, **facts, **seen, **look, "chances": chance})
     return cases
 
 
-def _cell_name(cell: Cell) -> str:
-    return f"{cell.domain} students on {cell.cohort}"
-
-
-def _pictures(folders: Sequence[str], image_ids: pd.Index) -> list[dict[str, Any]]:
-    """Picture, its size in the store, and the border of its ROI."""
+def _pictures(
+    sources: Sources, cohort: str, image_ids: pd.Index, marked: pd.Index, fabricated: bool
+) -> list[dict[str, Any]]:
+    """Picture, its size in the store, the borders of its ROI and marker, its findings and, of a phantom, its record."""
+    folders = sources.shards[cohort]
     store, rois = ImageStore(folders), roi_masks(folders)
-    return [
-        {"image": picture(pixels), "size": len(pixels), "outline": outline(united_roi(rois, image_id))}
-        for image_id, pixels in zip(image_ids, store.pixels(store.positions(image_ids)), strict=True)
-    ]
+    markers = roi_masks([sources.results.twin_folder(cohort)]) if len(marked) else None
+    tables = read_tables(sources.results.cohort_folder(cohort)) if fabricated else None
+    pictures = []
+    for image_id, pixels in zip(image_ids, store.pixels(store.positions(image_ids)), strict=True):
+        findings = sorted(rois[0].loc[rois[0]["image_id"] == image_id, "label"].unique())
+        pictures.append(
+            {
+                "image": picture(pixels),
+                "size": len(pixels),
+                "outline": outline(united_roi(rois, image_id)),
+                "marker": outline(united_roi(markers, image_id)) if image_id in marked else "",
+                "findings": findings,
+                "record": record_words(tables, image_id, findings) if tables else "",
+            }
+        )
+    return pictures
+
+
+def _probabilities(scores: pd.DataFrame, image_ids: pd.Index) -> list[dict[str, dict[str, float]]]:
+    """For each image and arm the students' probability of each label that the cohort knows, mean over seeds."""
+    rows = select(scores, metric="logit")
+    rows = rows[rows["image_id"].isin(image_ids).to_numpy()]
+    keys = ["image_id", "arm", "label"]
+    means = rows.assign(value=expit(rows["value"])).groupby(keys, observed=True, sort=False)["value"].mean()
+    found = [{} for _ in image_ids]
+    for (image_id, arm, label), chance in means.items():
+        found[image_ids.get_loc(image_id)].setdefault(str(arm), {})[str(label)] = round(float(chance), 3)
+    return found
 
 
 def _looks(
@@ -192,7 +237,8 @@ def _rule_words(evaluation: Evaluation, count: int, design: Design) -> str:
     return (
         f"The test images of a cell (training domain and cohort) are ranked by the gain of {arm} over "
         f"{reference} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
-        f"mean over seeds, and up to {count} evenly spaced ranks are shown, the lowest and the highest among them. "
-        "Maps are means over seeds, in multiples of a uniform map, interpolated from the patch grid. Scores are means "
-        "over seeds, not scores of the mean map. A single case shows no effect; the claims test it."
+        f"mean over seeds; rank 1 is the best. Up to {count} evenly spaced ranks are shown, the best and the worst "
+        "among them, the median, and the best of the images with a marker. Maps are means over seeds, in multiples of "
+        "a uniform map, interpolated from the patch grid. Scores and probabilities are means over seeds, not of the "
+        "mean map. A single case shows no effect; the claims test it."
     )

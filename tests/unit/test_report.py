@@ -4,9 +4,11 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +20,7 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.outputs import chosen
+from mmpkd.evaluation.cases import ranked_gains
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import write_text
@@ -26,10 +29,20 @@ from mmpkd.outputs.table_cohorts import count_all
 from mmpkd.provenance.record import origin
 from mmpkd.report.items import prose_html, read_figure, read_table, table_html
 from mmpkd.report.page import build
+from mmpkd.report.phantoms import record_words
 from mmpkd.report.study import ClaimItem, headline, planted_words, read_claims, read_flows
-from mmpkd.report.viewer import LARGEST, evenly_spaced, outline, picture
+from mmpkd.report.viewer import LARGEST, evenly_spaced, first_shown, outline, picture, viewer
 from mmpkd.results import Results
-from tests.report_results import ASSUMPTIONS, DOMAINS, PNG, make_scores, make_viewer, write_figure, write_results
+from tests.report_results import (
+    ASSUMPTIONS,
+    DOMAINS,
+    PNG,
+    make_scores,
+    make_viewer,
+    with_markers,
+    write_figure,
+    write_results,
+)
 from tests.synthetic import DESIGN, DOMAIN_OF, synthetic_scores
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -403,22 +416,97 @@ def test_every_control_has_a_label_and_every_anchor_is_there(page):
     inputs = {field["id"] for field in parsed.all("input") if field["type"] == "range"}
     assert inputs == {"viewer-opacity"} <= labelled
     wrapped = re.findall(r'<label>(?:Filter rows )?<input type="(\w+)"', page)
-    assert sorted(wrapped) == ["checkbox", "radio", "radio", "radio", "search", "search"]
+    assert sorted(wrapped) == ["checkbox", "checkbox", "search", "search"]
 
 
 def test_cases_are_evenly_spaced_ranks(shown, results):
     assert evenly_spaced(11, 3) == [0, 5, 10]
     assert evenly_spaced(2, 8) == [0, 1] and evenly_spaced(1, 8) == [0]
     assert len(shown.cells) == len(DOMAINS) * len(DOMAIN_OF) and len(shown.data["cases"]) == 8 * 8
-    assert [cell["name"] for cell in shown.cells[:2]] == ["cxr students on mimic_cxr", "cxr students on vindr_cxr"]
+    assert [cell["name"] for cell in shown.cells[:2]] == [
+        "chest radiographs, MIMIC-CXR (phantom)",
+        "chest radiographs on VinDr-CXR (phantom)",
+    ]
     first = shown.data["cases"][:8]
     ranks = [int(re.search(r"rank (\d+) of 12", case["title"])[1]) for case in first]
     assert ranks[0] == 1 and ranks[-1] == 12 and ranks == sorted(set(ranks))
     scores = [case["scores"]["rollout"] for case in first]
     gains = [score["mmpkd"] - score["baseline"] for score in scores]
-    assert gains == sorted(gains)
+    assert gains == sorted(gains, reverse=True), "rank 1 is the best"
     for case, gain in zip(first, gains, strict=True):
         assert f"gain {gain:+.2f}".replace("-", "−") in case["title"]
+
+
+def case_of(marked: bool, home: bool, gain: float, median: bool = False) -> dict:
+    return {"marked": marked, "home": home, "gain": gain, "median": median}
+
+
+@pytest.mark.parametrize(
+    ("cases", "first"),
+    [
+        ([case_of(True, True, 0.1), case_of(True, True, 0.3), case_of(True, False, 0.5), case_of(False, True, 0.9)], 1),
+        ([case_of(False, True, 0.9), case_of(False, True, 0.2, median=True), case_of(True, False, 0.5)], 1),
+        ([], 0),
+    ],
+)
+def test_the_viewer_opens_on_the_marked_image_that_gains_most_else_on_the_median(cases, first):
+    assert first_shown(cases) == first
+
+
+def test_a_marked_case_is_shown_with_its_marker_and_its_report(results, shown):
+    """A marked image of a rank that is not among the evenly spaced ones is shown, and first."""
+    scores, sources = results
+    cell = DESIGN.parse("cxr@mimic_cxr")
+    gains = ranked_gains(scores, cell, "mmpkd", "baseline", Evaluation().score())[::-1]
+    spaced = evenly_spaced(len(gains), 8)
+    rank = next(rank for rank in range(len(gains)) if rank not in spaced)
+    seen = make_viewer(with_markers(scores, list(gains.index[[rank, len(gains) - 1]])), sources)
+    case = seen.data["cases"][seen.data["start"]]
+    assert case["title"] == f"rank {rank + 1} of 12, gain {signed(gains.iloc[rank], 2)}, with marker"
+    (points,) = corners(case["marker"])
+    assert points.min(axis=0).tolist() == [0, 8] and points.max(axis=0).tolist() == [4, 20]
+    assert case["findings"] == ["Consolidation"]
+    assert case["record"] == "There is a consolidation on the left. Consolidation."
+    assert all(bool(one["marker"]) == one["title"].endswith("with marker") for one in seen.data["cases"])
+    median = shown.data["cases"][shown.data["start"]]
+    assert median["title"].startswith("rank 7 of 12") and median["cell"] == "chest radiographs, MIMIC-CXR (phantom)"
+
+
+def test_probabilities_are_means_over_seeds_where_labels_are_shared(results, shown):
+    scores, _ = results
+    gains = ranked_gains(scores, DESIGN.parse("cxr@mimic_cxr"), "mmpkd", "baseline", Evaluation().score())
+    rows = scores[(scores["metric"] == "logit") & (scores["image_id"] == gains.index[-1]) & (scores["domain"] == "cxr")]
+    rows = rows[(rows["arm"] == "mmpkd") & (rows["label"] == "Consolidation")]
+    expected = (1 / (1 + np.exp(-rows["value"]))).mean()
+    assert shown.data["cases"][0]["chances"]["mmpkd"]["Consolidation"] == pytest.approx(expected, abs=0.0006)
+    away = [case for case in shown.data["cases"] if case["cell"] == "chest radiographs on CBIS-DDSM (phantom)"]
+    assert away and not any(case["chances"] for case in away)
+
+
+def test_records_of_real_data_are_not_shown(results):
+    scores, sources = results
+    seen = viewer(scores, Evaluation(methods=["rollout"]), replace(DESIGN, phantoms=()), sources)
+    assert seen.data["cases"] and not any(case["record"] for case in seen.data["cases"])
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ({"report": [" FINDINGS: Small left effusion. The\n heart is normal."]}, "Small left effusion."),
+        ({"report": [" FINDINGS: Nothing.\n \n IMPRESSION: No acute\n process."]}, "No acute process."),
+        (
+            {"mass_shape": ["OVAL", ""], "density": [2, 3], "subset": "mass", "target_mass": 1.0},
+            "mass shape oval, density 2; density 3",
+        ),
+        ({}, ""),
+    ],
+)
+def test_the_words_of_a_record(records, words):
+    images = pd.DataFrame({"image_id": ["i"], "study_id": ["s"]})
+    names = {"record_id": "r", "key": "s" if records else "other", "patient_id": "p", "split": "test"}
+    privileged = pd.DataFrame(records, index=range(len(next(iter(records.values()), [0])))).assign(**names)
+    tables = SimpleNamespace(images=images, privileged=privileged, key_name="study_id")
+    assert record_words(tables, "i", ["Pleural Effusion"]) == words
 
 
 def test_the_maps_are_means_in_multiples_of_uniform(shown, results):
@@ -440,7 +528,7 @@ def test_a_withheld_cohort_leaves_no_trace_but_its_name(results, study, bare, fi
     assert seen.withheld == ["mimic_cxr"] and len(seen.cells) == 6
     text = build(study, files, origin(study), viewer=seen)
     assert "No picture is shown of MIMIC-CXR (phantom)" in Page(text).text
-    assert "on mimic_cxr" not in json.dumps(seen.data)
+    assert "MIMIC" not in json.dumps(seen.data)
     every = make_viewer(scores, sources, withheld=list(DOMAIN_OF))
     parsed = Page(build(bare, files, origin(bare), viewer=every))
     assert "No case can be shown." in parsed.text and not parsed.all("script") and not parsed.all("img")
@@ -527,7 +615,7 @@ def test_a_cell_without_one_whole_image_is_left_out(results):
     scores, sources = results
     wrong = (scores["cohort"] == "vindr_cxr") & (scores["seed"] == 0)
     seen = make_viewer(scores.assign(value=scores["value"].where(~wrong)), sources)
-    assert len(seen.cells) == 6 and not [cell for cell in seen.cells if "vindr_cxr" in cell["name"]]
+    assert len(seen.cells) == 6 and not [cell for cell in seen.cells if "VinDr-CXR" in cell["name"]]
 
 
 @pytest.mark.parametrize(

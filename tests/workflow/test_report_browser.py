@@ -1,7 +1,6 @@
 """The report in a real browser: nothing complains, nothing is fetched, and the viewer does what its controls say."""
 
 import base64
-import re
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
+from mmpkd.evaluation.verdicts import signed
 from mmpkd.outputs import table_localization, table_summary
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
@@ -23,10 +23,10 @@ from tests.report_results import ASSUMPTIONS, make_scores, make_viewer, write_fi
 from tests.synthetic import DESIGN
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
-PIXELS = "document.getElementById('viewer-map').toDataURL()"
+PIXELS = "[...document.querySelectorAll('.stages canvas')].map(e => e.toDataURL()).join()"
 FOCUSED = "document.activeElement.id"
 STATUS = "document.getElementById('viewer-status').textContent"
-STAGES = "document.querySelector('.stages').focus()"
+VIEWER = "document.getElementById('viewer-root').scrollIntoView()"  # keys work while it is in sight
 
 
 @pytest.fixture(scope="module")
@@ -111,43 +111,59 @@ def test_nothing_runs_off_the_screen(browser, address, width, scheme):
     assert browser.complaints() == []
 
 
-def test_the_list_of_cases_is_worked_by_the_keyboard(page):
-    tab_to(page, "viewer-case")
+def choose(page, name: str, value: object) -> None:
+    """An entry of a list of the viewer."""
+    entry = f"document.getElementById('viewer-{name}')"
+    page.evaluate(f"{entry}.value = {value}; {entry}.dispatchEvent(new Event('change', {{ bubbles: true }}))")
+
+
+def test_cells_are_chosen_before_cases_with_the_keyboard(page, shown):
+    tab_to(page, "viewer-cell")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is seen"
-    before, words = page.evaluate(PIXELS), page.evaluate(STATUS)
-    assert "case 1: rank 1 of 12" in words
+    before = page.evaluate(PIXELS)
+    assert "rank 7 of 12" in page.evaluate(STATUS), "the median, where no image has a marker"
     page.press("ArrowDown")
-    assert page.evaluate(PIXELS) != before
-    assert "case 2: rank" in page.evaluate(STATUS)
+    cell = shown.cells[1]
+    assert page.evaluate(PIXELS) != before and page.evaluate(STATUS).startswith(f"{cell['name']}; rank 1 of 12")
+    titles = page.evaluate("[...document.getElementById('viewer-case').options].map(e => e.textContent)")
+    assert titles == [shown.data["cases"][number]["title"] for number in cell["cases"]]
+    page.press("Tab")
+    assert page.evaluate(FOCUSED) == "viewer-case"
+    page.press("ArrowDown")
+    assert titles[1] in page.evaluate(STATUS)
     assert page.complaints() == []
 
 
-def test_keys_switch_cases_students_and_outline(page):
-    page.evaluate(STAGES)
+def test_keys_work_at_once_while_the_viewer_is_in_sight(page):
     first = page.evaluate(PIXELS)
-    page.press("p")
-    assert page.evaluate(PIXELS) == first, "there is no case before the first"
+    page.press("n")
+    assert page.evaluate(PIXELS) == first, "it is not seen"
+    page.evaluate(VIEWER)
     page.press("n")
     second = page.evaluate(PIXELS)
-    page.press("2")
+    page.press("m")
     assert second != first and page.evaluate(PIXELS) != second
-    assert "MMPKD, attention rollout: pixel AUROC 0." in page.evaluate(STATUS)
-    page.press("1")
+    assert "last-layer attention" in page.evaluate(STATUS)
+    page.press("m")
     page.press("p")
     assert page.evaluate(PIXELS) == first
     visible = "[...document.querySelectorAll('.stage path')].map(e => getComputedStyle(e).display != 'none')"
-    assert page.evaluate(visible) == [True] * 4
+    assert page.evaluate(visible) == [True] * 12
     page.press("o")
-    assert page.evaluate(visible) == [False] * 4 and "ROI not outlined" in page.evaluate(STATUS)
+    assert page.evaluate(visible) == [False] * 12 and "ROI not outlined" in page.evaluate(STATUS)
+    page.evaluate("document.getElementById('viewer-shortcuts').click()")
+    page.press("n")
+    assert page.evaluate(PIXELS) == first, "keys are switched off"
 
 
 def test_buttons_stop_at_the_ends_and_keep_the_focus(page, shown):
     tab_to(page, "viewer-next")
     for _ in range(2):
         page.press(" ")
-    assert "case 3" in page.evaluate(STATUS)
+    assert shown.data["cases"][shown.data["start"] + 2]["title"] in page.evaluate(STATUS)
+    choose(page, "cell", len(shown.cells) - 1)
     last = len(shown.data["cases"]) - 1
-    page.evaluate(f"document.getElementById('viewer-case').value = {last - 1}")
+    choose(page, "case", last - 1)
     page.press(" ")
     page.press(" ")
     assert page.evaluate("document.getElementById('viewer-case').value") == str(last)
@@ -156,49 +172,61 @@ def test_buttons_stop_at_the_ends_and_keep_the_focus(page, shown):
 
 
 def test_opacity_and_method_are_worked_by_the_keyboard(page):
-    opacity = "getComputedStyle(document.getElementById('viewer-map')).opacity"
+    opacity = "[...document.querySelectorAll('.stages canvas')].map(e => getComputedStyle(e).opacity)"
     tab_to(page, "viewer-method")
     before = page.evaluate(PIXELS)
     page.press("ArrowDown")
     assert page.evaluate(PIXELS) != before and "last-layer attention" in page.evaluate(STATUS)
-    assert page.evaluate(opacity) == "0.6"
+    assert page.evaluate(opacity) == ["0.6"] * 3
     tab_to(page, "viewer-opacity")
     page.press("ArrowRight")
-    assert page.evaluate(opacity) == "0.65"
+    assert page.evaluate(opacity) == ["0.65"] * 3
     assert page.evaluate("document.getElementById('viewer-percent').textContent") == "65 %"
 
 
-def test_the_map_is_drawn_as_it_is_scored(page, shown):
-    """The canvas against the library's own interpolation and matplotlib's colours."""
-    case = shown.data["cases"][0]
-    drawn = page.evaluate(
-        "Array.from(document.getElementById('viewer-map').getContext('2d').getImageData(0, 0, 384, 384).data)"
-    )
-    grid = np.array(case["maps"]["rollout"]["baseline"])
-    shares = upsample(grid[None], 384)[0] / shown.data["tops"]["rollout"]
+@pytest.mark.parametrize(("place", "arm"), [(0, "baseline"), (1, "mmpkd")])
+def test_the_maps_are_drawn_as_they_are_scored(page, shown, place, arm):
+    """The canvases against the library's own interpolation and matplotlib's colours."""
+    case = shown.data["cases"][shown.data["start"]]
+    canvas = f"document.querySelectorAll('.stages canvas')[{place}]"
+    drawn = page.evaluate(f"Array.from({canvas}.getContext('2d').getImageData(0, 0, 256, 256).data)")
+    grid = np.array(case["maps"]["rollout"][arm])
+    shares = upsample(grid[None], 256)[0] / shown.data["tops"]["rollout"]
     expected = 255 * colormaps["magma"](shares)[..., :3]
-    found = np.array(drawn).reshape(384, 384, 4)[..., :3]
+    found = np.array(drawn).reshape(256, 256, 4)[..., :3]
     assert np.abs(found - expected).max() < 4 and np.ptp(expected) > 100
 
 
-def test_picture_outline_and_scores_belong_to_the_case(page, shown):
-    page.evaluate(STAGES)
+def test_picture_outline_scores_and_probabilities_belong_to_the_case(page, shown):
+    page.evaluate(VIEWER)
     page.press("n")
-    case = shown.data["cases"][1]
+    case = shown.data["cases"][shown.data["start"] + 1]
     sources = page.evaluate("[...document.querySelectorAll('.stage img')].map(e => e.src)")
-    assert [base64.b64decode(source.split(",")[1]) for source in sources] == [base64.b64decode(case["image"])] * 2
+    assert [base64.b64decode(source.split(",")[1]) for source in sources] == [base64.b64decode(case["image"])] * 4
     assert page.evaluate("document.querySelector('.stage path').getAttribute('d')") == case["outline"]
-    rows = page.evaluate("[...document.querySelectorAll('#viewer-scores tr')].map(e => e.innerText)")
-    numbers = [re.findall(r"[+−]?\d\.\d{3}", row) for row in rows]
+    words = page.evaluate("[...document.querySelectorAll('.stages figcaption span')].map(e => e.textContent)")
     scores = case["scores"]["rollout"]
-    assert [row[0] for row in numbers] == [f"{scores[arm]:.3f}" for arm in ("baseline", "mmpkd", "shuffled")]
-    assert numbers[1][1] == f"{scores['mmpkd'] - scores['baseline']:+.3f}".replace("-", "−")
+    for arm, said in zip(("baseline", "mmpkd", "shuffled"), words, strict=True):
+        chance = f"p(Consolidation) {case['chances'][arm]['Consolidation']:.2f}"
+        gain = f"gain {signed(scores[arm] - scores['baseline'])}, " if arm != "baseline" else ""
+        assert said == f"pixel AUROC {scores[arm]:.3f}, {gain}{chance}"
+    assert "finding: Consolidation" in page.evaluate(STATUS)
+    record = page.evaluate("document.getElementById('viewer-record').textContent")
+    assert record == f"Privileged record (phantom): {case['record']}" and "consolidation on the left" in record
+
+
+@pytest.mark.parametrize(("width", "abreast"), [(400, 2), (900, 4), (1280, 4)])
+def test_image_and_arms_stand_side_by_side(browser, address, width, abreast):
+    browser.show(width, 800, mobile=width < 768)
+    browser.open(address)
+    tops = browser.evaluate("[...document.querySelectorAll('.stages figure')].map(e => e.getBoundingClientRect().top)")
+    assert len(tops) == 4 and tops.count(tops[0]) == abreast
 
 
 def test_every_control_has_a_name(page):
     nameless = "[...document.querySelectorAll('select, input, button')].filter(e => !e.textContent && !e.labels.length)"
     assert page.evaluate(f"{nameless}.length") == 0
-    assert page.evaluate("document.querySelectorAll('.viewer :is(select, input, button)').length") == 9
+    assert page.evaluate("document.querySelectorAll('.viewer :is(select, input, button)').length") == 8
 
 
 def test_without_scripts_the_viewer_says_so_and_shows_no_control(browser, address):
@@ -208,7 +236,7 @@ def test_without_scripts_the_viewer_says_so_and_shows_no_control(browser, addres
         text = browser.evaluate("document.body.innerText")
     finally:
         browser.send("Emulation.setScriptExecutionDisabled", value=False)
-    assert "The viewer needs JavaScript" in text and "Outline the ROI" not in text
+    assert "The viewer needs JavaScript" in text and "Outlines" not in text
 
 
 LONG = "document.getElementById('table-localization')"
