@@ -17,7 +17,7 @@ import pandas as pd
 from mmpkd.cohorts.listing import Listing, distinct, is_data, list_files, require_some
 from mmpkd.cohorts.paths import existing, require_folder, tables_like
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, PRIVILEGED_COLUMNS, ROI_COLUMNS, CohortTables, empty
+from mmpkd.cohorts.tables import IMAGE_COLUMNS, PRIVILEGED_COLUMNS, ROI_COLUMNS, CohortTables, Fields, empty
 from mmpkd.config.cohorts import Cohort
 
 TABLES = (".csv", ".gz", ".json", ".txt", ".xls", ".xlsx")  # what else is needed is a folder
@@ -126,6 +126,7 @@ class DataSet(ABC):
             rejected=self.rejections.table,
             key_name=self.KEY_NAME,
             notes={**self.notes, **self.rejections.notes},
+            fields=self.fields,
         )
 
     # What a data set defines.
@@ -185,6 +186,11 @@ class DataSet(ABC):
     def privileged_table(self, images: pd.DataFrame) -> pd.DataFrame:
         """The reports or case descriptions of `images`."""
         return empty(PRIVILEGED_COLUMNS)
+
+    @property
+    def fields(self) -> Fields:
+        """How the columns of case descriptions are read."""
+        return Fields()
 
     # What data sets use.
 
