@@ -19,6 +19,7 @@ from mmpkd.recovery.recover import recover
 from mmpkd.recovery.runs import BusyError
 from mmpkd.rehearsal import fabricate
 from mmpkd.results import Results
+from mmpkd.skeleton import write_skeleton
 
 GOOD, BAD, WRONG_USE = 0, 1, 2
 
@@ -85,6 +86,12 @@ def _fabricate(options: argparse.Namespace) -> int:
     return GOOD
 
 
+def _init(options: argparse.Namespace) -> int:
+    for line in write_skeleton(options.folder, options.images, options.labels):
+        _print(line)
+    return GOOD
+
+
 def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
     """The configured data sets; the tree of a phantom lies among the results.
 
@@ -119,6 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_recover(commands)
     _add_convert(commands)
     _add_fabricate(commands)
+    _add_init(commands)
     return parser
 
 
@@ -196,6 +204,21 @@ def _add_fabricate(commands) -> None:
     _add_study(command)
     command.add_argument("--large", type=int, default=2, help="patients per data set with images of real dimensions")
     command.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
+
+
+def _add_init(commands) -> None:
+    command = commands.add_parser(
+        "init",
+        help="begin a study of your own images: tables to fill in, and a study file",
+        description="Writes images.csv with the images that are found, rois.csv and study.yaml to FOLDER, and "
+        "overwrites nothing. See docs/tutorial.md.",
+    )
+    command.set_defaults(run=_init)
+    command.add_argument("folder", type=Path, help="folder of the images")
+    command.add_argument("--images", required=True, metavar="GLOB", help="in quotes, from FOLDER on: 'pictures/*.png'")
+    command.add_argument(
+        "--labels", nargs="+", default=["finding"], help="what the study predicts: columns of images.csv"
+    )
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:

@@ -8,9 +8,10 @@ rejected    record, reason
 
 `path` and `mask_path` are relative to the cohort's image root. Boxes and polygons are in pixels of the original
 image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1).
-`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rois`. `key` names the
-images that a privileged record speaks of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA>
-where only the image's header knows them.
+`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rois`. A mask with x0
+and y0 is a part of the image whose top left pixel lies there. `key` names the images that a privileged record speaks
+of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA> where only the image's header knows
+them.
 
 Splits have no leaks: no patient stands in two of them (`resolve`).
 """

@@ -25,9 +25,9 @@ def build(tables: CohortTables, kind: str, labels: list[str]) -> pd.DataFrame:
 
     Returns:
         record_id, key, patient_id, split, subset; for text the columns `SECTION_COLUMNS`, "" where a report lacks the
-        section; for tabular the normalised fields, what `metadata.describe_case` derives of lesions, and
-        `official_set` where the cohort has one; then `target_<label>`: the record's own where the cohort gives it, else the largest label of the
-        images of its key, NaN where unknown.
+        section; for tabular the normalised fields, what `metadata.describe_case` derives of lesions, and `official_set`
+        where the cohort has one; then `target_<label>`: the record's own where the cohort gives it, else the largest
+        label of the images of its key, NaN where unknown.
 
     Raises:
         ValueError: the cohort has no privileged records, or they are of another kind.

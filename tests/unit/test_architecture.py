@@ -23,7 +23,7 @@ ORDER = (
     ("attention",),
     ("evaluation",),
     ("outputs",),
-    ("report", "check", "rehearsal"),
+    ("report", "check", "rehearsal", "skeleton"),
     ("cli",),
     ("__main__",),
 )
