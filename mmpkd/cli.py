@@ -19,6 +19,7 @@ from mmpkd.recovery.recover import recover
 from mmpkd.recovery.runs import BusyError
 from mmpkd.rehearsal import fabricate
 from mmpkd.results import Results
+from mmpkd.skeleton import write_skeleton
 
 GOOD, BAD, WRONG_USE = 0, 1, 2
 
@@ -120,6 +121,12 @@ def _explain(options: argparse.Namespace) -> int:
     return BAD if unreadable else GOOD
 
 
+def _init(options: argparse.Namespace) -> int:
+    for line in write_skeleton(options.folder, options.images, options.labels):
+        _print(line)
+    return GOOD
+
+
 def _data_sets(options: argparse.Namespace, name: str) -> dict[str, Cohort]:
     """The configured data sets; the tree of a phantom lies among the results.
 
@@ -157,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_redraw(commands)
     _add_compare(commands)
     _add_explain(commands)
+    _add_init(commands)
     return parser
 
 
@@ -279,6 +287,21 @@ def _add_explain(commands) -> None:
     command.add_argument("--method", default="rollout", help="of the maps (rollout)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--batch-size", type=int, default=16, help="images per forward pass (16)")
+
+
+def _add_init(commands) -> None:
+    command = commands.add_parser(
+        "init",
+        help="begin a study of your own images: tables to fill in, and a study file",
+        description="Writes images.csv with the images that are found, rois.csv and study.yaml to FOLDER, and "
+        "overwrites nothing. See docs/tutorial.md.",
+    )
+    command.set_defaults(run=_init)
+    command.add_argument("folder", type=Path, help="folder of the images")
+    command.add_argument("--images", required=True, metavar="GLOB", help="in quotes, from FOLDER on: 'pictures/*.png'")
+    command.add_argument(
+        "--labels", nargs="+", default=["finding"], help="what the study predicts: columns of images.csv"
+    )
 
 
 def _add_study(command: argparse.ArgumentParser) -> None:

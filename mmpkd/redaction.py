@@ -12,7 +12,7 @@ LONGEST = 240  # characters
 ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+(?=>)")  # in the name that Python gives to an object
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 DICOM_UID = re.compile(r"\d+(?:\.\d+){3,}")
-NUMBER = re.compile(r"\d{3,}")
+NUMBER = re.compile(r"(?<!\d)(?<!\brow )\d{3,}")  # the row of a table is no identifier
 HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{6,}[0-9a-f](?![0-9A-Za-z])")
 
 

@@ -16,6 +16,7 @@ from mmpkd.files import atomic
 from mmpkd.phantom.write import write_tree
 
 PATIENTS = {"mimic_cxr": 36, "vindr_cxr": 10, "cbis_ddsm": 24, "vindr_mammo": 4, "open_i": 36, "nih_chestxray14": 10}
+PATIENTS |= {"own": 80}
 LABEL_NOISE = 0.1
 # Parts of a tree that the real download brings in other folders: an adapter's name for the folder, and what lies there.
 PARTS = {

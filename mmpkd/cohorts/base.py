@@ -17,7 +17,16 @@ import pandas as pd
 from mmpkd.cohorts.listing import Listing, distinct, is_data, list_files, require_some
 from mmpkd.cohorts.paths import existing, require_folder, tables_like
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, PRIVILEGED_COLUMNS, ROI_COLUMNS, CohortTables, empty
+from mmpkd.cohorts.tables import (
+    IMAGE_COLUMNS,
+    PRIVILEGED_COLUMNS,
+    ROI_COLUMNS,
+    CohortTables,
+    Fields,
+    empty,
+    is_among,
+    stable_share,
+)
 from mmpkd.config.cohorts import Cohort
 
 TABLES = (".csv", ".gz", ".json", ".txt", ".xls", ".xlsx")  # what else is needed is a folder
@@ -126,6 +135,7 @@ class DataSet(ABC):
             rejected=self.rejections.table,
             key_name=self.KEY_NAME,
             notes={**self.notes, **self.rejections.notes},
+            fields=self.fields,
         )
 
     # What a data set defines.
@@ -186,6 +196,11 @@ class DataSet(ABC):
         """The reports or case descriptions of `images`."""
         return empty(PRIVILEGED_COLUMNS)
 
+    @property
+    def fields(self) -> Fields:
+        """How the columns of case descriptions are read."""
+        return Fields()
+
     # What data sets use.
 
     def option(self, name: str) -> Any:
@@ -203,6 +218,19 @@ class DataSet(ABC):
     def files_below(self, folder: Path, suffixes: tuple[str, ...]) -> Listing:
         """The files below a folder, which must be there."""
         return list_files(require_folder(folder, self.SOURCE), suffixes, self.declared)
+
+    def split_by_hash(self, patients: pd.Series) -> pd.Series:
+        """Splits along a column of patients, by the options `test_share` and `validation_share`; see `stable_share`."""
+        test_share, validation_share = self.option("test_share"), self.option("validation_share")
+        if not (test_share >= 0 and validation_share >= 0 and test_share + validation_share < 1):
+            raise ChoiceError(
+                f"options.test_share is {test_share} and options.validation_share {validation_share}; "
+                "they must not be negative, and together below 1"
+            )
+        known = set(patients)
+        held_out = stable_share(known, test_share + validation_share)  # holds those of test: the hashes are the same
+        split = pd.Series("train", index=patients.index, dtype="str").mask(is_among(patients, held_out), "validate")
+        return split.mask(is_among(patients, stable_share(known, test_share)), "test")
 
     def set_aside(self, table: pd.DataFrame, wrong: pd.Series, record: str, reason: str | pd.Series) -> pd.DataFrame:
         """The rows of `table` that the mask `wrong` does not mark; see `Rejections.split_off`."""

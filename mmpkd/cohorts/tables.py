@@ -8,17 +8,18 @@ rejected    record, reason
 
 `path` and `mask_path` are relative to the cohort's image root. Boxes and polygons are in pixels of the original
 image, x to the right, y downwards, pixel centres at half-integers, so that a box covers [x0, x1) x [y0, y1).
-`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rois`. `key` names the
-images that a privileged record speaks of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA>
-where only the image's header knows them.
+`polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rois`. A mask with x0
+and y0 is a part of the image whose top left pixel lies there. `key` names the images that a privileged record speaks
+of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA> where only the image's header knows
+them.
 
 Splits have no leaks: no patient stands in two of them (`resolve`).
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -66,6 +67,24 @@ def empty(columns: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in columns.items()})
 
 
+@dataclass(frozen=True)
+class Fields:
+    """What a data set declares of the columns of its case descriptions; any other column holds terms.
+
+    numbers: columns of numbers, with the ends of their scale, off which a value is missing; None: any number.
+    applies: columns that may not apply: the column and the value of the rows that they apply to.
+    withheld: the label under another name, which no teacher ever sees.
+    spellings: terms, with the spelling that is kept.
+    lesions: a row is one of the lesions of a case, and the columns in `applies` describe it.
+    """
+
+    numbers: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
+    applies: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    withheld: tuple[str, ...] = ()
+    spellings: Mapping[str, str] = field(default_factory=dict)
+    lesions: bool = False
+
+
 @dataclass
 class CohortTables:
     """What an adapter returns. `image_root` is the folder that `path` and `mask_path` start from."""
@@ -78,6 +97,7 @@ class CohortTables:
     rejected: pd.DataFrame = field(default_factory=lambda: empty(REJECTED_COLUMNS))
     key_name: Literal["study_id", "image_id"] = "study_id"
     notes: dict[str, int] = field(default_factory=dict)  # counted decisions, such as patients moved between splits
+    fields: Fields = Fields()
 
     def __post_init__(self) -> None:
         self.images = _conform(self.images, IMAGE_COLUMNS, "images", key="image_id")
@@ -121,7 +141,7 @@ class CohortTables:
             write_parquet(getattr(self, name), folder / f"{name}.parquet")
         write_csv(self.rejected, folder / "rejected.csv")
         facts = {"image_root": str(self.image_root), "key_name": self.key_name, "notes": self.notes}
-        write_json(facts, folder / "cohort.json")
+        write_json({**facts, "fields": asdict(self.fields)}, folder / "cohort.json")
 
 
 def read_tables(folder: str | Path) -> CohortTables:
@@ -132,6 +152,7 @@ def read_tables(folder: str | Path) -> CohortTables:
         image_root=Path(facts["image_root"]),
         key_name=facts["key_name"],
         notes=facts["notes"],
+        fields=Fields(**facts["fields"]),
         rejected=pd.read_csv(folder / "rejected.csv", dtype=str, keep_default_na=False),
         **{name: pd.read_parquet(folder / f"{name}.parquet") for name in ("images", "labels", "rois", "privileged")},
     )

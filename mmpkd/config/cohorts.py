@@ -8,7 +8,7 @@ from mmpkd.config.base import Section
 from mmpkd.config.folders import HomePath
 
 Share = Annotated[float, Field(ge=0, le=1)]
-MARKLESS = ("nih_chestxray14", "open_i")  # adapters whose phantom has no marker
+MARKLESS = ("nih_chestxray14", "open_i", "own")  # adapters whose phantom has no marker
 ERRORLESS = (*MARKLESS, "vindr_cxr", "vindr_mammo")  # and whose labels do not err with it
 ENLARGEMENT = 14  # of a phantom's side, about 200 pixels, to that of a real image, 2,500 to 3,000
 

@@ -107,7 +107,7 @@ def read_roi(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray
 
 def _shown(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray:
     if roi.kind in ("mask", "rle"):
-        mask = _drawn_mask(roi, root)
+        mask = _drawn_mask(roi, root, (geometry.rows, geometry.columns))
         return geometry.of_drawing(*mask.shape).mask_to_store(mask)
     if not (pd.isna(image.rows) or pd.isna(image.columns)):
         geometry = geometry.of_drawing(image.rows, image.columns)
@@ -116,7 +116,17 @@ def _shown(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray:
     return geometry.polygon_to_store_mask(json.loads(roi.polygon))
 
 
-def _drawn_mask(roi: Any, root: Path) -> np.ndarray:
-    if roi.kind == "mask":
-        return read_mask(root / roi.mask_path)
-    return RunLengths.from_coco(json.loads(roi.polygon)).mask()
+def _drawn_mask(roi: Any, root: Path, shape: tuple[int, int]) -> np.ndarray:
+    """The mask of an ROI; one that was cropped from an image of `shape` is put where it was."""
+    if roi.kind == "rle":
+        return RunLengths.from_coco(json.loads(roi.polygon)).mask()
+    mask = read_mask(root / roi.mask_path)
+    if pd.isna(roi.x0) or pd.isna(roi.y0):
+        return mask
+    left, top = round(roi.x0), round(roi.y0)
+    mask = mask[max(-top, 0) :, max(-left, 0) :]
+    whole = np.zeros(shape, dtype=bool)
+    place = whole[max(top, 0) :, max(left, 0) :]
+    rows, columns = min(len(mask), len(place)), min(mask.shape[1], place.shape[1])
+    place[:rows, :columns] = mask[:rows, :columns]
+    return whole

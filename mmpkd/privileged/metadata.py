@@ -1,71 +1,71 @@
 """Case descriptions to numbers: spellings made one, missing values a category, a design matrix with named columns.
 
-A cell of a mammography case description joins several terms by hyphens, in no fixed order (`OVAL-LYMPH_NODE`,
-`LYMPH_NODE-OVAL`). It is read as a set of terms and written with its terms sorted. A cell is empty either because the
-field does not apply (a mass has no calcification type: `NOT_APPLICABLE`) or because nothing was recorded (`MISSING`);
-both are categories. Ordered fields are numbers; a value off their scale (breast density 0) is missing.
+Which columns are numbers, may not apply or are withheld, the data set declares (`mmpkd.cohorts.tables.Fields`). A cell
+of any other column joins terms by hyphens, in no fixed order (`OVAL-LYMPH_NODE`, `LYMPH_NODE-OVAL`). It is read as a
+set of terms and written with its terms sorted. A cell is empty either because the field does not apply (a mass has no
+calcification type: `NOT_APPLICABLE`) or because nothing was recorded (`MISSING`); both are categories. A number off its
+scale (breast density 0) is missing.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from mmpkd.cohorts.tables import Fields
+
 MISSING, NOT_APPLICABLE = "MISSING", "NOT_APPLICABLE"
 EMPTY = {"", "NA", "N/A", "NAN", "NONE"}
-SPELLINGS = {"LUCENT_CENTERED": "LUCENT_CENTER"}  # term -> the spelling that is kept
-# Ordered fields with the ends of their scale: ACR breast density, subtlety, and BI-RADS assessment, whose 0
-# ("incomplete") is off the scale.
-SCALES = {"breast_density": (1, 4), "subtlety": (1, 5), "assessment": (1, 5)}
-# Descriptors of one kind of lesion.
-APPLIES_TO = {"mass_shape": "mass", "mass_margins": "mass", "calc_type": "calc", "calc_distribution": "calc"}
-# Columns that are no description: identity and bookkeeping. `abnormality_id` counts lesions and so is not among them.
+# Columns that are no description: identity and bookkeeping.
 BOOKKEEPING = ("record_id", "key", "patient_id", "study_id", "split", "official_set")
-ANSWERS = ("pathology",)  # the label under another name: no teacher ever sees it
 NONE = "NONE"
 # What `describe_case` derives from the other rows of a case; who withholds a descriptor withholds `same_breast` too.
 DERIVED = ("lesions_in_image", "lesions_in_case", "breasts_in_case", "same_breast")
 
 
-def normalize_terms(cell: object) -> str:
+def normalize_terms(cell: object, spellings: Mapping[str, str] | None = None) -> str:
     """A cell's terms in one spelling, each once, sorted and joined by `-`; `MISSING` for an empty cell."""
     text = "" if pd.isna(cell) else str(cell).strip().upper().replace(" ", "_")
-    terms = {SPELLINGS.get(term, term) for term in text.split("-")} - EMPTY
+    terms = {(spellings or {}).get(term, term) for term in text.split("-")} - EMPTY
     return "-".join(sorted(terms)) or MISSING
 
 
-def normalize(table: pd.DataFrame) -> pd.DataFrame:
-    """The description columns of a privileged table, normalised: ordered fields and counts float64, others str.
+def normalize(table: pd.DataFrame, fields: Fields) -> pd.DataFrame:
+    """The description columns of a privileged table, normalised: numbers float64, others str.
 
-    Leaves out identity, targets and the answer.
+    Leaves out identity, targets and what is withheld.
     """
     normalized = {}
     for name in table.columns:
-        if name in (*BOOKKEEPING, *ANSWERS) or name.startswith("target_"):
+        if name in (*BOOKKEEPING, *fields.withheld) or name.startswith("target_"):
             continue
         column = table[name]
-        if name in SCALES:
-            numbers = pd.to_numeric(column, errors="coerce")
-            normalized[name] = numbers.where(numbers.between(*SCALES[name])).astype("float64")
-        elif name == "abnormality_id" or pd.api.types.is_numeric_dtype(column):
-            normalized[name] = pd.to_numeric(column, errors="coerce").astype("float64")
+        if name in fields.numbers or pd.api.types.is_numeric_dtype(column):
+            numbers, scale = pd.to_numeric(column, errors="coerce"), fields.numbers.get(name)
+            normalized[name] = (numbers.where(numbers.between(*scale)) if scale else numbers).astype("float64")
         elif name == "subset":
             normalized[name] = column.astype("str")
         else:
-            terms = column.map({cell: normalize_terms(cell) for cell in column.unique()}, na_action=None).fillna(
-                MISSING
-            )
-            if name in APPLIES_TO and "subset" in table:
-                terms = terms.mask((terms == MISSING) & (table["subset"] != APPLIES_TO[name]), NOT_APPLICABLE)
+            terms = _terms(column, fields.spellings).fillna(MISSING)
+            where, value = fields.applies.get(name, ("", ""))
+            if where in table:
+                elsewhere = _terms(table[where], {}) != normalize_terms(value)
+                terms = terms.mask((terms == MISSING) & elsewhere, NOT_APPLICABLE)
             normalized[name] = terms.astype("str")
     return pd.DataFrame(normalized, index=table.index)
 
 
-def describe_case(table: pd.DataFrame) -> pd.DataFrame:
+def _terms(column: pd.Series, spellings: Mapping[str, str]) -> pd.Series:
+    return column.map({cell: normalize_terms(cell, spellings) for cell in column.unique()}, na_action=None)
+
+
+def describe_case(table: pd.DataFrame, fields: Fields) -> pd.DataFrame:
     """What the other rows of a case say of a lesion, read off the descriptions alone; no label and no score enters.
 
     Args:
-        table: the raw privileged table.
+        table: the raw privileged table, a row per lesion.
+        fields: what is declared of its columns; those in `applies` describe a lesion.
 
     Returns:
         lesions_in_image and lesions_in_case: how many rows describe the image and the patient; breasts_in_case: how
@@ -79,13 +79,13 @@ def describe_case(table: pd.DataFrame) -> pd.DataFrame:
     }
     if "laterality" in table:
         described["breasts_in_case"] = patient["laterality"].transform("nunique")
-        described["same_breast"] = _terms_of_others(table, ["patient_id", "laterality"])
+        described["same_breast"] = _terms_of_others(table, fields, ["patient_id", "laterality"])
     return pd.DataFrame(described, index=table.index)
 
 
-def _terms_of_others(table: pd.DataFrame, keys: list[str]) -> pd.Series:
+def _terms_of_others(table: pd.DataFrame, fields: Fields, keys: list[str]) -> pd.Series:
     """For each row the sorted terms of the lesion descriptors in the other rows with its keys."""
-    cells = normalize(table[[name for name in APPLIES_TO if name in table]])
+    cells = normalize(table[[name for name in fields.applies if name in table]], fields)
     terms = [set("-".join(row).split("-")) - {MISSING, ""} for row in cells.itertuples(index=False, name=None)]
     others = pd.Series(NONE, index=table.index, dtype="str")
     for rows in table.groupby(keys).indices.values():
@@ -102,7 +102,7 @@ def fields_of(records: pd.DataFrame, exclude: list[str] | tuple[str, ...] = ()) 
         ValueError: nothing is left.
     """
     # A name that the table lacks is no error: a data set without `assessment` cannot leak it.
-    hidden = {*BOOKKEEPING, *ANSWERS, *exclude}
+    hidden = {*BOOKKEEPING, *exclude}
     fields = [name for name in records.columns if name not in hidden and not name.startswith("target_")]
     if not fields:
         raise ValueError("the records have no column that describes the case; shorten the teacher's exclude")

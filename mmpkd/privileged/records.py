@@ -4,7 +4,7 @@ import logging
 
 import pandas as pd
 
-from mmpkd.cohorts.tables import CohortTables
+from mmpkd.cohorts.tables import CohortTables, Fields
 from mmpkd.privileged.metadata import describe_case, normalize
 from mmpkd.privileged.sections import KNOWN_SECTIONS, split_sections
 
@@ -25,9 +25,9 @@ def build(tables: CohortTables, kind: str, labels: list[str]) -> pd.DataFrame:
 
     Returns:
         record_id, key, patient_id, split, subset; for text the columns `SECTION_COLUMNS`, "" where a report lacks the
-        section; for tabular the normalised fields, what `metadata.describe_case` derives, and `official_set` where the
-        cohort has one; then `target_<label>`: the record's own where the cohort gives it, else the largest label of the
-        images of its key, NaN where unknown.
+        section; for tabular the normalised fields, what `metadata.describe_case` derives of lesions, and `official_set`
+        where the cohort has one; then `target_<label>`: the record's own where the cohort gives it, else the largest
+        label of the images of its key, NaN where unknown.
 
     Raises:
         ValueError: the cohort has no privileged records, or they are of another kind.
@@ -39,7 +39,7 @@ def build(tables: CohortTables, kind: str, labels: list[str]) -> pd.DataFrame:
     if is_text != (kind == "text"):
         has = "reports" if is_text else "no column `report`"
         raise ValueError(f"a {kind} teacher cannot read this cohort's privileged records: they have {has}")
-    described = _sections(privileged) if is_text else _description(privileged)
+    described = _sections(privileged) if is_text else _description(privileged, tables.fields)
     targets = _targets(tables, labels)
     columns = [*KEYS, "subset"]
     subset = privileged["subset"].astype("str") if "subset" in privileged else ""
@@ -60,10 +60,12 @@ def _sections(privileged: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _description(privileged: pd.DataFrame) -> pd.DataFrame:
-    described = normalize(privileged).drop(columns="subset", errors="ignore")
+def _description(privileged: pd.DataFrame, fields: Fields) -> pd.DataFrame:
+    parts = [normalize(privileged, fields).drop(columns="subset", errors="ignore")]
+    if fields.lesions:
+        parts.append(describe_case(privileged, fields))
     official = [name for name in ["official_set"] if name in privileged]
-    return pd.concat([described, describe_case(privileged), privileged[official]], axis=1)
+    return pd.concat([*parts, privileged[official]], axis=1)
 
 
 def _targets(tables: CohortTables, labels: list[str]) -> pd.DataFrame:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from mmpkd.cohorts.datasets.cbis_ddsm import FIELDS
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.teachers import TabularTeacher
 from mmpkd.outputs.table_teachers import judge
-from mmpkd.privileged.metadata import APPLIES_TO, SCALES
 from mmpkd.privileged.records import build
 from mmpkd.teachers.fitting import fit_tabular
 from tests import cohorts
@@ -32,7 +32,7 @@ def test_every_row_is_a_record(records):
 
 
 def test_spellings_are_one(records):
-    for name, subset in APPLIES_TO.items():
+    for name, (_, subset) in FIELDS.applies.items():
         assert ((records[name] == "NOT_APPLICABLE") == (records["subset"] != subset)).all()
         cells = records[name].unique()
         assert all(cell == "-".join(sorted(set(cell.split("-")))) for cell in cells)
@@ -40,7 +40,7 @@ def test_spellings_are_one(records):
             other.split("-") == cell.split("-")[::-1] != cell.split("-") for cell in cells for other in cells
         )
     assert not records["calc_type"].str.contains("LUCENT_CENTERED").any()
-    assert {name: int(records[name].isna().sum()) for name in SCALES} == {
+    assert {name: int(records[name].isna().sum()) for name, scale in FIELDS.numbers.items() if scale} == {
         "breast_density": 2,
         "subtlety": 2,
         "assessment": 238,

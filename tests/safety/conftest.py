@@ -19,6 +19,7 @@ from tests.contract.test_cohort_inbreast import write_csv
 from tests.contract.test_cohort_nih_chestxray14 import tree as nih_chestxray14_tree  # noqa: F401
 from tests.contract.test_cohort_open_i import PROJECTIONS, add_images
 from tests.contract.test_cohort_open_i import tree as open_i_tree  # noqa: F401
+from tests.contract.test_cohort_own import tree as own_tree  # noqa: F401
 from tests.contract.test_cohort_rsna_pneumonia import tree as rsna_pneumonia_tree  # noqa: F401
 
 LABELS = ["Atelectasis", "Cardiomegaly", "Lung Opacity", "No Finding", "Pleural Effusion"]  # of chests

@@ -23,7 +23,7 @@ ORDER = (
     ("attention",),
     ("evaluation",),
     ("outputs",),
-    ("report", "check", "rehearsal", "explain"),
+    ("report", "check", "rehearsal", "explain", "skeleton"),
     ("cli",),
     ("__main__",),
 )

@@ -106,6 +106,7 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
         ("the word 'Mr. Smith has a\nsmall effusion' ends", "the word ... ends"),
         ("decade added faced", "decade added faced"),
         ("P_00001_LEFT_CC has two", "P_#_LEFT_CC has two"),
+        ("t.csv, row 1204: image 1204, arrow 1204", "t.csv, row 1204: image #, arrow #"),
     ],
 )
 def test_what_could_be_an_identifier_is_hidden(text, expected):

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mmpkd.cohorts.datasets.cbis_ddsm import FIELDS
+from mmpkd.cohorts.tables import Fields
 from mmpkd.privileged.metadata import Design, describe_case, fields_of, normalize, normalize_terms
 
 RAW = pd.DataFrame(
@@ -41,7 +43,7 @@ RAW = pd.DataFrame(
     ],
 )
 def test_terms_have_one_spelling(cell, terms):
-    assert normalize_terms(cell) == terms
+    assert normalize_terms(cell, FIELDS.spellings) == terms
 
 
 @settings(deadline=None)
@@ -52,34 +54,57 @@ def test_the_order_of_terms_does_not_matter(terms, random):
 
 
 def test_missing_and_not_applicable_are_categories():
-    table = normalize(RAW)
+    table = normalize(RAW, FIELDS)
     assert list(table["mass_shape"]) == ["LYMPH_NODE-OVAL", "NOT_APPLICABLE", "LYMPH_NODE-OVAL", "MISSING"]
     assert list(table["calc_type"]) == ["NOT_APPLICABLE", "LUCENT_CENTER-ROUND_AND_REGULAR"] + ["NOT_APPLICABLE"] * 2
 
 
 def test_a_value_off_its_scale_is_missing():
-    table = normalize(RAW)
+    table = normalize(RAW, FIELDS)
     assert table["breast_density"].tolist()[:2] == [3.0, 3.0] and np.isnan(table["breast_density"][2])
     assert np.isnan(table["assessment"][0]) and table["assessment"][2] == 5
 
 
 def test_neither_answer_nor_identity_nor_target_is_a_description():
-    table = normalize(RAW)
+    table = normalize(RAW, FIELDS)
     assert set(table) == {"subset", "laterality", "breast_density", "mass_shape", "calc_type", "assessment"}
-    fields = fields_of(RAW, exclude=["assessment"])
+    fields = fields_of(table, exclude=["assessment"])
     assert fields == ["subset", "laterality", "breast_density", "mass_shape", "calc_type"]
     with pytest.raises(ValueError, match="exclude"):
-        fields_of(RAW[["record_id", "pathology", "target_malignant"]])
+        fields_of(RAW[["record_id", "target_malignant"]])
+
+
+def test_a_data_set_declares_its_columns():
+    """Numbers with a scale and without one, a column that applies to some rows, and one that no teacher sees."""
+    raw = pd.DataFrame(
+        {
+            "age": ["60", "-5", "old", ""],
+            "weight": ["1e3", "70", "", "x"],
+            "sex": ["F", "m", "f ", ""],
+            "menopause": ["yes", "", "", ""],
+            "verdict": ["bad", "good", "bad", "good"],
+        }
+    )
+    declared = Fields(
+        numbers={"age": (0, 120), "weight": None}, applies={"menopause": ("sex", "F")}, withheld=("verdict",)
+    )
+    table = normalize(raw, declared)
+    assert table.fillna(-1).to_dict("list") == {
+        "age": [60, -1, -1, -1],
+        "weight": [1000, 70, -1, -1],
+        "sex": ["F", "M", "F", "MISSING"],
+        "menopause": ["YES", "NOT_APPLICABLE", "MISSING", "NOT_APPLICABLE"],
+    }
 
 
 def test_a_case_is_described_by_its_other_rows_and_never_by_a_label():
-    case = describe_case(RAW)
+    case = describe_case(RAW, FIELDS)
     assert list(case["lesions_in_image"]) == [2, 2, 1, 1]
     assert list(case["lesions_in_case"]) == [3, 3, 3, 1]
     assert list(case["breasts_in_case"]) == [2, 2, 2, 1]
     assert list(case["same_breast"]) == ["LUCENT_CENTER-ROUND_AND_REGULAR", "LYMPH_NODE-OVAL", "NONE", "NONE"]
     flipped = RAW.assign(pathology=RAW["pathology"][::-1].to_numpy(), target_malignant=1.0, assessment="1")
-    pd.testing.assert_frame_equal(describe_case(flipped), case)
+    pd.testing.assert_frame_equal(describe_case(flipped, FIELDS), case)
 
 
 def test_the_design_matrix_has_named_columns():

@@ -46,6 +46,19 @@ def test_the_boxes_of_nih_hold_what_is_drawn(tmp_path):
     assert any("missing" in reason for reason in tables.rejected["reason"])
 
 
+def test_the_tables_of_own_images_hold_what_is_drawn(tmp_path):
+    truth = write_tree("own", Phantom(patients=12, seed=3), tmp_path)
+    tables = read("own", tmp_path, CHEST)
+    assert len(tables.images) == truth["image_id"].nunique() - 1 == 11, "one file is missing"
+    drawn = truth.pivot(index="image_id", columns="label", values="present").loc[tables.images["image_id"], CHEST]
+    assert (tables.labels.set_index("image_id")[CHEST] == drawn).all(axis=None)
+    merged = tables.rois.merge(truth, on=["image_id", "label"], suffixes=("", "_true"))
+    assert len(merged) == len(tables.rois) == drawn.sum().sum() > 5
+    for edge in ("x0", "y0", "x1", "y1"):
+        assert np.allclose(merged[edge], merged[f"{edge}_true"], atol=1e-3)
+    assert len(tables.privileged) == 10, "one study has no text"
+
+
 TREES = ["mimic_cxr", "vindr_cxr", "cbis_ddsm", "vindr_mammo"]
 
 
@@ -129,6 +142,6 @@ def test_a_study_of_phantoms_needs_nothing(tmp_path, capsys):
 
 
 def test_the_truth_of_a_tree_is_complete(tmp_path):
-    for adapter in ("open_i", "nih_chestxray14"):
+    for adapter in ("open_i", "nih_chestxray14", "own"):
         truth = write_tree(adapter, Phantom(patients=4, seed=2), tmp_path / adapter)
         assert isinstance(truth, pd.DataFrame) and truth.groupby("image_id").size().eq(5).all()

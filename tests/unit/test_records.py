@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mmpkd.cohorts.tables import CohortTables
+from mmpkd.cohorts.datasets.cbis_ddsm import FIELDS
+from mmpkd.cohorts.tables import CohortTables, read_tables
 from mmpkd.privileged.records import SECTION_COLUMNS, build
 from mmpkd.teachers.text import report_texts
 
@@ -24,7 +25,7 @@ def cohort(privileged: pd.DataFrame, key_name: str) -> CohortTables:
         }
     )
     labels = pd.DataFrame({"image_id": images["image_id"], "A": [0.0, 1.0, 0.0], "B": [np.nan, np.nan, 1.0]})
-    return CohortTables(Path(), images, labels, privileged=privileged, key_name=key_name)
+    return CohortTables(Path(), images, labels, privileged=privileged, key_name=key_name, fields=FIELDS)
 
 
 REPORTS = pd.DataFrame(
@@ -81,6 +82,13 @@ def test_a_lesion_keeps_its_own_target_and_falls_back_to_the_image():
     assert "pathology" not in records
     assert list(records["subset"]) == ["mass", "calc"] and list(records["official_set"]) == ["train", "test"]
     assert list(records["mass_shape"]) == ["OVAL", "NOT_APPLICABLE"]
+
+
+def test_what_is_declared_of_the_columns_is_kept_with_the_tables(tmp_path):
+    tables = cohort(LESIONS, "image_id")
+    tables.write(tmp_path)
+    records = [build(one, "tabular", ["A"]) for one in (tables, read_tables(tmp_path))]
+    pd.testing.assert_frame_equal(*records)
 
 
 @pytest.mark.parametrize(("table", "kind"), [(REPORTS, "tabular"), (LESIONS, "text")])

@@ -87,7 +87,13 @@ def test_the_student_is_built_and_its_first_weights_fit(layers, tmp_path):
     elif study.student.backbone.source == "timm":
         assert find_first_weights(study.student, study.imaging.size).state in ("at hand", "needs network")
     if is_real(layers):
-        model = timm.create_model(study.student.model, in_chans=1, num_classes=labels, img_size=study.imaging.size)
+        model = timm.create_model(
+            study.student.model,
+            in_chans=1,
+            num_classes=labels,
+            img_size=study.imaging.size,
+            **study.student.arguments,
+        )
         assert facts.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 

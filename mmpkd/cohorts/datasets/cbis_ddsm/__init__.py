@@ -62,7 +62,7 @@ from mmpkd.cohorts.datasets.cbis_ddsm.files import (
 )
 from mmpkd.cohorts.listing import Listing, MissingFilesError, distinct
 from mmpkd.cohorts.paths import read_table, relative_below_all
-from mmpkd.cohorts.tables import ROI_COLUMNS, empty, resolve, stable_share
+from mmpkd.cohorts.tables import ROI_COLUMNS, Fields, empty, resolve, stable_share
 from mmpkd.logs import progress
 
 LABELS = ("malignant", "mass", "calcification")
@@ -93,6 +93,14 @@ METADATA = [
     "subtlety",
     "pathology",
 ]
+FIELDS = Fields(
+    # ACR breast density, subtlety, and the BI-RADS assessment, whose 0 ("incomplete") is off the scale.
+    numbers={"breast_density": (1, 4), "subtlety": (1, 5), "assessment": (1, 5), "abnormality_id": None},
+    applies={name: ("subset", subset) for subset, names in DESCRIPTORS.items() for name in names},
+    withheld=("pathology",),
+    spellings={"LUCENT_CENTERED": "LUCENT_CENTER"},
+    lesions=True,
+)
 MAMMOGRAM = r"^(?P<mammogram>(?:Mass|Calc)-(?:Training|Test)_(?P<image_id>P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)))/"
 LESION = r"^((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)_\d+)/"
 
@@ -209,6 +217,11 @@ class CbisDdsm(DataSet):
         columns = ["record_id", "image_id", "patient_id", "split", "subset", "official_set", *METADATA]
         targets = [f"target_{label}" for label in LABELS]
         return self.lesions[columns + targets].rename(columns={"image_id": "key"})
+
+    @property
+    def fields(self) -> Fields:
+        """How the case descriptions are read."""
+        return FIELDS
 
     @property
     def _known(self) -> list[str]:

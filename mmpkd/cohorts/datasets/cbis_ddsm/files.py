@@ -1,15 +1,14 @@
 """The files of CBIS-DDSM: which belong to which mammogram or lesion, and which of a lesion's files is its mask."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 
+from mmpkd.cohorts.headers import FORMATS, UNREADABLE, Header, try_header
 from mmpkd.cohorts.listing import Listing, distinct
 from mmpkd.files import blame_storage
 
@@ -17,26 +16,12 @@ from mmpkd.files import blame_storage
 FOLDER = r"(?:^|/)((?:Mass|Calc)-(?:Training|Test)_P_\d+_(?:LEFT|RIGHT)_(?:CC|MLO)(?:_\d+)?)/"
 EXPORTED = r"(?:^|/)(jpeg/[^/]+/[^/]+\.(?i:jpe?g))$"  # a file of the JPEG export, from its `jpeg` folder on
 PICTURES = (".jpg", ".jpeg")
-FORMATS = ("JPEG", "PNG")  # that a file so named may hold; Pillow has decoders of many more
 BETWEEN = 0.01  # share of a mask's pixels that JPEG compression leaves between black and white, at most
 NEAR = 0.05  # relative difference of a side, below which a mask's size is still that of its mammogram
-UNREADABLE = (
-    *(InvalidDicomError, OSError, ValueError, RuntimeError, NotImplementedError, AttributeError, KeyError),
-    Image.DecompressionBombError,
-)
 
 
 class NotFoundError(ValueError):
     """No file, or no single one, is what is looked for; the message is the reason."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What an image's header says: its size in pixels and the bits that a pixel takes."""
-
-    rows: int
-    columns: int
-    bits: int
 
 
 def files_by_folder(listing: Iterable[str]) -> dict[str, list[str]]:
@@ -113,19 +98,6 @@ def choose_mask(root: Path, files: list[str], mammogram: Header | None) -> str:
     if not masks:
         raise NotFoundError("none of the lesion's files is a mask of the mammogram's shape")
     return max(masks, key=lambda file: headers[file].rows * headers[file].columns)
-
-
-def try_header(path: Path) -> Header | None:
-    """The header of a DICOM or JPEG image, None if it cannot be read."""
-    try:
-        if path.suffix.lower() in PICTURES:
-            with Image.open(path, formats=FORMATS) as picture:
-                return Header(picture.height, picture.width, 8)
-        data = dcmread(path, stop_before_pixels=True, specific_tags=["Rows", "Columns", "BitsAllocated"])
-        return Header(int(data.Rows), int(data.Columns), int(data.BitsAllocated))
-    except UNREADABLE as error:
-        blame_storage(error)
-        return None
 
 
 def _near(header: Header, mammogram: Header) -> bool:
