@@ -17,31 +17,30 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
+.PHONY: all help smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/reliability.md.
-all: $(VENV)/.installed
-	$(BIN)/python -m mmpkd recover $(STUDY)
-	$(BIN)/python -m snakemake --cores $(CORES) all $(if $(STUDY),--configfile $(STUDY))
+all: $(VENV)/.installed ## run the study, or go on with it; another one: make all STUDY=studies/null.yaml
+	@$(BIN)/python -m mmpkd check --real-data $(STUDY)
+	@$(BIN)/python -m mmpkd recover $(STUDY)
+	@MMPKD_COMMAND='make all$(if $(STUDY), STUDY="$(STUDY)")' $(BIN)/python -m snakemake --cores $(CORES) all $(if $(STUDY),--configfile $(STUDY))
 
-smoke:
+help: ## what `make` can do
+	@sed -n 's/^\([a-z_]*\):.*## \(.*\)/\1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
+
+smoke: ## the whole workflow at its smallest, in minutes
 	$(MAKE) all STUDY=studies/smoke.yaml
 
-# The study of studies/paper.yaml from its first job to its last, in small, on fabricated downloads.
-rehearsal: data/rehearsal/.fabricated
-	$(BIN)/mmpkd check studies/rehearsal.yaml
+rehearsal: data/rehearsal/.fabricated ## the study of studies/paper.yaml in small, on fabricated downloads
 	$(MAKE) all STUDY=studies/rehearsal.yaml
 	$(BIN)/mmpkd verify results/rehearsal --inputs studies/rehearsal.yaml
 
-# The same through Slurm, on a cluster of one node that is started for it: as root, with Debian's Slurm.
-rehearsal_slurm: rehearsal
+rehearsal_slurm: rehearsal ## the same through Slurm, which is started for it: as root, with Debian's Slurm
 	$(BIN)/python -m tests.slurm.rehearsal
 
-# And the other studies of real data.
-rehearsals: rehearsal rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism
+rehearsals: rehearsal rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism ## all other studies, in small
 
 rehearsal_arms rehearsal_cbis_tables: data/rehearsal/.fabricated
-	$(BIN)/mmpkd check studies/$@.yaml
 	$(MAKE) all STUDY=studies/$@.yaml
 
 # Of phantoms alone, so nothing is fabricated for it.
@@ -49,7 +48,6 @@ rehearsal_mechanism:
 	$(MAKE) all STUDY=studies/rehearsal_mechanism.yaml
 
 rehearsal_open_i: data/rehearsal_open_i/.fabricated
-	$(BIN)/mmpkd check studies/$@.yaml
 	$(MAKE) all STUDY=studies/$@.yaml
 
 data/rehearsal/.fabricated: $(VENV)/.installed
@@ -64,7 +62,7 @@ data/rehearsal_open_i/.fabricated: $(VENV)/.installed
 	touch $@
 
 # In three parts side by side: the tests of Slurm mostly wait for it, and those of the workflow for its jobs.
-test: $(VENV)/.installed
+test: $(VENV)/.installed ## all tests, in three parts side by side: Slurm, workflow, library
 	$(MAKE) --jobs 3 --keep-going --output-sync=target test_slurm test_workflow test_library
 
 test_slurm:
@@ -77,26 +75,25 @@ test_library:
 	$(BIN)/python -m pytest --ignore=tests/slurm --ignore=tests/workflow --ignore=tests/faults --ignore=tests/safety
 
 # What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
-faults: $(VENV)/.installed
+faults: $(VENV)/.installed ## hundreds of runs that are killed and go on
 	$(BIN)/python -m tests.faults
 	$(BIN)/python -m pytest -m slow tests/faults
 
-fuzz: $(VENV)/.installed
+fuzz: $(VENV)/.installed ## a million damaged inputs
 	$(BIN)/python -m tests.fuzz --cases 1000000
 
-repeatability: $(VENV)/.installed
+repeatability: $(VENV)/.installed ## two runs on different numbers of threads give the same numbers
 	$(BIN)/python -m tests.repeatability
 
-mutants: $(VENV)/.installed
+mutants: $(VENV)/.installed ## whether the tests find faults that are put into the code of the scores
 	$(BIN)/python -m pip install --quiet --target .mutmut mutmut==3.8.1
 	PYTHONPATH=.mutmut $(BIN)/python -m tests.mutants mutants.csv
 
-# Known vulnerabilities of the pinned packages; needs a network that reaches the package index.
-audit: $(VENV)/.installed
+audit: $(VENV)/.installed ## known vulnerabilities of the pinned packages; needs the package index
 	$(BIN)/python -m pip install --quiet --target .audit pip-audit==2.10.1
 	PYTHONPATH=.audit $(BIN)/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed ## format and style
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
@@ -122,12 +119,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-# After a change of pyproject.toml: pins of what an environment that meets it holds, without local build tags.
-lock:
+# Without local build tags.
+lock: ## pin the packages anew, after a change of pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade --editable '.[test,slurm]'
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^nvidia-' > requirements.lock
 	{ sed '/- pip:/q' envs/mmpkd.yaml; sed 's/^/      - /' requirements.lock; } > envs/mmpkd.yaml.new
 	mv envs/mmpkd.yaml.new envs/mmpkd.yaml
 
-clean:
+clean: ## remove the results of demo, smoke study and rehearsals
 	rm -rf results/demo results/smoke results/rehearsal* data/rehearsal*

@@ -26,3 +26,12 @@ rule all:
         files_of(STUDY.outputs),
         RESULTS.report if STUDY.report else [],
         RESULTS.record.values(),
+
+
+onsuccess:
+    if any(job.rule.name == "all" for job in workflow.dag.jobs):
+        logger.info(success(STUDY, RESULTS))
+
+
+onerror:
+    logger.info(failure())

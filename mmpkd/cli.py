@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    facts = check(_layers(options.overlays, options), options.all, announce=_announce)
+    layers = _layers(options.overlays, options)
+    if options.real_data and all(layers.study.cohorts[name].phantom for name in layers.study.domain_of):
+        return GOOD
+    facts = check(layers, options.all, announce=_announce)
     _announce(None)
     _print(json.dumps(facts.as_dict(), indent=2) if options.json else render(facts, _colours(sys.stdout)))
     return GOOD if facts.can_run else BAD
@@ -155,6 +159,7 @@ def _sum(verdict: Verdict) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
+    parser.add_argument("--version", action="version", version=f"mmpkd {_version()}")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_check(commands)
     _add_verify(commands)
@@ -168,6 +173,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _version() -> str:
+    try:
+        return version("mmpkd")
+    except PackageNotFoundError:
+        return "of this folder, not installed"
+
+
 def _add_check(commands) -> None:
     command = commands.add_parser(
         "check",
@@ -179,6 +191,7 @@ def _add_check(commands) -> None:
     command.set_defaults(run=_check)
     _add_study(command)
     command.add_argument("--all", action="store_true", help="read the header of every image, not of a sample")
+    command.add_argument("--real-data", action="store_true", help="do nothing for a study of phantoms alone")
     command.add_argument("--json", action="store_true", help="print the facts for machines")
 
 

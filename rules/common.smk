@@ -4,17 +4,22 @@ import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
 from mmpkd.config.folders import absent
 from mmpkd.config.layers import load_study
 from mmpkd.config.outputs import OUTPUTS
 from mmpkd.config.study import ConfigError
 from mmpkd.config.plain import plain, settings_of
+from mmpkd.console import advise, failure, speak_plainly, success
 from mmpkd.dependencies import fingerprint, make_importable, module_files
 from mmpkd.presence import sign_in
 from mmpkd.results import CONTROL, Results
 
 make_importable()
+if workflow.is_main_process:
+    speak_plainly(logger, workflow.output_settings)
+    logger.addFilter(lambda record: advise(record, [rule.name for rule in workflow.rules]))
 # Not Snakemake's own `config`: it merges every overlay into config.yaml key by key, so that a study of another student
 # would keep the demo's settings. `load_study` puts the same files together as docs/studies.md explains.
 try:
@@ -226,12 +231,12 @@ def workflow_files():
 
 
 def missing_roots():
-    """Folders that the configuration names and that are not there."""
+    """Folders that the configuration names and that are not there, or empty."""
     for name in COHORTS:
         cohort = STUDY.cohorts[name]
         for key, folder in {"root": cohort.root, **{f"folders.{k}": v for k, v in cohort.folders.items()}}.items():
-            if folder is not None and not folder.is_dir():
-                yield f"cohorts.{name}.{key}: {absent(folder)}"
+            if folder is not None and (message := absent(folder)):
+                yield f"cohorts.{name}.{key}: {message}"
 
 
 if missing := list(missing_roots()):

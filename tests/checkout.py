@@ -19,6 +19,7 @@ class Workflow:
     """A checkout, and how to run Snakemake in it."""
 
     folder: Path
+    said: str = ""  # by the run that made the results that are there
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess:
         """Runs Snakemake; its output is in `stdout`, both streams together."""

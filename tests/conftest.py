@@ -17,4 +17,5 @@ def smoke(tmp_path_factory) -> Workflow:
     workflow = copy_repository(tmp_path_factory.mktemp("smoke") / "checkout")
     process = workflow.run(*SMOKE, "all")
     assert process.returncode == 0, process.stdout[-8000:]
+    workflow.said = process.stdout
     return workflow

@@ -7,7 +7,7 @@ from time import monotonic
 
 import pandas as pd
 
-from mmpkd.check.facts import CohortFacts, NeedFacts
+from mmpkd.check.facts import UNFIT, CohortFacts, NeedFacts
 from mmpkd.check.headers import read_headers
 from mmpkd.cohorts.base import Need, find_data_set
 from mmpkd.cohorts.rejections import TooManyRejectedError, refuse_too_many
@@ -87,12 +87,16 @@ def _expect_phantom(facts: CohortFacts, adapter: str, phantom: Phantom, size: in
 
 
 def _look_for(facts: CohortFacts, needs: list[Need]) -> None:
-    facts.needs = [NeedFacts(str(need.path), need.what, need.source, need.required, need.found) for need in needs]
-    missing = [need.path.removeprefix(f"{facts.root}/") for need in facts.needs if need.required and not need.found]
-    if facts.root is not None and not Path(facts.root).is_dir():
-        facts.error = absent(Path(facts.root))
-    elif missing:
-        facts.error = f"missing: {', '.join(dict.fromkeys(missing))}"
+    facts.needs = [
+        NeedFacts(str(need.path), need.what, need.source, need.required, need.found, need.path.exists())
+        for need in needs
+    ]
+    unmet = {need.path.removeprefix(f"{facts.root}/"): need.there for need in facts.needs if need.blocks}
+    lists = {"missing": [path for path, there in unmet.items() if not there], UNFIT: [*filter(unmet.get, unmet)]}
+    if facts.root is not None and (message := absent(Path(facts.root))):
+        facts.error = message
+    elif unmet:
+        facts.error = "; ".join(f"{title}: {', '.join(paths)}" for title, paths in lists.items() if paths)
 
 
 def _count(facts: CohortFacts, tables: CohortTables, labels: list[str], size: int, everything: bool) -> None:

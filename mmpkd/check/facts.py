@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 SCHEMA = 1
+UNFIT = "empty or of another kind"  # of a file or folder that is there and does not meet a need
 Level = Literal["error", "warning"]
 State = Literal["at hand", "made here", "needs network", "missing", "does not fit"]
 
@@ -31,6 +32,12 @@ class NeedFacts:
     source: str
     required: bool
     found: bool
+    there: bool = False  # something has its name; if it was not found, that is empty or of another kind
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the data set cannot be read for it."""
+        return self.required and not self.found
 
 
 @dataclass(frozen=True)

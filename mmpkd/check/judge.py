@@ -41,8 +41,8 @@ def _cohort_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
     for name, cohort in facts.cohorts.items():
         where = f"cohorts.{name}"
         for key, folder in study.cohorts[name].folders.items():
-            if not folder.is_dir():
-                yield Problem("error", f"{where}.folders.{key}", absent(folder))
+            if message := absent(folder):
+                yield Problem("error", f"{where}.folders.{key}", message)
         if cohort.licence_restricts and not cohort.restricted:
             message = "its licence forbids passing it on: set restricted to true, so that no report shows its pictures"
             yield Problem("warning", where, message)

@@ -82,7 +82,7 @@ def _activation_bytes(student, size: int) -> int:
 
 def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
     """The text encoder of a teacher: loaded as the teacher will load it, unless it is still to be fetched."""
-    from mmpkd.teachers.encoder_loading import EncoderError, load_encoder
+    from mmpkd.teachers.encoder_loading import EncoderError, NoEncoderError, load_encoder
 
     if config.source == "hub" and config.name and not _cached(config.name, (WEIGHTS,), config.revision):
         folder = f"models--{config.name.replace('/', '--')}"
@@ -94,7 +94,8 @@ def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
     try:
         encoder = load_encoder(config, local=True)
     except EncoderError as error:
-        return WeightFacts(purpose, config.source, "missing", str(error))
+        state = "missing" if isinstance(error, NoEncoderError) else "does not fit"
+        return WeightFacts(purpose, config.source, state, str(error))
     parameters = sum(parameter.numel() for parameter in encoder.model.parameters())
     message = f"{config.name or 'MiniLM'}, {parameters / 1e6:.1f} million parameters, SHA-256 {encoder.sha256[:12]}..."
     return WeightFacts(purpose, config.source, "at hand", message)

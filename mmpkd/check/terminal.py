@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import zip_longest
 
-from mmpkd.check.facts import CohortFacts, HeaderFacts, StudentFacts, StudyFacts
+from mmpkd.check.facts import UNFIT, CohortFacts, HeaderFacts, MachineFacts, StudentFacts, StudyFacts
 from mmpkd.check.judge import bytes_text
 from mmpkd.cohorts.tables import SPLITS
 
@@ -57,8 +57,9 @@ def _cohort(name: str, facts: CohortFacts) -> Iterator[str]:
 def _needs(facts: CohortFacts) -> Iterator[str]:
     """Each file or folder; where several that are not there come from one place, it is told once, after them."""
     for need, following in zip_longest(facts.needs, facts.needs[1:]):
-        state = "ok" if need.found else "MISSING" if need.required else "absent"
-        what = f"{need.what}{'' if need.required else ' (not required)'}"
+        state = "ok" if need.found else "absent" if not need.required else "ERROR" if need.there else "MISSING"
+        unfit = f", {UNFIT}" if need.there and not need.found else ""
+        what = f"{need.what}{unfit}{'' if need.required else ' (not required)'}"
         yield from _wrapped(f"  {state:<8} {need.path.removeprefix(f'{facts.root}/')}: {what}", 11)
         same_source = following is not None and not following.found and following.source == need.source
         if not need.found and not same_source:
@@ -117,11 +118,16 @@ def _rest(facts: StudyFacts) -> Iterator[str]:
         message = f": {weights.message}" if state == "ok" else ""
         yield from _wrapped(f"{state:<8} {weights.purpose} ({weights.source}){message}", 9)
     yield from _wrapped(_disk(facts), 9)
-    machine = facts.machine
-    gpus = f"{machine.gpus} GPU{'' if machine.gpus == 1 else 's'} seen"
-    yield f"{'ok':<8} device {machine.device}: {gpus}, torch {machine.torch or 'not installed'}"
-    lacking = [name for name, there in machine.decoders.items() if not there]
+    yield _device(facts.machine)
+    lacking = [name for name, there in facts.machine.decoders.items() if not there]
     yield f"{'absent' if lacking else 'ok':<8} DICOM decoders: {', '.join(lacking) if lacking else 'all there'}"
+
+
+def _device(machine: MachineFacts) -> str:
+    state = "MISSING" if machine.torch is None else "absent" if machine.device == "cuda" and not machine.gpus else "ok"
+    gpus = f"{machine.gpus} GPU{'' if machine.gpus == 1 else 's'} seen" if machine.gpus else "no GPU seen"
+    computes = ", so that the CPU computes" if machine.device == "auto" and not machine.gpus else ""
+    return f"{state:<8} device {machine.device}: {gpus}{computes}; torch {machine.torch or 'not installed'}"
 
 
 def _student(student: StudentFacts) -> str:
@@ -135,7 +141,7 @@ def _student(student: StudentFacts) -> str:
 def _disk(facts: StudyFacts) -> str:
     disk = facts.disk
     total = sum(disk.needed.values())
-    state = "ok" if total - disk.there <= disk.free else "MISSING"
+    state = "ok" if total - disk.there <= disk.free else "ERROR"
     parts = ", ".join(f"{name} {bytes_text(count)}" for name, count in disk.needed.items() if count)
     text = f"{state:<8} disk at {disk.folder}: about {bytes_text(total)} needed{f' ({parts})' if parts else ''}, "
     text += f"{bytes_text(disk.there)} there, {bytes_text(disk.free)} free"

@@ -27,6 +27,7 @@ from mmpkd.cohorts.tables import (
     is_among,
     stable_share,
 )
+from mmpkd.config.base import did_you_mean
 from mmpkd.config.cohorts import Cohort
 
 TABLES = (".csv", ".gz", ".json", ".txt", ".xls", ".xlsx")  # what else is needed is a folder
@@ -332,9 +333,8 @@ def among(name: str, values: list[str], known: tuple[str, ...]) -> list[str]:
 def _refuse_unknown(cohort: Cohort, section: str, given: Mapping[str, Any], known: Mapping | tuple[str, ...]) -> None:
     unknown = sorted(set(given) - set(known))
     if unknown:
-        raise ChoiceError(
-            f"{cohort.adapter}: unknown {section}: {', '.join(unknown)}; known are {', '.join(known) or 'none'}"
-        )
+        listed = f"{', '.join(known) or 'none'}{did_you_mean(unknown[0], known)}"
+        raise ChoiceError(f"{cohort.adapter}: unknown {section}: {', '.join(unknown)}; known are {listed}")
 
 
 def _same_kind(value: Any, default: Any) -> bool:

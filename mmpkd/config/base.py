@@ -1,7 +1,10 @@
 """The base of every section, and hints for values that YAML or the command line made something else of."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from datetime import date
+from difflib import get_close_matches
+from inspect import isclass
 from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -29,9 +32,17 @@ def is_null(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value in NULLS)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean figure_localization?` if a known name is like it, else ""."""
+    alike = get_close_matches(name, list(known), n=1)
+    return f"; did you mean {alike[0]}?" if alike else ""
+
+
 def hint(mistake: Mapping[str, Any]) -> str:
     """What to write instead, for a mistake that pydantic found; "" where its message says enough."""
     kind, value = mistake["type"], mistake["input"]
+    if kind == "literal_error" and isinstance(value, str):
+        return did_you_mean(value, re.findall(r"'(.*?)'", mistake["ctx"]["expected"])).removeprefix("; ")
     if value is None:
         return "nothing, or null, stands there: give it a value, or leave the key out and its default holds"
     if kind == "string_type":
@@ -41,6 +52,22 @@ def hint(mistake: Mapping[str, Any]) -> str:
     if kind in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
         return "keys are wanted below it, indented by two blanks"
     return ""
+
+
+def keys_beside(place: Iterable[Any], root: Any) -> list[str]:
+    """The keys that may stand where a mistake was found, below the annotation `root`."""
+    sections = _sections(root)
+    for part in [*place][:-1]:  # keys, and names and numbers of entries, which are no key
+        fields = [section.model_fields[part].annotation for section in sections if part in section.model_fields]
+        sections = set().union(*map(_sections, fields)) if fields else sections
+    return sorted({name for section in sections for name in section.model_fields})
+
+
+def _sections(annotation: Any) -> set[type[Section]]:
+    """The sections that an annotation allows, alone or as entries."""
+    if isclass(annotation) and issubclass(annotation, Section):
+        return {annotation}
+    return set().union(*map(_sections, get_args(annotation)))
 
 
 def _as_text(value: Any) -> str:

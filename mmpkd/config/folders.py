@@ -2,10 +2,11 @@
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 
 def _expanded(path: Path) -> Path:
@@ -15,13 +16,24 @@ def _expanded(path: Path) -> Path:
         raise ValueError("~ stands for a home folder, and none is known here; write the path out") from None
 
 
-HomePath = Annotated[Path, AfterValidator(_expanded)]
+def _not_blank(value: Any) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise ValueError("an empty path; write it out, or null")
+    return value
+
+
+HomePath = Annotated[Path, BeforeValidator(_not_blank), AfterValidator(_expanded)]
 HomeName = Annotated[str, AfterValidator(lambda name: str(_expanded(Path(name))) if name.startswith("~") else name)]
 
 
 def absent(folder: Path) -> str:
-    """What to say of a folder that is not there, with its most likely cause."""
-    return f"there is no folder {folder}; {_cure(folder)}"
+    """What to say of a folder that is not there, with its most likely cause; of an empty one; "" of any other."""
+    if not folder.is_dir():
+        return f"there is no folder {folder}; {_cure(folder)}"
+    with suppress(PermissionError):  # what may be entered and not listed can hold data
+        if not any(folder.iterdir()):
+            return f"the folder {folder} is empty; download the data set there or correct the path"
+    return ""
 
 
 def _cure(folder: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
-from mmpkd.config.base import Section, hint, is_null
+from mmpkd.config.base import Section, did_you_mean, hint, is_null, keys_beside
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.imaging import Breast, Imaging
@@ -91,7 +91,7 @@ class Domain(Section):
         try:
             return TypeAdapter(Teacher).validate_python(settings)
         except ValidationError as error:
-            mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
+            mistakes = "; ".join(_line(mistake, Teacher) for mistake in error.errors(include_url=False))
             raise ValueError(f"variants.{name}: {mistakes}") from None
 
 
@@ -139,6 +139,7 @@ class Study(Section):
         for role, arm in roles.items():
             if arm not in self.arms:
                 hint = "" if role == "reference" else ", or null for none"
+                hint += did_you_mean(arm, self.arms)
                 raise ValueError(f"design.{role}: unknown arm {arm!r}; known are {', '.join(self.arms)}{hint}")
         if len(set(roles.values())) < len(roles):
             raise ValueError(f"design: {', '.join(roles)} must be different arms")
@@ -250,7 +251,7 @@ class Study(Section):
             try:
                 training = Training.model_validate({**training.model_dump(), **course})
             except ValidationError as error:
-                mistakes = "; ".join(_line(mistake) for mistake in error.errors(include_url=False))
+                mistakes = "; ".join(_line(mistake, Training) for mistake in error.errors(include_url=False))
                 raise ValueError(f"{place}.course: {mistakes}") from None
         return training
 
@@ -303,7 +304,8 @@ class Study(Section):
 
 def _known(where: str, name: str, known) -> None:
     if name not in known:
-        raise ValueError(f"{where}: unknown name {name!r}; known are {', '.join(known) or 'none'}")
+        listed = f"{', '.join(known) or 'none'}{did_you_mean(name, known)}"
+        raise ValueError(f"{where}: unknown name {name!r}; known are {listed}")
 
 
 def load(config: Mapping[str, Any]) -> Study:
@@ -321,7 +323,7 @@ def load(config: Mapping[str, Any]) -> Study:
     try:
         return Study.model_validate(config)
     except ValidationError as error:
-        lines = [_line(mistake) for mistake in error.errors(include_url=False)]
+        lines = [_line(mistake, Study) for mistake in error.errors(include_url=False)]
         if len(lines) > MOST_LINES:
             lines[MOST_LINES:] = [f"and {len(lines) - MOST_LINES} more"]
         raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(lines)) from None
@@ -334,10 +336,12 @@ def _told(value: Any, tell: Callable[[Any], str]) -> str:
         return "a number of more than 4,300 digits"
 
 
-def _line(mistake: Mapping[str, Any]) -> str:
+def _line(mistake: Mapping[str, Any], root: Any) -> str:
+    """A mistake below the annotation `root`: its key, what is wrong, what to do."""
     where = ".".join(_told(part, str) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
-        return f"{where}: unknown key; remove it or correct its spelling"
+        advice = did_you_mean(_told(mistake["loc"][-1], str), keys_beside(mistake["loc"], root))
+        return f"{where}: unknown key; remove it or correct its spelling{advice}"
     message = mistake["msg"].removeprefix("Value error, ")
     got = "" if isinstance(mistake["input"], dict) else f" (got {_told(mistake['input'], SHORT.repr)})"
     got += f"; {advice}" if (advice := hint(mistake)) else ""

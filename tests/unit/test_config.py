@@ -84,6 +84,7 @@ def test_every_field_is_described():
         (("training", "processes"), 3, "no multiple of processes 3"),
         (("domains", "cxr", "teacher", "kind"), "audio", "domains.cxr.teacher"),
         (("figures",), ["pie"], "figures"),
+        (("figures",), ["localisation"], "; did you mean localization?"),
         (("study",), "../elsewhere", "study"),
     ],
 )
@@ -91,6 +92,36 @@ def test_a_mistake_is_named_with_its_key(keys, value, message):
     with pytest.raises(ConfigError) as error:
         load(changed(*keys, value=value))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "meant"),
+    [
+        (("stuty",), "x", "study"),
+        (("arms", "mmpkd", "temprature"), 2, "temperature"),
+        (("cohorts", "mimic_cxr", "phantom", "pateints"), 2, "patients"),
+        (("domains", "cxr", "teacher", "encodr"), {}, "encoder"),
+        (("domains", "cxr", "course"), {"epoch": 3}, "epochs"),
+        (("domains", "cxr", "variants"), {"short": {"sectons": ["impression"]}}, "sections"),
+        (("claims", "in_domain_cxr", "arm"), "mmkpd", "mmpkd"),
+        (("design", "primary"), "mmkpd", "mmpkd"),
+        (("cohorts", "mimic_cxr", "adapter"), "mimic-cxr", "mimic_cxr"),
+    ],
+)
+def test_what_was_meant_is_named(keys, value, meant):
+    with pytest.raises(ConfigError, match=rf"; did you mean {meant}\?"):
+        load(changed(*keys, value=value))
+
+
+def test_what_is_like_nothing_gets_no_advice():
+    with pytest.raises(ConfigError) as error:
+        load(changed("zzz", value=1))
+    assert str(error.value).endswith("zzz: unknown key; remove it or correct its spelling")
+
+
+def test_an_empty_path_is_no_folder():
+    with pytest.raises(ConfigError, match=r"cohorts\.mimic_cxr\.root: an empty path"):
+        load(changed("cohorts", "mimic_cxr", "root", value=""))
 
 
 def test_all_mistakes_are_told_at_once():

@@ -1,7 +1,11 @@
 """What would run: the default study, the paper's, and mistaken configurations."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 import yaml
 
 from mmpkd.config.demo import DEMO
@@ -40,7 +44,7 @@ def test_the_paper_study_plans_on_the_folders_that_it_names(checkout):
     overlay = yaml.safe_load((checkout.folder / "studies/paper.yaml").read_text())
     for cohort in overlay["cohorts"].values():
         for folder in (cohort["root"], *cohort.get("folders", {}).values()):
-            (checkout.folder / folder).mkdir(parents=True)
+            (checkout.folder / folder / "files").mkdir(parents=True)
     jobs = checkout.planned("--configfile=studies/paper.yaml", "all")
     assert "phantom" not in jobs
     assert jobs["train_student"] == 2 * 3 * 5
@@ -53,7 +57,7 @@ def test_the_paper_study_with_every_arm_is_under_600_jobs(checkout):
     study = load_study([overlay])
     for cohort in study.cohorts.values():
         for folder in (cohort.root, *cohort.folders.values()):
-            (checkout.folder / folder).mkdir(parents=True)
+            (checkout.folder / folder / "files").mkdir(parents=True)
     jobs = checkout.planned("--configfile", str(overlay), "--", "all")
     assert jobs["train_student"] == len(study.students) == 140
     assert jobs["teacher"] == len(study.teachers) == 8
@@ -70,7 +74,7 @@ def test_the_plan_reads_no_table_so_that_it_does_not_grow_with_the_images(checko
     assert "mmpkd" in modules and modules <= {"mmpkd", "os", "pathlib", "snakemake", "sys"}
     from_library = set(re.findall(r"^\s*from +(mmpkd[\w.]*)", text, re.MULTILINE))
     assert all(
-        name.startswith(("mmpkd.config", "mmpkd.dependencies", "mmpkd.presence", "mmpkd.results"))
+        name.startswith(("mmpkd.config", "mmpkd.console", "mmpkd.dependencies", "mmpkd.presence", "mmpkd.results"))
         for name in from_library
     ), from_library
     assert not re.search(r"^checkpoint |\bopen\(|read_text|read_tables|glob_wildcards", text, re.MULTILINE)
@@ -81,6 +85,49 @@ def test_absent_data_are_named_before_anything_runs(checkout):
     assert process.returncode != 0
     assert "cohorts.mimic_cxr.root: there is no folder data/mimic-cxr" in process.stdout
     assert "Building DAG" not in process.stdout
+
+
+def test_an_empty_folder_of_data_is_one_clear_message(checkout):
+    (checkout.folder / "data").mkdir()
+    process = checkout.run("all", "--config", "cohorts={vindr_cxr: {phantom: null, root: data}}")
+    assert process.returncode != 0
+    assert "cohorts.vindr_cxr.root: the folder data is empty; download the data set there" in process.stdout
+    assert "Traceback" not in process.stdout
+
+
+def test_a_rule_of_almost_that_name_is_suggested(checkout):
+    for options in ([], ["--dry-run"]):
+        process = checkout.run("figure_localisation", *options)
+        assert process.returncode != 0
+        assert "there is no rule figure_localisation; did you mean figure_localization?" in process.stdout
+
+
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """`make` in a checkout, with the environment that these tests run in: nothing is installed."""
+    program = folder / "venv/bin/python"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    program.chmod(0o755)
+    command = ["make", "VENV=venv", "--old-file=venv/.installed", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_make_tells_what_it_can_do(checkout):
+    listed = make(checkout.folder, "help").stdout.splitlines()
+    assert all(re.fullmatch(r"[a-z_]+ {2,}\S.+", line) for line in listed)
+    assert {"all", "help", "smoke", "test", "clean"} <= {line.split()[0] for line in listed}
+
+
+@pytest.mark.parametrize(
+    ("study", "said"),
+    [("absent.yaml", "absent.yaml: No such file"), ("studies/paper.yaml", "The study can NOT run")],
+)
+def test_make_stops_before_the_run(checkout, study, said):
+    """For a missing overlay with one line, for real data that are not there with the whole check."""
+    process = make(checkout.folder, "all", f"STUDY={study}")
+    assert process.returncode != 0
+    assert said in process.stdout + process.stderr
+    assert "Traceback" not in process.stderr and not (checkout.folder / ".snakemake").exists()
 
 
 def test_a_mistake_in_the_configuration_is_one_clear_message(checkout):

@@ -53,6 +53,30 @@ def test_the_report_is_self_contained(smoke):
     assert "url(http" not in html and "@import" not in html
 
 
+def test_the_terminal_shows_a_line_per_job_and_what_came_out(smoke):
+    lines = smoke.said.splitlines()
+    jobs = sum(smoke.planned(*SMOKE, "all", "--forceall").values())
+    shown = [line for line in lines if re.match(r" *\d+ %", line)]
+    assert len(shown) == jobs - 1, "all but the target itself"
+    assert len(lines) < jobs + 20 and not re.search("Reason:|Shell command|Select jobs", smoke.said)
+    assert shown[-1].startswith("100 %") and re.search("left +Student of cxr, arm mmpkd", smoke.said)
+    headline, report, verify = lines[-3:]
+    assert re.search(r"Of \d+ claims, \S+ (is|are) supported", headline)
+    assert report == "Report: results/smoke/report.html" and verify.endswith("mmpkd verify results/smoke")
+
+
+def test_a_job_that_fails_says_why_and_how_it_goes_on(smoke):
+    path = smoke.folder / "mmpkd/outputs/figure_method.py"
+    with edited(path, path.read_text() + "\nraise ValueError('there is no ink')\n"):
+        process = smoke.run(*SMOKE, "figure_method")
+    assert process.returncode != 0
+    *_, failed, log, last = process.stdout.strip().splitlines()
+    assert failed == "FAILED: Figure: The method: ValueError: there is no ink"
+    assert log == "  log: results/smoke/logs/figure_method/all.log"
+    assert last == "Run the same command again to continue; finished jobs are kept."
+    assert smoke.run(*SMOKE, "all").returncode == 0
+
+
 def test_a_second_run_does_nothing(smoke):
     process = smoke.run(*SMOKE, "all")
     assert process.returncode == 0

@@ -1,0 +1,148 @@
+"""What a run says on the terminal: a line per job and how far it is, at the end what it found or how it goes on.
+
+The records of Snakemake's log carry an event and its fields, as its logger plugins get them. A plugin would have to be
+a package of its own that every profile names. A handler on the logger needs neither.
+"""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from mmpkd.config.base import did_you_mean
+from mmpkd.config.study import Study
+from mmpkd.design import Design
+from mmpkd.results import Results
+
+# Seconds of a job of the demo: what the jobs of a rule weigh in the progress.
+COSTS = {"backbone": 119, "train_student": 17, "teacher": 17, "phantom": 11, "attention": 8, "preprocess": 6}
+COSTS |= {"evaluate": 5, "all": 0}
+OTHER_COST = 2
+EARLY = 0.05  # share of the work before which no remaining time is told
+COMMAND = "MMPKD_COMMAND"  # how the Makefile says what was typed
+USUAL = "DefaultStreamHandler"  # Snakemake's name of its own handler of the terminal
+QUIET = {"workflow_started", "resources_info", "job_started", "group_info", "shellcmd", "progress", "rulegraph"}
+NO_RULE = re.compile(r"(?:No rule to produce|There is no rule named) (\w+)(?: \(|\.$)")
+NOISE = (
+    "Assuming unrestricted",
+    "Building DAG",
+    "Using shell",
+    "Conda environments",
+    "Group jobs",
+    "Select jobs",
+    "RuleException",
+    "CalledProcessError",
+    "At least one job",
+    "WorkflowError:\nAt least one job",
+    "Exiting because",
+    "Shutting down",
+    "Complete log",
+    "Elapsed time",
+)
+
+
+def speak_plainly(logger: logging.Logger, settings: Any) -> None:
+    """Puts a `Console` in the place of Snakemake's own handler, unless the user asked for more, less or another one.
+
+    Args:
+        logger: Snakemake's.
+        settings: its output settings.
+    """
+    asked = any(getattr(settings, name, None) for name in ("dryrun", "verbose", "debug_dag", "quiet"))
+    for usual in [handler for handler in logger.handlers if handler.name == USUAL and not asked]:
+        logger.removeHandler(usual)
+        logger.addHandler(Console(usual))
+
+
+def advise(record: logging.LogRecord, rules: Iterable[str]) -> bool:
+    """A filter of Snakemake's logger: where it knows no such rule and one is like it, that one is named."""
+    if (wanted := NO_RULE.search(str(record.msg))) and (advice := did_you_mean(wanted[1], rules)):
+        record.msg = f"there is no rule {wanted[1]}{advice}"
+    return True
+
+
+class Console(logging.Handler):
+    """A line for every job that ended. What is not about jobs, such as a warning, goes to the `usual` handler."""
+
+    def __init__(self, usual: logging.StreamHandler) -> None:
+        super().__init__()
+        self.usual, self.started = usual, monotonic()
+        self.jobs: dict[int, tuple[str, str]] = {}  # rule and words of those that were started
+        self.done = self.total = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tells of one event."""
+        event = getattr(record, "event", None)
+        if event == "run_info":
+            self._begin(record.stats)
+        elif event == "job_info":
+            self.jobs[record.jobid] = record.rule_name, record.rule_msg or ""
+        elif event == "job_finished":
+            self._finish(*self.jobs[record.job_id])
+        elif event == "job_error":
+            self._fail(record)
+        elif event not in QUIET and not str(record.msg).startswith(NOISE):
+            self.usual.handle(record)
+
+    def _begin(self, jobs: Mapping[str, int]) -> None:
+        self.total = sum(count * _cost(rule) for rule, count in jobs.items() if rule != "total")
+        self._write(f"Jobs: {jobs['total']}; a line for each that ends")
+
+    def _finish(self, rule: str, words: str) -> None:
+        self.done += _cost(rule)
+        if words:  # the target `all` has none
+            self._write(f"{progress(self.done, self.total, monotonic() - self.started):<28}{words}")
+
+    def _fail(self, record: logging.LogRecord) -> None:
+        texts = [Path(log).read_text(errors="replace") for log in record.log if Path(log).is_file()]
+        if record.indent and not any("CRITICAL" in text for text in texts):
+            return  # it stands in a group with the job that failed
+        lines = "\n".join(texts).split("\n")
+        said = next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
+        rule, words = self.jobs.get(record.jobid, (record.rule_name, ""))
+        self._write(f"FAILED: {words or rule}: {said}\n  log: {', '.join(record.log)}")
+
+    def _write(self, text: str) -> None:
+        stream = self.usual.stream
+        clear = "\r\033[K" if stream.isatty() else ""  # the bar of a job that is at work
+        stream.write(f"{clear}{text}\n")
+        stream.flush()
+
+
+def _cost(rule: str) -> int:
+    return COSTS.get(rule, OTHER_COST)
+
+
+def progress(done: float, total: float, seconds: float) -> str:
+    """How much of the work is done and, once that tells something, how long the rest takes at the same pace."""
+    text = f"{int(100 * done / total):>3} %"
+    if not EARLY <= done / total < 1:
+        return text
+    minutes = seconds / 60 * (total - done) / done
+    if minutes < 1:
+        return f"{text}, less than 1 min left"
+    return f"{text}, about {f'{minutes:.0f} min' if minutes < 100 else f'{minutes / 60:.0f} h'} left"
+
+
+def success(study: Study, results: Results) -> str:
+    """What a finished study found, where that stands, and how it is verified."""
+    from mmpkd.report.study import headline, read_claims
+
+    lines = []
+    if study.claims and "claims" in study.tables:
+        design = Design.of(study.model_dump(mode="json"))
+        lines.append(headline(read_claims(results.table("claims")["csv"], study.evaluation.confidence, design)))
+    if study.report:
+        lines.append(f"Report: {results.report}")
+    program = Path(os.path.relpath(sys.executable)).with_name("mmpkd")
+    return "\n".join([*lines, f"Verify: {program} verify {results.root}"])
+
+
+def failure() -> str:
+    """How a run that failed or was stopped goes on."""
+    command = os.environ.get(COMMAND)
+    return f"Run {f'`{command}`' if command else 'the same command'} again to continue; finished jobs are kept."
