@@ -17,7 +17,15 @@ import pandas as pd
 from mmpkd.cohorts.listing import Listing, distinct, is_data, list_files, require_some
 from mmpkd.cohorts.paths import existing, require_folder, tables_like
 from mmpkd.cohorts.rejections import Rejections
-from mmpkd.cohorts.tables import IMAGE_COLUMNS, PRIVILEGED_COLUMNS, ROI_COLUMNS, CohortTables, empty
+from mmpkd.cohorts.tables import (
+    IMAGE_COLUMNS,
+    PRIVILEGED_COLUMNS,
+    ROI_COLUMNS,
+    CohortTables,
+    empty,
+    is_among,
+    stable_share,
+)
 from mmpkd.config.cohorts import Cohort
 
 TABLES = (".csv", ".gz", ".json", ".txt", ".xls", ".xlsx")  # what else is needed is a folder
@@ -138,7 +146,8 @@ class DataSet(ABC):
     def list_images(self) -> pd.DataFrame:
         """One row per image: image_id, patient_id, study_id, split and view, and what later steps use.
 
-        `path` and `laterality` are "" where the table has no such column; `rows` and `columns` are <NA>.
+        `path` and `laterality` are "" where the table has no such column; `rows` and `columns` are <NA>, and
+        `restricted` is False.
         """
 
     @abstractmethod
@@ -208,6 +217,24 @@ class DataSet(ABC):
         """The rows of `table` that the mask `wrong` does not mark; see `Rejections.split_off`."""
         return self.rejections.split_off(table, wrong, record, reason)
 
+    def with_splits(self, images: pd.DataFrame) -> pd.DataFrame:
+        """Adds the split by a hash of the patient, for data sets with the options test_share and validation_share.
+
+        Raises:
+            ChoiceError: a share is negative, or together they are not below 1.
+        """
+        test_share, validation_share = self.option("test_share"), self.option("validation_share")
+        if not (test_share >= 0 and validation_share >= 0 and test_share + validation_share < 1):
+            raise ChoiceError(
+                f"options.test_share is {test_share} and options.validation_share {validation_share}; "
+                "they must not be negative, and together below 1"
+            )
+        patient = images["patient_id"]
+        test = stable_share(patient.unique(), test_share)
+        held_out = stable_share(patient.unique(), test_share + validation_share)  # with `test`: the hashes are the same
+        split = pd.Series("train", index=images.index, dtype="str").mask(is_among(patient, held_out), "validate")
+        return images.assign(split=split.mask(is_among(patient, test), "test"))
+
     def match(self, images: pd.DataFrame, path: pd.Series, files: Listing) -> pd.DataFrame:
         """Adds `path`; sets images aside whose path is "".
 
@@ -259,7 +286,7 @@ def find_data_set(adapter: str) -> type[DataSet]:
 
 def _completed(images: pd.DataFrame) -> pd.DataFrame:
     size = pd.Series(pd.NA, index=images.index, dtype="Int32")
-    unknown = {"path": "", "laterality": "", "rows": size, "columns": size}
+    unknown = {"path": "", "laterality": "", "rows": size, "columns": size, "restricted": False}
     return images.assign(**{name: value for name, value in unknown.items() if name not in images})
 
 

@@ -190,8 +190,8 @@ def _rule_words(evaluation: Evaluation, count: int, design: Design) -> str:
         return "Cases are ranked by the gain of the primary arm, and this study has none."
     arm, reference = design.title(design.primary), design.title(design.reference)
     return (
-        f"The test images of a cell (training domain and cohort) are ranked by the gain of {arm} over "
-        f"{reference} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
+        f"The test images of a cell (training domain and cohort) that may be shown are ranked by the gain of {arm} "
+        f"over {reference} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
         f"mean over seeds, and up to {count} evenly spaced ranks are shown, the lowest and the highest among them. "
         "Maps are means over seeds, in multiples of a uniform map, interpolated from the patch grid. Scores are means "
         "over seeds, not scores of the mean map. A single case shows no effect; the claims test it."

@@ -43,7 +43,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mmpkd.cohorts.base import ChoiceError, DataSet, Need
+from mmpkd.cohorts.base import DataSet, Need
 from mmpkd.cohorts.datasets.open_i.reports import TERMS, Report, ReportError, has_text, labels_of_terms, read_report
 from mmpkd.cohorts.datasets.open_i.views import (
     PROJECTIONS,
@@ -55,7 +55,6 @@ from mmpkd.cohorts.datasets.open_i.views import (
 )
 from mmpkd.cohorts.label_policy import UNCERTAIN, policy_table
 from mmpkd.cohorts.listing import Listing, MissingFilesError, require_some
-from mmpkd.cohorts.tables import stable_share
 from mmpkd.logs import progress
 
 COLUMNS = ["image_id", "study_id", "caption"]
@@ -104,7 +103,7 @@ class OpenI(DataSet):
 
     def review(self, images: pd.DataFrame) -> pd.DataFrame:
         """The frontal images, with their split."""
-        frontal = self._with_splits(self._frontal(images))
+        frontal = self.with_splits(self._frontal(images)).reset_index(drop=True)
         self.notes["studies_without_a_frontal_image"] = len({*images["study_id"]} - {*frontal["study_id"]})
         self.notes["images_whose_view_was_not_looked_up"] = int((frontal["view"] == "").sum())
         return frontal
@@ -180,22 +179,6 @@ class OpenI(DataSet):
                 f"are frontal; {PROJECTIONS_SOURCE}"
             )
         return self.set_aside(images, untold, "image_id", "view is told by no table of views, no header and no caption")
-
-    def _with_splits(self, images: pd.DataFrame) -> pd.DataFrame:
-        """Adds the split by a hash of the patient."""
-        test_share, validation_share = self.option("test_share"), self.option("validation_share")
-        if not (test_share >= 0 and validation_share >= 0 and test_share + validation_share < 1):
-            raise ChoiceError(
-                f"options.test_share is {test_share} and options.validation_share {validation_share}; "
-                "they must not be negative, and together below 1"
-            )
-        test = stable_share(self.reports, test_share)
-        held_out = stable_share(
-            self.reports, test_share + validation_share
-        )  # holds `test`, for the hashes are the same
-        study = images["study_id"]
-        split = pd.Series("train", index=images.index, dtype="str").mask(study.isin(held_out), "validate")
-        return images.assign(split=split.mask(study.isin(test), "test")).reset_index(drop=True)
 
 
 DATA_SET = OpenI
