@@ -44,6 +44,8 @@ CONTROL_SEEDS = {"untrained": STUDY.seeds, "pretrained": STUDY.seeds[:1]}
 TWINNED = {name: STUDY.twinned(name) for name in DOMAINS}
 PHANTOMS = [name for name in COHORTS if STUDY.cohorts[name].phantom]
 WITHHELD = [name for name in COHORTS if STUDY.cohorts[name].restricted and not STUDY.restricted_images_in_report]
+# Tables of cohorts, in which single images may be restricted.
+HIDDEN = {} if STUDY.restricted_images_in_report else {name: RESULTS.cohort_folder(name) for name in PICTURED}
 SCRIPTS = Path(workflow.basedir) / "workflow_scripts"
 
 

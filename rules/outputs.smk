@@ -39,7 +39,7 @@ NEEDED = {
     "scores": ({"scores": RESULTS.scores}, {}),
     "maps": (
         {"maps": [RESULTS.attention(*key) for key in EXAMPLES], "pictures": sum(evaluation_inputs().values(), [])},
-        {"maps": EXAMPLES, "pictures": SHARDS, "withheld": WITHHELD},
+        {"maps": EXAMPLES, "pictures": SHARDS, "withheld": WITHHELD, "hidden": HIDDEN},
     ),
     "twins": ({}, {}),
     "habits": ({}, {}),

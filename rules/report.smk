@@ -32,6 +32,7 @@ rule report:
         # Not all that the study lists: what needs a marker is not made where no phantom has one.
         made={f"{kind}s": [item.name for item in STUDY.outputs if item.kind == kind] for kind in ("table", "figure")},
         withheld=WITHHELD,
+        hidden=HIDDEN,
         shards=SHARDS,
         results=lambda w: RESULTS.root,
     message:

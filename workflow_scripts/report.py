@@ -6,6 +6,7 @@ import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Design
+from mmpkd.evaluation.cases import showable
 from mmpkd.files import write_text
 from mmpkd.job import job
 from mmpkd.provenance.record import origin
@@ -19,13 +20,14 @@ with job(snakemake):
     params, study = snakemake.params, snakemake.params.study
     results = Results(params.results)
     scores = pd.read_parquet(snakemake.input.scores)
+    shown = showable(scores, params.hidden)
     sources = Sources(params.shards, results, study["seeds"])
     report = build(
         {**study, **params.made},
         results,
         origin(study),
         read_flows(snakemake.input.flow, scores),
-        viewer(scores, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
+        viewer(shown, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
         prose_html(Path(snakemake.input.assumptions).read_text(encoding="utf-8"), "Assumptions"),
     )
     write_text(report, snakemake.output.report)

@@ -149,7 +149,8 @@ class DataSet(ABC):
     def list_images(self) -> pd.DataFrame:
         """One row per image: image_id, patient_id, study_id, split and view, and what later steps use.
 
-        `path` and `laterality` are "" where the table has no such column; `rows` and `columns` are <NA>.
+        `path` and `laterality` are "" where the table has no such column; `rows` and `columns` are <NA>, and
+        `restricted` is False.
         """
 
     @abstractmethod
@@ -221,7 +222,11 @@ class DataSet(ABC):
         return list_files(require_folder(folder, self.SOURCE), suffixes, self.declared)
 
     def split_by_hash(self, patients: pd.Series) -> pd.Series:
-        """Splits along a column of patients, by the options `test_share` and `validation_share`; see `stable_share`."""
+        """Splits along a column of patients, by the options `test_share` and `validation_share`; see `stable_share`.
+
+        Raises:
+            ChoiceError: a share is negative, or together they are not below 1.
+        """
         test_share, validation_share = self.option("test_share"), self.option("validation_share")
         if not (test_share >= 0 and validation_share >= 0 and test_share + validation_share < 1):
             raise ChoiceError(
@@ -288,7 +293,7 @@ def find_data_set(adapter: str) -> type[DataSet]:
 
 def _completed(images: pd.DataFrame) -> pd.DataFrame:
     size = pd.Series(pd.NA, index=images.index, dtype="Int32")
-    unknown = {"path": "", "laterality": "", "rows": size, "columns": size}
+    unknown = {"path": "", "laterality": "", "rows": size, "columns": size, "restricted": False}
     return images.assign(**{name: value for name, value in unknown.items() if name not in images})
 
 

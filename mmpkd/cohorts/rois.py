@@ -69,6 +69,17 @@ class RunLengths:
             raise ValueError("run lengths do not fit the size of their mask")
         return cls(rows, columns, runs)
 
+    @classmethod
+    def from_mask(cls, mask: np.ndarray) -> "RunLengths":
+        """Measures a mask, bool rows x columns."""
+        pixels = np.concatenate([[False], mask.T.ravel()])  # what comes first counts as outside
+        changes = np.flatnonzero(np.diff(pixels))
+        return cls(*mask.shape, np.diff([0, *changes, mask.size]))
+
+    def to_coco(self) -> dict[str, list[int]]:
+        """The mapping that `from_coco` reads, its counts as a list."""
+        return {"size": [self.rows, self.columns], "counts": self.runs.tolist()}
+
     @property
     def area(self) -> int:
         """The number of pixels inside."""

@@ -1,6 +1,6 @@
 """The four tables that every cohort adapter returns, and the records that it set aside.
 
-images      image_id, patient_id, study_id, split, path, view, laterality, rows, columns
+images      image_id, patient_id, study_id, split, path, view, laterality, rows, columns, restricted
 labels      image_id, one float column a label: 1, 0, NaN = unknown or masked
 rois        roi_id, image_id, label, kind, x0, y0, x1, y1, polygon, mask_path
 privileged  record_id, key, patient_id, split, then the raw report or the raw metadata columns
@@ -11,7 +11,7 @@ image, x to the right, y downwards, pixel centres at half-integers, so that a bo
 `polygon` is JSON: [[x, y], ...], or for the kind `rle` a mask as run lengths, see `mmpkd.cohorts.rois`. A mask with x0
 and y0 is a part of the image whose top left pixel lies there. `key` names the images that a privileged record speaks
 of: a study_id or an image_id, as `key_name` says. `rows` and `columns` are <NA> where only the image's header knows
-them.
+them. `restricted` says that the licence of this one image lets nobody show it; it is False where a table lacks it.
 
 Splits have no leaks: no patient stands in two of them (`resolve`).
 """
@@ -41,6 +41,7 @@ IMAGE_COLUMNS = {
     "laterality": "str",
     "rows": "Int32",
     "columns": "Int32",
+    "restricted": "bool",
 }
 ROI_COLUMNS = {
     "roi_id": "str",
@@ -100,7 +101,8 @@ class CohortTables:
     fields: Fields = Fields()
 
     def __post_init__(self) -> None:
-        self.images = _conform(self.images, IMAGE_COLUMNS, "images", key="image_id")
+        restricted = self.images.get("restricted", False)
+        self.images = _conform(self.images.assign(restricted=restricted), IMAGE_COLUMNS, "images", key="image_id")
         self.rois = _conform(self.rois, ROI_COLUMNS, "rois", key="roi_id")
         self.privileged = _conform(self.privileged, PRIVILEGED_COLUMNS, "privileged", key="record_id")
         self.rejected = _conform(self.rejected, REJECTED_COLUMNS, "rejected")

@@ -1,6 +1,7 @@
-"""Single test images: how they rank by gain, their ROI, and where an arm's students look on them."""
+"""Single test images: which may be shown, how they rank by gain, their ROI, and where students look on them."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,21 @@ def ranked_gains(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, sco
     """
     matrix = gain_matrix(scores, cell, arm, reference, score)
     return pd.Series(matrix.values.mean(axis=0), index=matrix.images).sort_index().sort_values(kind="stable")
+
+
+def showable(scores: pd.DataFrame, folders: Mapping[str, str]) -> pd.DataFrame:
+    """The rows of the long table without those of images that their licences let nobody show.
+
+    Args:
+        scores: the long table.
+        folders: the folder of each cohort's tables.
+    """
+    for cohort, folder in folders.items():
+        images = pd.read_parquet(Path(folder) / "images.parquet", columns=["image_id", "restricted"])
+        hidden = set(images.loc[images["restricted"], "image_id"])
+        if hidden:
+            scores = scores[(scores["cohort"] != cohort) | ~scores["image_id"].isin(hidden)]
+    return scores
 
 
 def mean_scores(scores: pd.DataFrame, cell: Cell, arm: str, score: Score) -> pd.Series:

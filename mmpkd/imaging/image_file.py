@@ -19,7 +19,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from mmpkd.files import StorageError, blame_storage
 
-PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm")
 FORMATS = ("PNG", "JPEG", "TIFF")  # whatever a picture's name: Pillow goes by content, and has decoders of many more
 HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -116,7 +116,8 @@ def open_image(path: Path, *, header_only: bool = False) -> Iterator[ImageFile]:
         with warnings.catch_warnings(), BoundedFile(path) as file:
             warnings.simplefilter("ignore")  # as with the log above
             if path.suffix.lower() in PICTURES:
-                with Image.open(file, formats=FORMATS) as picture:
+                formats = ("PPM",) if path.suffix.lower() == ".pgm" else FORMATS
+                with Image.open(file, formats=formats) as picture:
                     yield ImageFile(file, picture=picture)
             else:
                 dataset = _read_dataset(file, header_only)

@@ -1,4 +1,4 @@
-"""Radiographs, masks and ROI from DICOM files, and from PNG, JPEG and TIFF.
+"""Radiographs, masks and ROI from DICOM files, and from PNG, JPEG, TIFF and PGM.
 
 An image is read in five steps, one module each: its file is opened (`image_file`), its frame is checked (`frame`) and
 decoded (`decoding`, which asks `stored` what the words stand for), the numbers become grey values (`grey`), and these a
@@ -37,7 +37,7 @@ def read_display(path: str | Path, window: str, view: View = 0, *, radiograph: b
     presentation LUT shape INVERSE asks for. Colour becomes luma. Overlays are not drawn. Padding is shown 0.
 
     Args:
-        path: PNG, JPEG or TIFF by its suffix, else DICOM, with or without preamble.
+        path: PNG, JPEG, TIFF or PGM by its suffix, else DICOM, with or without preamble.
         window: "dicom" (the file's VOI LUT, else its window, else percentiles), "minmax", "percentile" (0.5th to
             99.5th), or "mimic_jpg" (the full range of the stored numbers to 8 bits, inverted where MONOCHROME1,
             histogram equalised).

@@ -15,7 +15,7 @@ from matplotlib.patheffects import Normal, Stroke
 
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Design
-from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
+from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, showable, united_roi
 from mmpkd.evaluation.localization import upsample
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.reliance import marked_images
@@ -51,7 +51,7 @@ class Example:
 def make(inputs: Inputs) -> Drawing:
     """The figure of `draw`, with examples from the image stores and the maps of all seeds."""
     evaluation, keys = inputs.evaluation, inputs.keys
-    chosen = select_examples(inputs.scores, evaluation, inputs.design)
+    chosen = select_examples(showable(inputs.scores, keys["hidden"]), evaluation, inputs.design)
     folders = {cohort: [Path(folder) for folder in keys["pictures"][cohort]] for cohort in chosen["cohort"].unique()}
     attention = defaultdict(list)
     for (domain, arm, _, cohort), file in zip(keys["maps"], inputs.files["maps"], strict=True):
@@ -223,8 +223,8 @@ def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evalu
     )
     return (
         f"Attention maps on test images of one cohort a domain (that of training, if it has regions of interest, ROI), "
-        f"picked by rule: of all images with ROI those with the best, the median and the worst gain of {arm} over "
-        f"{reference} in {metric}, mean over seeds{marked}. Columns: the image; then, over the image, the "
+        f"picked by rule: of all images with ROI that may be shown those with the best, the median and the worst gain "
+        f"of {arm} over {reference} in {metric}, mean over seeds{marked}. Columns: the image; then, over it, the "
         f"{METHOD_NAMES[evaluation.methods[0]]} map of each arm ({arms}), mean over seeds, interpolated from the patch "
         f"grid, in multiples of a uniform map; one colour scale for all, ending at the {CLIPPED}th percentile. "
         f"Outline: ROI. Left of a row: its gain; below a map: {metric} of that arm's students on the image, mean over "

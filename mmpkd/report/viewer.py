@@ -235,8 +235,8 @@ def _rule_words(evaluation: Evaluation, count: int, design: Design) -> str:
         return "Cases are ranked by the gain of the primary arm, and this study has none."
     arm, reference = design.title(design.primary), design.title(design.reference)
     return (
-        f"The test images of a cell (training domain and cohort) are ranked by the gain of {arm} over "
-        f"{reference} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
+        f"The test images of a cell (training domain and cohort) that may be shown are ranked by the gain of {arm} "
+        f"over {reference} in {METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, "
         f"mean over seeds; rank 1 is the best. Up to {count} evenly spaced ranks are shown, the best and the worst "
         "among them, the median, and the best of the images with a marker. Maps are means over seeds, in multiples of "
         "a uniform map, interpolated from the patch grid. Scores and probabilities are means over seeds, not of the "

@@ -194,7 +194,9 @@ PICTURES = [
 def store_of(root, paths, **choices):
     names = [f"i{number}" for number in range(len(paths))]
     table = {"image_id": names, "patient_id": names, "study_id": names, "path": paths, "split": "test"}
-    images = pd.DataFrame(table).assign(view="", laterality="", rows=pd.NA, columns=pd.NA)[list(IMAGE_COLUMNS)]
+    images = pd.DataFrame(table).assign(view="", laterality="", rows=pd.NA, columns=pd.NA, restricted=False)[
+        list(IMAGE_COLUMNS)
+    ]
     tables = CohortTables(root, images, pd.DataFrame({"image_id": names}))
     write_shard(tables, Imaging(size=16, window="minmax"), 0, 1, root / "out", **choices)
     rejected = pd.read_csv(root / "out" / "rejected.csv", dtype=str, keep_default_na=False)

@@ -279,13 +279,18 @@ PICTURES = [
     set_aside("PNG cut", saved("PNG", 0.6), "is cut or damaged"),
     set_aside("PNG, zeros from its middle on", saved("PNG", 0.6, filled=True), "is cut or damaged"),
     set_aside("TIFF cut", saved("TIFF", 0.6), "file"),
+    set_aside("PGM under another name", saved("PPM", 1), "cannot identify"),
 ]
 
 
 def store_of(root, names, window="minmax", breast=None, **columns):
     ids = [f"i{number}" for number in range(len(names))]
     table = {"image_id": ids, "patient_id": ids, "study_id": ids, "path": names, "split": "test"}
-    images = pd.DataFrame(table).assign(view="", laterality="", rows=pd.NA, columns=pd.NA).assign(**columns)
+    images = (
+        pd.DataFrame(table)
+        .assign(view="", laterality="", rows=pd.NA, columns=pd.NA, restricted=False)
+        .assign(**columns)
+    )
     tables = CohortTables(root, images[list(IMAGE_COLUMNS)], pd.DataFrame({"image_id": ids}))
     write_shard(tables, Imaging(size=32, window=window), 0, 1, root / "out", breast)
     rejected = pd.read_csv(root / "out" / "rejected.csv", dtype=str, keep_default_na=False)
@@ -319,6 +324,18 @@ def test_codestream(case, tmp_path):
 @over(PICTURES)
 def test_picture(case, tmp_path):
     hold(case, lambda: run(case, tmp_path, ".png"), SECRETS)
+
+
+GREY_MAPS = [
+    set_aside("PGM cut", saved("PPM", 0.6), "truncated"),
+    set_aside("PGM without pixels", lambda path: path.write_bytes(b"P5 4000 3000 255\n"), "truncated"),
+    set_aside("PNG under that name", saved("PNG", 1), "cannot identify"),
+]
+
+
+@over(GREY_MAPS)
+def test_grey_map(case, tmp_path):
+    hold(case, lambda: run(case, tmp_path, ".pgm"), SECRETS)
 
 
 MAMMOGRAMS = [

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from mmpkd.cohorts.base import ChoiceError
+from mmpkd.cohorts.listing import MissingFilesError
 from mmpkd.cohorts.paths import TableFileError
 from mmpkd.config.cohorts import Cohort
 from tests import cohorts
@@ -114,6 +115,20 @@ def test_the_official_test_set_and_the_union(tree):
     assert tables.images["view"].tolist() == ["AP"]
     assert len(read(tree, options={"sets": ["boxed", "test"]}).images) == 4
     assert len(read(tree, options={"sets": ["boxed", "test"]}, images=False).images) == 5
+
+
+def test_a_part_of_the_images_is_enough_if_the_options_say_so(tree):
+    """Missing images are then like those of other sets: counted, with their boxes, and no fault."""
+    faults = {"image file is missing", "box on an image that was left out"}
+    assert faults < set(read(tree).rejected["reason"])
+    tables = read(tree, options={"partial_download": True})
+    assert tables.images["image_id"].tolist() == ["00000001_000", "00000002_000", "00000003_000"]
+    assert not faults & set(tables.rejected["reason"]) and tables.notes["images_not_downloaded"] == 1
+    shutil.rmtree(tree / "images_001")
+    shutil.rmtree(tree / "images_012")
+    (tree / "images" / "00000003_000.png").unlink()
+    with pytest.raises(MissingFilesError, match="holds none of the 4 images of the tables"):
+        read(tree, options={"partial_download": True})
 
 
 def test_infiltration_as_lung_opacity_is_a_choice(tree):

@@ -14,6 +14,8 @@ from tests.dicom_files import write
     [
         ("a.png", np.array([[0, 51], [102, 255]], dtype=np.uint8)),
         ("a.png", np.array([[0, 13107], [26214, 65535]], dtype=np.uint16)),
+        ("a.PGM", np.array([[0, 51], [102, 255]], dtype=np.uint8)),
+        ("a.pgm", np.array([[0, 13107], [26214, 65535]], dtype=np.uint16)),
         ("a.tif", np.array([[0, 13107], [26214, 65535]], dtype=np.uint16)),
         ("a.TIFF", np.array([[0, 0.2], [0.4, 1]], dtype=np.float32)),
     ],

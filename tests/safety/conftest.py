@@ -14,8 +14,10 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.phantom.write import write_tree
 from tests.cohorts import ADAPTERS
 from tests.contract.test_cohort_chexlocalize import tree as chexlocalize_tree  # noqa: F401
+from tests.contract.test_cohort_covid_chestxray import tree as covid_chestxray_tree  # noqa: F401
 from tests.contract.test_cohort_inbreast import release as inbreast_tree  # noqa: F401
 from tests.contract.test_cohort_inbreast import write_csv
+from tests.contract.test_cohort_mini_mias import tree as mini_mias_tree  # noqa: F401
 from tests.contract.test_cohort_nih_chestxray14 import tree as nih_chestxray14_tree  # noqa: F401
 from tests.contract.test_cohort_open_i import PROJECTIONS, add_images
 from tests.contract.test_cohort_open_i import tree as open_i_tree  # noqa: F401

@@ -18,6 +18,11 @@ from tests import cohorts
 from tests.safety.conftest import LABELS
 from tests.safety.planted import NAME, WORDS, told
 
+WORDS_OF = {  # of a kind of file: texts and numbers
+    ".json": r'"[^"]+"|(?<=[\s\[,:])-?\d[\d.]*',
+    ".xml": r'(?<=")[^"<>]+(?=")|(?<=>)[^<>\s][^<>]*(?=<)',
+    "Info.txt": r"\S+",
+}
 WORDS_A_FILE = 8  # at least, of which one after the other is replaced
 
 
@@ -63,30 +68,34 @@ def planted_tables(path: Path):
         yield gzip.compress(data, 1) if packed else data
 
 
+def kind(path: Path) -> str:
+    """The suffix of a file; the name of a table that has a suffix of texts."""
+    return path.name if path.name in WORDS_OF else path.suffix
+
+
 def planted_words(path: Path):
-    """A file of JSON or XML with the name in place of one text or number; some of them, from its begin to its end."""
+    """A file with the name in place of one text or number; some of them, from its begin to its end."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    json_words, xml_words = r'"[^"]+"|(?<=[\s\[,:])-?\d[\d.]*', r'(?<=")[^"<>]+(?=")|(?<=>)[^<>\s][^<>]*(?=<)'
-    words = list(re.finditer(json_words if path.suffix == ".json" else xml_words, text))
+    words = list(re.finditer(WORDS_OF[kind(path)], text))
     for found in words[:: max(1, len(words) // WORDS_A_FILE)]:
         name = json.dumps(NAME) if path.suffix == ".json" else NAME
         yield (text[: found.start()] + name + text[found.end() :]).encode()
 
 
-PLANTED = {".csv": planted_tables, ".gz": planted_tables, ".json": planted_words, ".xml": planted_words}
+PLANTED = {".csv": planted_tables, ".gz": planted_tables} | dict.fromkeys(WORDS_OF, planted_words)
 
 
 def test_no_cell_is_told(tree, log):
     adapter, root = tree
-    files = sorted(path for path in root.rglob("*") if path.suffix in PLANTED)
+    files = sorted(path for path in root.rglob("*") if kind(path) in PLANTED)
     assert files and "Traceback" not in said(adapter, root, log, limit=1.0)
     for path in files:
         whole = path.read_bytes()
-        for planted in PLANTED[path.suffix](path):
+        for planted in PLANTED[kind(path)](path):
             path.write_bytes(planted)
             text = said(adapter, root, log)
             assert told(text, set(WORDS)) == [], path.name
-            if PLANTED[path.suffix] is planted_tables and "read(cohort" not in text:
+            if PLANTED[kind(path)] is planted_tables and "read(cohort" not in text:
                 break  # it was read to its end with the name in every column
         path.write_bytes(whole)
 

@@ -20,7 +20,7 @@ from mmpkd.config.cohorts import Phantom
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Claim, Evaluation
 from mmpkd.config.outputs import chosen
-from mmpkd.evaluation.cases import ranked_gains
+from mmpkd.evaluation.cases import ranked_gains, showable
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import write_text
@@ -532,6 +532,23 @@ def test_a_withheld_cohort_leaves_no_trace_but_its_name(results, study, bare, fi
     every = make_viewer(scores, sources, withheld=list(DOMAIN_OF))
     parsed = Page(build(bare, files, origin(bare), viewer=every))
     assert "No case can be shown." in parsed.text and not parsed.all("script") and not parsed.all("img")
+
+
+def test_a_restricted_image_is_no_case(results, tmp_path):
+    """What its licence lets nobody show is not ranked; other images and cohorts stay."""
+    scores, sources = results
+    names = scores.loc[scores["cohort"] == "mimic_cxr", "image_id"].unique()
+    hidden = dict.fromkeys(names[1:])
+    for cohort in ("mimic_cxr", "vindr_cxr"):
+        (tmp_path / cohort).mkdir()
+        table = pd.DataFrame({"image_id": names, "restricted": [cohort == "mimic_cxr" and n in hidden for n in names]})
+        table.to_parquet(tmp_path / cohort / "images.parquet")
+    shown = showable(scores, {cohort: str(tmp_path / cohort) for cohort in ("mimic_cxr", "vindr_cxr")})
+    gone = scores.drop(shown.index)
+    assert set(gone["cohort"]) == {"mimic_cxr"} and set(gone["image_id"]) == set(hidden)
+    counts = {cell["name"]: len(cell["cases"]) for cell in make_viewer(shown, sources).cells}
+    before = {cell["name"]: len(cell["cases"]) for cell in make_viewer(scores, sources).cells}
+    assert counts == {name: 1 if "MIMIC-CXR" in name else count for name, count in before.items()}
 
 
 def test_the_viewer_names_no_patient_and_no_image(page, results):

@@ -34,6 +34,9 @@ def test_masks_are_those_that_were_encoded(mask, counts):
     decoded = RunLengths.from_coco({"size": list(mask.shape), "counts": counts})
     np.testing.assert_array_equal(decoded.mask(), mask)
     assert decoded.mask().dtype == bool and decoded.area == mask.sum()
+    encoded = RunLengths.from_mask(mask)
+    np.testing.assert_array_equal(encoded.runs, decoded.runs)
+    np.testing.assert_array_equal(RunLengths.from_coco(encoded.to_coco()).mask(), mask)
 
 
 def test_runs_may_be_listed():

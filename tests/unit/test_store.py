@@ -34,7 +34,8 @@ def cohort(root, count=5, rois=(), **columns):
     images = pd.DataFrame(
         {"image_id": names, "patient_id": names, "study_id": names, "path": [f"{n}.png" for n in names]}
     )
-    images = images.assign(split="train", view="", laterality="", rows=pd.NA, columns=pd.NA).assign(**columns)
+    images = images.assign(split="train", view="", laterality="", rows=pd.NA, columns=pd.NA, restricted=False)
+    images = images.assign(**columns)
     for number, name in enumerate(names):
         picture(root / f"{name}.png", np.random.default_rng(number).integers(0, 256, (40, 20)).astype(np.uint8))
     table = pd.DataFrame(list(rois)).reindex(columns=list(ROI_COLUMNS)) if rois else empty(ROI_COLUMNS)

@@ -23,6 +23,8 @@ Options:
         and only these images have an ROI; the labels of the others were mined from reports, with many mistakes
         (Oakden-Rayner, "Exploring large-scale public medical image datasets", 2020). But every boxed image has a
         finding, so that AUROC on them says how a finding is told from other findings, not from health.
+    partial_download: whether a part of the images was downloaded on purpose. Those that are not there are then counted,
+        like those of other sets, and are no fault of the download. Default: false.
     infiltration_is_lung_opacity: whether Infiltration counts as Lung Opacity. CheXpert has no name for it, so by
         default it is left out, 123 boxes with it.
 
@@ -91,7 +93,7 @@ class NihChestXray14(DataSet):
 
     RESTRICTED = False
     SOURCE = "ChestX-ray14 is at https://nihcc.app.box.com/v/ChestXray-NIHCC (open)"
-    OPTIONS = {"sets": ["boxed"], "infiltration_is_lung_opacity": False}
+    OPTIONS = {"sets": ["boxed"], "partial_download": False, "infiltration_is_lung_opacity": False}
     FOLDERS = ("tables", "images")
     SUFFIXES = (".png",)
 
@@ -131,6 +133,11 @@ class NihChestXray14(DataSet):
         """The identifier is the file's name, in whatever folder."""
         names = pd.Series([key(path).rpartition("/")[2].removesuffix(".png") for path in files], dtype="str")
         candidates = pd.Series(files.paths, dtype="str").groupby(names).agg(list).to_dict()
+        there = is_among(images["image_id"], candidates)
+        if self.option("partial_download") and there.any():
+            self.not_taken |= set(images.loc[~there, "image_id"])
+            self.notes["images_not_downloaded"] = int((~there).sum())
+            images = images[there]
         return self.match_names(images, candidates, files)
 
     def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
