@@ -10,6 +10,7 @@ from mmpkd.evaluation.cases import showable
 from mmpkd.files import write_text
 from mmpkd.job import job
 from mmpkd.provenance.record import origin
+from mmpkd.report.controls import control_words
 from mmpkd.report.items import prose_html
 from mmpkd.report.page import build
 from mmpkd.report.study import read_flows
@@ -18,7 +19,8 @@ from mmpkd.results import Results
 
 with job(snakemake):
     params, study = snakemake.params, snakemake.params.study
-    results = Results(params.results)
+    results, design = Results(params.results), Design.of(study)
+    evaluation = Evaluation.model_validate(study["evaluation"])
     scores = pd.read_parquet(snakemake.input.scores)
     shown = showable(scores, params.hidden)
     sources = Sources(params.shards, results, study["seeds"])
@@ -27,7 +29,8 @@ with job(snakemake):
         results,
         origin(study),
         read_flows(snakemake.input.flow, scores),
-        viewer(shown, Evaluation.model_validate(study["evaluation"]), Design.of(study), sources, params.withheld),
+        viewer(shown, evaluation, design, sources, params.withheld),
         prose_html(Path(snakemake.input.assumptions).read_text(encoding="utf-8"), "Assumptions"),
+        control_words(scores, evaluation, design),
     )
     write_text(report, snakemake.output.report)

@@ -29,6 +29,7 @@ def build(
     flows: Sequence[Flow] = (),
     viewer: Viewer | None = None,
     assumptions: Markup | None = None,
+    controls: Sequence[str] = (),
 ) -> str:
     """The report as HTML. Parts that are not given are left out.
 
@@ -39,6 +40,7 @@ def build(
         flows: what became of the records of each cohort.
         viewer: cases of the attention viewer.
         assumptions: what the study assumes, see `mmpkd.report.items.prose_html`.
+        controls: whether the reference's maps find anything, see `mmpkd.report.controls.control_words`.
 
     Raises:
         FileNotFoundError: a table, figure or caption is missing.
@@ -65,6 +67,7 @@ def build(
             origin=origin,
             configuration=yaml.safe_dump(origin["configuration"], sort_keys=False, allow_unicode=True),
             assumptions=assumptions,
+            controls=controls,
         )
     )
 
