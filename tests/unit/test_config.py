@@ -248,7 +248,7 @@ def test_exactly_one_of_one_label_is_no_problem_to_learn():
 def test_a_domain_may_be_trained_on_a_course_of_its_own():
     study = load(changed("domains", "cxr", "course", value={"epochs": 99}))
     assert study.training_of("cxr").epochs == 99
-    assert study.training_of("mammography").epochs == 17 and study.training.epochs == 14
+    assert study.training_of("mammography").epochs == 26 and study.training.epochs == 14
     assert study.training_of("cxr").batch_size == study.training.batch_size
 
 

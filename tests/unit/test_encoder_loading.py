@@ -140,7 +140,7 @@ def test_an_encoder_that_is_not_whole_is_refused_by_run_and_check(name, folder):
         load_encoder(config)
     assert reason in str(error.value) and str(folder) in str(error.value)
     facts = find_encoder(config, "e")
-    assert facts.state == "missing" and facts.message == str(error.value)
+    assert facts.state == "does not fit" and facts.message == str(error.value)
 
 
 def test_a_larger_tokenizer_than_the_models_is_refused(tmp_path):

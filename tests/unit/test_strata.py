@@ -132,7 +132,7 @@ def test_intervals_of_a_stratum_that_differs_among_seeds_hold_their_level():
 
 def test_the_table_finds_what_was_planted(planted):
     table, caption = make(table_strata, planted, Evaluation(), DESIGN)
-    assert list(table.columns) == table_strata.COLUMNS and "pixel AUROC of the rollout map" in caption
+    assert list(table.columns) == table_strata.COLUMNS and "pixel AUROC of the attention rollout map" in caption
     assert not table.duplicated(["kind", "stratum", "arm"]).any()
     by = table.set_index(["kind", "stratum", "arm"])
     for size, gain in GAIN.items():

@@ -120,6 +120,6 @@ def test_the_table_for_reading_is_narrower_than_the_csv(tmp_path):
     paths = [tmp_path / name for name in ("t.csv", "t.md", "t.tex", "t.caption.txt")]
     table.write(*paths)
     header = paths[1].read_text().splitlines()[2]
-    assert header.count("|") - 1 <= 12 and "| ece | ece limit | raw ece |" in header
+    assert header.count("|") - 1 <= 12 and "| ECE | ECE limit | ECE before calibration |" in header
     assert "brier_low" in paths[0].read_text() and "brier" not in header
     assert "95 %" in table.caption
