@@ -53,7 +53,7 @@ def summary(folder: Path) -> dict[str, Any]:
     return {
         "study": known["study"],
         "score": f"{evaluation['metric']} of {evaluation['methods'][0]}",
-        "commit": known["git"]["commit"],
+        "commit": (known["git"] or {}).get("commit"),  # none outside of a repository
         "claims": claims.round(6).to_dict("records"),
         "scores": [
             {**dict(zip(ROW, row, strict=True)), "by_seed": [round(value, 6) for value in group.tolist()]}

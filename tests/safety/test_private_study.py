@@ -138,7 +138,7 @@ def test_what_stays_does_tell(run, data):
 
 def test_snakemake_tells_nothing(run, data):
     folder = run.workflow.folder / ".snakemake"
-    assert "Finished jobid" in run.said and told(run.said, data.secrets) == []
+    assert "Report: results/private/report.html" in run.said and told(run.said, data.secrets) == []
     logs = list((folder / "log").iterdir())
     assert logs and leaks(logs, data.secrets) == {}
 

@@ -54,4 +54,4 @@ def test_a_figure_is_the_same(renamed, name):
 
 def test_the_report_has_every_case(renamed):
     usual, other = ((folder / "report.html").read_text() for folder in renamed)
-    assert usual.count('"title":"case ') == other.count('"title":"case ') > 0
+    assert usual.count('"title":"rank ') == other.count('"title":"rank ') > 0

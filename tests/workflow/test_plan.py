@@ -108,7 +108,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     program.parent.mkdir(parents=True)
     program.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     program.chmod(0o755)
-    command = ["make", "VENV=venv", "--old-file=venv/.installed", *arguments]
+    command = ["make", "--no-print-directory", "VENV=venv", "--old-file=venv/.installed", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 

@@ -59,7 +59,7 @@ def test_the_terminal_shows_a_line_per_job_and_what_came_out(smoke):
     shown = [line for line in lines if re.match(r" *\d+ %", line)]
     assert len(shown) == jobs - 1, "all but the target itself"
     assert len(lines) < jobs + 20 and not re.search("Reason:|Shell command|Select jobs", smoke.said)
-    assert shown[-1].startswith("100 %") and re.search("left +Student of cxr, arm mmpkd", smoke.said)
+    assert shown[-1].startswith("100 %") and re.search("left +Students of cxr, arm mmpkd", smoke.said)
     headline, report, verify = lines[-3:]
     assert re.search(r"Of \d+ claims, \S+ (is|are) supported", headline)
     assert report == "Report: results/smoke/report.html" and verify.endswith("mmpkd verify results/smoke")
@@ -177,7 +177,7 @@ def test_a_variant_of_a_teacher_and_a_student_teach(smoke):
     files = [f"results/smoke/students/cxr/{arm}/seed1/model.safetensors" for arm in ("short", "image")]
     process = smoke.run(*files, *SMOKE, "--config", *changes)
     assert process.returncode == 0, process.stdout[-4000:]
-    assert len(re.findall(r"Student of cxr, arm (?:short|image), seed 1", process.stdout)) == 2
+    assert len(re.findall(r"Students of cxr, arm (?:short|image), seeds \[1\]", process.stdout)) == 2
     histories = [pd.read_csv((smoke.folder / file).with_name("history.csv")) for file in files]
     assert {"label_loss", "embedding_mse_loss"} < set(histories[0])
     assert {"logit_loss"} < set(histories[1]) and "label_loss" not in histories[1]
