@@ -33,6 +33,7 @@ DEMO = Study(
             cohorts=["vindr_cxr"],
             labels=["Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax"],
             teacher=TextTeacher(),
+            course={"batch_size": 16},
         ),
         "mammography": Domain(
             training="cbis_ddsm",
@@ -40,7 +41,7 @@ DEMO = Study(
             labels=["malignant"],
             regions=["mass", "calcification"],
             teacher=TabularTeacher(),
-            course={"epochs": 26},
+            course={"epochs": 17, "batch_size": 16, "learning_rate": 1.5e-3},
         ),
     },
     imaging=Imaging(size=56),
@@ -52,7 +53,7 @@ DEMO = Study(
         backbone=Backbone(source="shapes", images=6000, epochs=30, learning_rate=2e-3, seed=7),
     ),
     training=Training(
-        epochs=14,
+        epochs=18,
         batch_size=32,
         learning_rate=2e-3,
         warmup=0.2,
@@ -63,8 +64,8 @@ DEMO = Study(
     ),
     arms={
         "baseline": Arm(),
-        "mmpkd": Arm(title="MMPKD", teacher="privileged", losses={"label": 1.0, "logit": 3.0}),
-        "shuffled": Arm(title="shuffled teacher", teacher="shuffled", losses={"label": 1.0, "logit": 3.0}),
+        "mmpkd": Arm(title="MMPKD", teacher="privileged", losses={"label": 1.0, "logit": 5.0}),
+        "shuffled": Arm(title="shuffled teacher", teacher="shuffled", losses={"label": 1.0, "logit": 5.0}),
     },
     evaluation=Evaluation(
         metric="average_precision",

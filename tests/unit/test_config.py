@@ -80,7 +80,7 @@ def test_every_field_is_described():
         (("domains", "cxr", "course"), {"epochs": 0}, "domains.cxr.course: epochs"),
         (("arms", "mmpkd", "course"), {"epoch": 3}, "arms.mmpkd.course: epoch: unknown key"),
         (("arms", "mmpkd", "course"), {"epochs": 0}, "arms.mmpkd.course: epochs"),
-        (("arms", "mmpkd", "course"), {"processes": 3}, "arms.mmpkd.course: batch_size 32 is no multiple of"),
+        (("arms", "mmpkd", "course"), {"processes": 3}, "arms.mmpkd.course: batch_size 16 is no multiple of"),
         (("training", "processes"), 3, "no multiple of processes 3"),
         (("domains", "cxr", "teacher", "kind"), "audio", "domains.cxr.teacher"),
         (("figures",), ["pie"], "figures"),
@@ -248,8 +248,8 @@ def test_exactly_one_of_one_label_is_no_problem_to_learn():
 def test_a_domain_may_be_trained_on_a_course_of_its_own():
     study = load(changed("domains", "cxr", "course", value={"epochs": 99}))
     assert study.training_of("cxr").epochs == 99
-    assert study.training_of("mammography").epochs == 26 and study.training.epochs == 14
-    assert study.training_of("cxr").batch_size == study.training.batch_size
+    assert study.training_of("mammography").epochs == 17 and study.training.epochs == 18
+    assert study.training_of("cxr").learning_rate == study.training.learning_rate
 
 
 def test_an_arm_may_be_trained_on_a_course_of_its_own_on_top_of_the_domains():

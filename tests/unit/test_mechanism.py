@@ -22,7 +22,7 @@ from tests.unit.test_plotting import CROWDED_ARMS, check_texts, markers_of
 STUDIES = Path(__file__).parents[2] / "studies"
 EVALUATION = Evaluation(methods=["rollout", "last_layer"], metric="average_precision")
 EFFECTS = {"baseline": 0.5, "mmpkd": 0.2, "shuffled": 0.1}  # planted, in both domains
-PREDICTED = {"cxr": {"baseline": 0.6, "mmpkd": 0.15}, "mammography": {"baseline": 0.8, "mmpkd": 0.2}}  # DEMO: 1 to 3
+PREDICTED = {"cxr": {"baseline": 0.6, "mmpkd": 0.1}, "mammography": {"baseline": 0.8, "mmpkd": 0.8 / 6}}  # DEMO: 1 to 5
 SLOPES = {"baseline": 0.8, "mmpkd": 0.45, "logit": 0.02}
 OF_A_SCORE = {"label": "any", "method": "rollout", "metric": "average_precision"}
 
