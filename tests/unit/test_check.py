@@ -534,7 +534,7 @@ def test_the_command_starts_without_torch():
 
 def test_the_memory_of_a_step_is_that_of_the_arm_with_the_largest():
     usual = student_of(DEMO)
-    arms = {**DEMO.arms, "large": DEMO.arms["baseline"].model_copy(update={"course": {"batch_size": 64}})}
+    arms = {**DEMO.arms, "large": DEMO.arms["baseline"].model_copy(update={"course": {"batch_size": 32}})}
     doubled = student_of(DEMO.model_copy(update={"arms": arms}))
     weights = 5 * 4 * usual.parameters  # with the moving average
     assert doubled.training_bytes - weights == 2 * (usual.training_bytes - weights)
