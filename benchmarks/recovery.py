@@ -49,16 +49,10 @@ def run(draw: int, study: str, cores: int) -> pd.DataFrame:
     results = ROOT / "results" / settings["study"]
     first_weights = Path(Results(str(results)).backbone["model"]).parent
     if (FOLDER / "backbone").exists():
-        shutil.copytree(FOLDER / "backbone", first_weights)
-    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--quiet", "all"]
-    command += [
-        "--configfile",
-        *STUDIES[study],
-        str(file),
-        "--",
-        str((results / "tables/claims.csv").relative_to(ROOT)),
-    ]
-    subprocess.run(command, check=True, cwd=ROOT)
+        shutil.copytree(FOLDER / "backbone", first_weights, dirs_exist_ok=True)
+    command = [sys.executable, "-m", "snakemake", "--cores", str(cores), "--configfile", *STUDIES[study], str(file)]
+    table = str((results / "tables/claims.csv").relative_to(ROOT))
+    subprocess.run([*command, "--", table], check=True, cwd=ROOT)
     claims = pd.read_csv(results / "tables/claims.csv")
     if not (FOLDER / "backbone").exists():
         shutil.copytree(first_weights, FOLDER / "backbone")
