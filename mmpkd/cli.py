@@ -113,11 +113,10 @@ def _compare(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from mmpkd.device import resolve_device
     from mmpkd.explain import Explainer, explain_files
-    from mmpkd.students.vit import CheckpointError
 
     try:
         explainer = Explainer.load(options.model, options.method, resolve_device(options.device))
-    except (CheckpointError, ValueError) as error:
+    except ValueError as error:
         print(error, file=sys.stderr)
         return WRONG_USE
     unreadable = explain_files(explainer, options.model, options.images, options.out, options.batch_size)
@@ -276,8 +275,8 @@ def _add_compare(commands) -> None:
         "compare",
         help="whether a run says what a reference said: verdicts, contrasts, scores",
         description="Compares the claims and the primary score of every arm with those of a reference: reproduced, "
-        "within the scatter of seeds, or different. The project ships the reference of the demo. Exit code: 0, 1 if "
-        "something is different, 2 for a mistake in the command, or a run or reference that is absent or broken.",
+        "within the scatter of seeds, or different. Exit code: 0, 1 if something is different, 2 for a mistake in the "
+        "command, or a run or reference that is absent or broken.",
     )
     command.set_defaults(run=_compare)
     command.add_argument("results", type=Path, help="results/<study>")

@@ -3,7 +3,6 @@
 The file of a student holds everything that preprocessing needs, so that nothing of its study has to be there.
 """
 
-import hashlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,11 +20,12 @@ from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps, refuse_unknown
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.evaluation.localization import interpolation
-from mmpkd.files import atomic, write_csv, write_text
+from mmpkd.files import atomic, write_csv, write_json
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.image_file import UnreadableImage
 from mmpkd.imaging.square import Square, read_square
 from mmpkd.logs import progress
+from mmpkd.provenance.inputs import sha256
 from mmpkd.students.vit import CheckpointError, Student, load, log_odds
 
 COLOURS, OPACITY = colormaps["viridis"], 0.5
@@ -107,7 +107,7 @@ def explain_files(explainer: Explainer, model: Path, files: Sequence[Path], fold
     rows += _explained(explainer, batch, folder) if batch else []
     table = pd.DataFrame(sorted(rows, key=lambda row: row["number"])).drop(columns="number")
     write_csv(table, folder / "probabilities.csv")
-    write_text(json.dumps(_manifest(explainer, model, table), indent=1) + "\n", folder / "manifest.json")
+    write_json(_manifest(explainer, model, table), folder / "manifest.json")
     return int(table[UNREADABLE].ne("").sum())
 
 
@@ -175,7 +175,7 @@ def _explained(explainer: Explainer, batch: list[tuple[int, Path, Square]], fold
 def _manifest(explainer: Explainer, model: Path, table: pd.DataFrame) -> dict:
     return {
         "mmpkd": version("mmpkd"),
-        "model_sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
+        "model_sha256": sha256(model),
         "labels": explainer.student.labels,
         "method": explainer.method,
         "map_unit": "multiples of a uniform map",

@@ -22,7 +22,10 @@ training, arm, labels = Training.model_validate(params.training), Arm.model_vali
 with torch_job(snakemake, training.processes, training.nodes) as device:
     tables = read_tables(params.cohort)
     store = ImageStore([Path(shard) for shard in params.shards])
-    untaught = labelled_images(tables, store, "train", labels)
+    learnt = labelled_images(tables, store, "train", labels)
+    if arm.teacher == "constant":
+        learnt = taught_by_mean(learnt, params.problem)
+    targets = read_npz(inputs.targets) if arm.privileged else None
     validation = labelled_images(tables, store, "validate", labels)
     image_teachers = inputs.image_teacher or [None] * len(params.seeds)
 
@@ -30,13 +33,11 @@ with torch_job(snakemake, training.processes, training.nodes) as device:
         params.seeds, image_teachers, outputs.models, outputs.histories, strict=True
     ):
         logging.getLogger("mmpkd.students").info("seed %d", seed)
-        images, folder = untaught, Path(model).parent
+        images, folder = learnt, Path(model).parent
         if arm.teacher == "image":
             images = taught_by_image(images, load(image_teacher), training.batch_size, device)
-        elif arm.teacher == "constant":
-            images = taught_by_mean(images, params.problem)
         elif arm.privileged:
-            images = taught(images, arm, read_npz(inputs.targets), labels, np.random.default_rng(seed))
+            images = taught(images, arm, targets, labels, np.random.default_rng(seed))
 
         student = create(StudentConfig.model_validate(params.student), params.size, labels, seed)
         load_backbone(student, inputs.backbone)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mmpkd.files import write_text
+from mmpkd.files import write_json
 from mmpkd.provenance.record import REPOSITORY, RecordError, read_record
 from mmpkd.results import Results
 
@@ -64,7 +64,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 def write_reference(folder: Path, file: Path) -> None:
     """Writes the `summary` of a run as JSON."""
-    write_text(json.dumps(summary(folder), indent=1) + "\n", file)
+    write_json(summary(folder), file)
 
 
 def read_reference(study: str, file: Path | None) -> dict[str, Any]:
