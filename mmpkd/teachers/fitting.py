@@ -8,7 +8,7 @@ different folds have unrelated spaces.
 Calibration. Each label's logits are divided by a temperature (`mmpkd.teachers.calibration`), fitted on all rows that
 were judged by a model that did not see them: the validation rows, and with targets out of fold the training rows too.
 A few hundred validation rows alone give a temperature so uncertain that it makes a logistic head worse
-(docs/benchmarks.md).
+(docs/records/benchmarks.md).
 
 Predictions. What tables/teachers is made from. Protocol `split`, variant `teacher`: the logits above, before records of
 a key are put together. Protocol `official` (or `split` where the cohort has no official sets): the tabular teacher and
