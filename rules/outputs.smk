@@ -51,6 +51,18 @@ NEEDED = {
     ),
 }
 
+
+def in_report(item, files):
+    """The files of a table or figure, the one that a browser shows best marked for `snakemake --report`."""
+    shown = {"table": "csv", "figure": "png"}[item.kind]
+    marks = {
+        "category": f"{item.kind.capitalize()}s",
+        "labels": {"title": item.title, "rule": item.rule},
+        "caption": os.path.abspath(files["caption"]),
+    }
+    return {**files, shown: report(files[shown], **marks)}
+
+
 for item in OUTPUTS:
     if not STUDY.can_make(item):
         continue
@@ -61,7 +73,7 @@ for item in OUTPUTS:
         input:
             **{key: files for need in item.needs for key, files in NEEDED[need][0].items()},
         output:
-            **RESULTS.output(item.kind, item.name),
+            **in_report(item, RESULTS.output(item.kind, item.name)),
         log:
             RESULTS.log(item.rule, "all"),
         benchmark:

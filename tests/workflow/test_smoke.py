@@ -1,5 +1,6 @@
 """The whole study at its smallest: what comes out, and what a change re-runs."""
 
+import html
 import os
 import re
 import subprocess
@@ -47,10 +48,20 @@ def test_every_table_figure_and_the_report_are_there(smoke):
 
 
 def test_the_report_is_self_contained(smoke):
-    html = (smoke.folder / RESULTS / "report.html").read_text()
-    fetched = re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)([^"']+)""", html)
+    page = (smoke.folder / RESULTS / "report.html").read_text()
+    fetched = re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)([^"']+)""", page)
     assert [address for address in fetched if not address.startswith("https://arxiv.org")] == []
-    assert "url(http" not in html and "@import" not in html
+    assert "url(http" not in page and "@import" not in page
+
+
+def test_snakemakes_own_report_lists_every_table_and_figure_with_its_caption(smoke, tmp_path):
+    process = smoke.run(*SMOKE, "--report", str(tmp_path / "report.html"))
+    assert process.returncode == 0, process.stdout
+    page = html.unescape((tmp_path / "report.html").read_text())
+    for item in DEMO.outputs:
+        assert f'"{item.title}"' in page
+        caption = (smoke.folder / RESULTS / f"{item.kind}s/{item.name}.caption.txt").read_text()
+        assert caption[:40] in page, item.name
 
 
 def test_the_terminal_shows_a_line_per_job_and_what_came_out(smoke):
