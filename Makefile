@@ -7,7 +7,7 @@ PYTHON ?= $(shell for name in python3.11 python3.12 python3.13; do $$name -c '' 
 # The environment. Snakemake cannot start jobs with an interpreter whose path has a blank: then it must lie elsewhere.
 VENV ?= .venv
 ifneq ($(words $(VENV)),1)
-$(error VENV=$(VENV): one path without blanks is wanted)
+$(error VENV=$(VENV): one path without blanks is expected)
 endif
 BIN := $(VENV)/bin
 # UTF-8 for files and their names, whatever the terminal's locale is.
@@ -120,7 +120,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	touch $@
 
 # Without local build tags.
-lock: ## pin the packages anew, after a change of pyproject.toml
+lock: ## pin the packages again, after a change of pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade --editable '.[test,slurm]'
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | grep -v '^nvidia-' > requirements.lock
 	{ sed '/- pip:/q' envs/mmpkd.yaml; sed 's/^/      - /' requirements.lock; } > envs/mmpkd.yaml.new

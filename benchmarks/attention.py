@@ -136,7 +136,7 @@ def main() -> None:
     use_threads(1)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "timm"))
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {packages}\n")
-    print("| student | candidate | ms a batch | time / plain | time / student | time / AttentionExtract |")
+    print("| student | candidate | ms per batch | time / plain | time / student | time / AttentionExtract |")
     print("|---|---|---|---|---|---|")
     notes = []
     for model in arguments.models:

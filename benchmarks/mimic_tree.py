@@ -91,7 +91,7 @@ def _box(identifier: str, subject: int, study: int) -> tuple:
 
 
 def _labels(subject_of: dict[int, int]) -> Iterator[tuple]:
-    """A row a study, with the cells of CheXpert: present, absent, uncertain or mostly blank."""
+    """A row per study, with the cells of CheXpert: present, absent, uncertain or mostly blank."""
     rng = np.random.default_rng(0)
     size = (len(subject_of), len(CHEXPERT_LABELS))
     cells = rng.choice(["1.0", "0.0", "-1.0", ""], size=size, p=[0.2, 0.1, 0.05, 0.65])

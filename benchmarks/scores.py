@@ -106,14 +106,14 @@ def measure(images: int, maps: int, looped: int, size: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=3000)
-    parser.add_argument("--maps", type=int, default=5, help="maps an image")
+    parser.add_argument("--maps", type=int, default=5, help="maps per image")
     parser.add_argument("--looped", type=int, default=40, help="images that the loop is timed on")
     parser.add_argument("--sizes", type=int, nargs="+", choices=PATCHES, default=list(PATCHES))
     arguments = parser.parse_args()
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn", "scikit-image"))
     print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, {packages}")
     print(f"{arguments.images} images x {arguments.maps} maps\n")
-    print("| size | candidate | processor seconds | ms a map | loop / candidate | MB |")
+    print("| size | candidate | processor seconds | ms per map | loop / candidate | MB |")
     print("|---|---|---|---|---|---|")
     for size in arguments.sizes:
         measure(arguments.images, arguments.maps, arguments.looped, size)

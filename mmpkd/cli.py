@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is told its number
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its number
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)

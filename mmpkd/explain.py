@@ -143,7 +143,7 @@ def overlay(square: Square, grid: np.ndarray) -> Image.Image:
 
 
 def _squares(explainer: Explainer, files: Sequence[Path]) -> Iterator[tuple[int, Path, Square] | dict]:
-    """Number, file and square of each image, or the row of one that cannot be read, which is told at once."""
+    """Number, file and square of each image, or the row of one that cannot be read, which is reported at once."""
     for number, file in enumerate(files, start=1):
         try:
             yield number, file, read_square(file, explainer.imaging, explainer.breast)

@@ -1,4 +1,4 @@
-"""Who works in a folder, told by locks that end with their process, however it was started and wherever it can be seen.
+"""Who works in a folder: locks that end with their process tell, however it was started and wherever it can be seen.
 
 A list of processes shows neither those of another container nor a Snakemake whose command line does not say so. A run
 and its jobs therefore sign in: each holds the lock of a record in `<folder>/.at_work/` as long as it lives. The kernel
@@ -57,7 +57,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Record:
-    """A worker's file. alive: None where that cannot be told from here; worker: None if the file cannot be read."""
+    """A worker's file. alive: None where that is unknown from here; worker: None if the file cannot be read."""
 
     path: Path
     worker: Worker | None
@@ -147,7 +147,7 @@ def _parse(text: str) -> Worker | None:
 
 
 def _may_live(worker: Worker | None, released: bool, path: Path) -> bool | None:
-    """Whether a worker lives whose lock is free: False if it certainly ended, None where that cannot be told."""
+    """Whether a worker lives whose lock is free: False if it certainly ended, None where that is unknown."""
     if worker is None:
         return None
     if worker.boot != _boot():

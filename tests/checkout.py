@@ -35,7 +35,7 @@ class Workflow:
         )
 
     def planned(self, *arguments: str) -> dict[str, int]:
-        """The jobs a rule that a dry run would run; empty when nothing is to be done."""
+        """The jobs per rule that a dry run would run; empty when nothing is to be done."""
         process = self.run("--dry-run", *arguments)
         assert process.returncode == 0, process.stdout
         stats = process.stdout.partition("Job stats:")[2].partition("total")[0]

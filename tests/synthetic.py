@@ -59,7 +59,7 @@ def synthetic_scores(
     Args:
         rng: the source of randomness.
         gain: gain of `mmpkd` over `baseline` in pixel AUROC, on the cohort a domain was trained on.
-        seeds: students an arm and domain.
+        seeds: students per arm and domain.
         images: images with ROI a cohort; as many again have none and serve classification alone.
         gain_elsewhere: gain of `mmpkd` in every other cell.
         shuffled_gain: gain of `shuffled` in every cell.

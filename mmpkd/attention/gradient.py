@@ -13,7 +13,7 @@ ScoreFunction = Callable[[torch.Tensor], torch.Tensor]
 
 
 def predicted_score(logits: torch.Tensor, problem: str) -> torch.Tensor:
-    """What a map explains, one number an image: the sum of the logits of the labels predicted present.
+    """What a map explains, one number per image: the sum of the logits of the labels predicted present.
 
     These are the labels with a probability of at least 0.5; where there is none, the most probable label. No ROI and
     no known label chooses, so that a map can be made where neither exists.

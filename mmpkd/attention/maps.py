@@ -38,7 +38,7 @@ def attention_maps(
         vit: a timm vision transformer with a class token, in evaluation mode. It is left as it was.
         images: as the transformer takes them, N x C x S x S.
         methods: of METHODS, or last_layer_head<k>.
-        score: for the methods of a score: what they explain, one differentiable number an image.
+        score: for the methods of a score: what they explain, one differentiable number per image.
 
     Returns:
         Features of `vit.forward_features`, N x T x D, and for each method maps over the patch grid, N x g x g, that sum

@@ -16,7 +16,7 @@ from mmpkd.config.cohorts import Cohort, Phantom
 from mmpkd.config.folders import absent
 from mmpkd.redaction import redact
 
-MOST_REASONS = 12  # reasons for a rejection that are told one by one
+MOST_REASONS = 12  # reasons for a rejection that are listed one by one
 ROW_BYTES = 150  # of the tables beside the pixels, an image or ROI
 # Images that the adapter takes, ROI, and bytes of the tree, a patient, as measured on phantoms of 60 to 1,500 patients.
 PHANTOMS = {
@@ -66,7 +66,7 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
 
 
 def _told(error: Exception) -> str:
-    """The message of an error; an adapter's own explain themselves, of any other kind the place is told."""
+    """The message of an error; an adapter's own explain themselves, for any other kind the place is named."""
     if isinstance(error, ValueError | OSError):
         return str(error)
     place = traceback.extract_tb(error.__traceback__)[-1]

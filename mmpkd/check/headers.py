@@ -19,7 +19,7 @@ from mmpkd.imaging.reading import read_header, read_image
 from mmpkd.logs import progress
 from mmpkd.redaction import redact
 
-SAMPLE = 200  # files a cohort
+SAMPLE = 200  # files per cohort
 PIXELS = 8  # of these files, whose pixels are read too: a header says nothing of what follows it
 CHUNK = 256  # files that a process takes at a time
 NO_SYNTAX = "not stated"

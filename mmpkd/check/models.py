@@ -125,8 +125,8 @@ def _fitted(config: StudentConfig, size: int, path: Path, place: str = "") -> We
     purpose, source = "student.backbone", config.backbone.source
     try:
         student = on_meta(config, size, 1)
-    except ValueError:  # told of the student itself
-        return WeightFacts(purpose, source, "at hand", f"{path}; whether it fits cannot be told")
+    except ValueError:  # reported with the student itself
+        return WeightFacts(purpose, source, "at hand", f"{path}; whether it fits is unknown")
     try:
         weights = from_file(path)
         on_paper = {name: tensor.to("meta") for name, tensor in weights.tensors.items()}

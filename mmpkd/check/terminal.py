@@ -55,7 +55,7 @@ def _cohort(name: str, facts: CohortFacts) -> Iterator[str]:
 
 
 def _needs(facts: CohortFacts) -> Iterator[str]:
-    """Each file or folder; where several that are not there come from one place, it is told once, after them."""
+    """Each file or folder; where several that are not there come from one place, it is named once, after them."""
     for need, following in zip_longest(facts.needs, facts.needs[1:]):
         state = "ok" if need.found else "absent" if not need.required else "ERROR" if need.there else "MISSING"
         unfit = f", {UNFIT}" if need.there and not need.found else ""

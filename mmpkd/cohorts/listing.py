@@ -90,19 +90,19 @@ class Listing:
     @property
     def remark(self) -> str:
         """What to do about that, as the beginning of a sentence's next part; "" if nothing was passed over."""
-        told = []
+        parts = []
         if self.outside:
             names = ", ".join(redact(name) for name in self.outside[:MOST_NAMED])
             more = ", ..." if len(self.outside) > MOST_NAMED else ""
-            told.append(
+            parts.append(
                 f"{len(self.outside)} links leave the folders that the configuration declares ({names}{more}) and were "
                 "not followed: name the folder that they lead to as folders.linked"
             )
         if self.broken:
-            told.append(f"{self.broken} links lead to nothing: is the disk that they lead to mounted?")
+            parts.append(f"{self.broken} links lead to nothing: is the disk that they lead to mounted?")
         if self.unreadable:
-            told.append(f"{self.unreadable} folders cannot be read: check their permissions")
-        return "; ".join(told)
+            parts.append(f"{self.unreadable} folders cannot be read: check their permissions")
+        return "; ".join(parts)
 
 
 class MissingFilesError(FileNotFoundError):
@@ -116,7 +116,7 @@ def require_some(found: int, files: Listing, what: str, source: str, rejections:
         found: how much was.
         files: where it was looked for.
         what: such as `none of the 12 images of the tables`.
-        source: where it is to be had, told unless links or permissions are to blame.
+        source: where it is to be had, named unless links or permissions are the cause.
         rejections: what was set aside before.
     """
     rejections.count(files.notes, files.root)

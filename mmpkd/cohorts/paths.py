@@ -58,7 +58,7 @@ class _Links:
 
     def __init__(self, root: str, inside: tuple[str, ...]) -> None:
         self._root, self._inside = root, inside
-        self._names: dict[str, frozenset[str] | None] = {}  # of the links in a folder, None where it cannot be told
+        self._names: dict[str, frozenset[str] | None] = {}  # of the links in a folder, None where it is unknown
         self._passed: dict[str, bool] = {}  # whether the way to a folder may pass a link
 
     def lead_outside(self, path: str) -> bool:

@@ -88,6 +88,6 @@ def refuse_too_many(reasons: pd.Series, kept: int, limit: float) -> None:
 
 def _counted(reasons: pd.Series) -> str:
     counts = reasons.map(redact).value_counts()
-    told = [f"{count} x {reason}" for reason, count in counts.head(MOST_REASONS).items()]
+    reasons = [f"{count} x {reason}" for reason, count in counts.head(MOST_REASONS).items()]
     rest = counts.iloc[MOST_REASONS:].sum()
-    return "; ".join([*told, *([f"{rest} x other reasons"] if rest else [])])
+    return "; ".join([*reasons, *([f"{rest} x other reasons"] if rest else [])])

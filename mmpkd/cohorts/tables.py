@@ -190,7 +190,7 @@ def resolve(images: pd.DataFrame, held_out: Collection[str] = frozenset()) -> tu
     Nobody leaves a held-out split this way, so a published test set only grows.
 
     Args:
-        images: with patient_id and split, one row an image (or a lesion, or a study).
+        images: with patient_id and split, one row per image (or a lesion, or a study).
         held_out: patients who go to test whatever their split.
 
     Returns:

@@ -50,7 +50,7 @@ def hint(mistake: Mapping[str, Any]) -> str:
     if kind == "list_type" and not isinstance(value, Mapping):
         return f"write a list: [{value}]" if _is_short(value) else "write a list"
     if kind in ("dict_type", "model_type", "model_attributes_type", "dataclass_type"):
-        return "keys are wanted below it, indented by two blanks"
+        return "keys are expected below it, indented by two blanks"
     return ""
 
 
@@ -77,7 +77,7 @@ def _as_text(value: Any) -> str:
         return "YAML reads it as a date: put it into quotation marks"
     if isinstance(value, int | float):
         return "YAML reads it as a number: put it into quotation marks"
-    return "a single word or text is wanted"
+    return "a single word or text is expected"
 
 
 def _is_short(value: Any) -> bool:

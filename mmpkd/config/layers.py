@@ -190,7 +190,7 @@ def parse_entries(entries: Iterable[str]) -> dict[str, Any]:
     for entry in entries:
         key, equals, text = entry.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--config {entry}: key=value is wanted")
+            raise ConfigError(f"--config {entry}: key=value is expected")
         config = merge(config, {key: _value(text)})
     return config
 

@@ -36,7 +36,7 @@ def read_config(path: Path) -> dict[str, Any]:
     if mistakes:
         raise ConfigError(f"{path}: {'; '.join(mistakes)}")
     if not isinstance(content, dict):
-        raise ConfigError(f"{path}: keys are wanted at its top level, as in config.yaml")
+        raise ConfigError(f"{path}: keys are expected at its top level, as in config.yaml")
     return content
 
 
@@ -71,7 +71,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """How many values a node stands for, each alias counted anew; `sizes` holds those that are known."""
+    """How many values a node stands for, each alias counted again; `sizes` holds those that are known."""
     if id(node) not in sizes:
         sizes[id(node)] = 1 + sum(_size(child, sizes) for child in _children(node))
     return sizes[id(node)]

@@ -63,7 +63,7 @@ class Training(Section):
     """The one training loop; the same for every arm."""
 
     epochs: int = Field(10, ge=1, description="passes over the training images")
-    batch_size: int = Field(64, ge=1, description="images a step, over all processes")
+    batch_size: int = Field(64, ge=1, description="images per step, over all processes")
     learning_rate: float = Field(1e-4, gt=0, description="peak learning rate of AdamW")
     weight_decay: float = Field(0.05, ge=0, description="weight decay of AdamW, not applied to biases and norms")
     layer_decay: float = Field(

@@ -49,7 +49,7 @@ def mean_scores(scores: pd.DataFrame, cell: Cell, arm: str, score: Score) -> pd.
 
 
 def mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method: str) -> np.ndarray:
-    """An image's map on the patch grid, g x g: mean over the exports (one a seed), in multiples of a uniform map.
+    """An image's map on the patch grid, g x g: mean over the exports (one per seed), in multiples of a uniform map.
 
     Each seed's map is turned into shares first, so that the scale of none is a weight; one without mass stays zero.
     """

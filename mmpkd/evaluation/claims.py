@@ -60,7 +60,7 @@ def claims_table(
     """Tests every claim on its metric and method, by default the primary metric and the first attention method.
 
     Returns:
-        One row a claim:
+        One row per claim:
         claim, title, expect, margin (NaN unless expect is no_gain), metric, method, arm, reference, cells, minus;
         estimate, low, high, p, p_holm, minimum_detectable, verdict, reason (why a value is missing);
         known (gain, no_gain or "") and recovered (true, false, or None where nothing is known);

@@ -96,7 +96,7 @@ def classification_table(scores: pd.DataFrame, confidence: float, reference: str
 
 
 def classification_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
-    """One row a domain, cohort, label (and `macro`), metric, arm and seed: `value`."""
+    """One row per domain, cohort, label (and `macro`), metric, arm and seed: `value`."""
     rows = []
     for (domain, cohort), arms in _cells(scores):
         for arm, part in arms.items():

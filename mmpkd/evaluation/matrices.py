@@ -1,4 +1,4 @@
-"""From the long table to what statistics work on: one value a seed and image."""
+"""From the long table to what statistics work on: one value per seed and image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -82,7 +82,7 @@ def score_matrix(scores: pd.DataFrame, domain: str, arm: str, cohort: str, **con
     Args:
         scores: the long table, or the part of it that is of interest.
         domain, arm, cohort: the arm and the cell.
-        conditions: further columns that choose one value an image and seed: metric, method, label.
+        conditions: further columns that choose one value per image and seed: metric, method, label.
 
     Raises:
         MissingScores: there is no such row.

@@ -74,7 +74,7 @@ def sign_flip(values: np.ndarray, resamples: int, rng: np.random.Generator) -> f
 
 
 def _shifted(cells: Contrast, tested: float) -> list[tuple[np.ndarray, ScoreMatrix]]:
-    """What each seed and image adds to the contrast less `tested`: S x N values a cell, which sum to that difference.
+    """What each seed and image adds to the contrast less `tested`: S x N values per cell, which sum to that difference.
 
     The tested value is taken from the cells in proportion to their weights. From a plain mean that is the same
     value from every cell; from a difference of means, half from the one and less the other half from the other.

@@ -12,7 +12,7 @@ Rois = tuple[pd.DataFrame, np.ndarray]  # roi_id, image_id, label, ... and M x S
 
 @dataclass(frozen=True)
 class Regions:
-    """Union masks of a cohort: `any` and one a label, for each image that has an ROI."""
+    """Union masks of a cohort: `any` and one per label, for each image that has an ROI."""
 
     image_ids: np.ndarray  # R
     labels: np.ndarray  # R

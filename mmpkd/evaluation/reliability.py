@@ -65,7 +65,7 @@ def calibrated_errors(
     """ECE (`resamples`) of these predictions if they were calibrated: of targets drawn from the predictions themselves.
 
     Consistency resampling (Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams"), with one
-    uniform number a patient: rows of a patient agree as much as their probabilities allow, for two views of a lesion
+    uniform number per patient: rows of a patient agree as much as their probabilities allow, for two views of a lesion
     have one answer. Rows that agree less have smaller errors.
 
     Args:

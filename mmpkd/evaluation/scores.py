@@ -1,4 +1,4 @@
-"""The long table: one value a row, from which every table and figure is made.
+"""The long table: one value per row, from which every table and figure is made.
 
 Columns: domain, arm, seed, cohort, patient_id, image_id, label, method, metric, value. Localisation rows: label `any`
 (the union of an image's ROI) and one for each label with an ROI (the union of that label's ROI). Classification rows:
@@ -142,7 +142,7 @@ def region_rows(
     patient_of: pd.Series,
     names: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Rows of `values`, for each metric one a region."""
+    """Rows of `values`, for each metric one per region."""
     count = len(regions.image_ids)
     table = pd.DataFrame(
         {
@@ -173,7 +173,7 @@ def classification_rows(
 
 
 def artefact_rows(arrays: Attention, tables: CohortTables, names: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows of the rate of artefact tokens, one an image."""
+    """Rows of the rate of artefact tokens, one per image."""
     return named_rows(arrays["image_id"], Score(ARTEFACTS, "none"), arrays["artefact_rate"], tables, names)
 
 

@@ -41,7 +41,7 @@ def refuse_faulty_frame(image: ImageFile) -> None:
     if image.picture is None and not has_pixels(image.header):
         raise UnreadableImage("no pixels")
     if image.frames != 1:
-        raise UnreadableImage(f"{image.frames} frames where one is wanted")
+        raise UnreadableImage(f"{image.frames} frames where one is expected")
     if image.picture is not None:
         _refuse_unreadable_cut(image.content)
     elif image.syntax.is_encapsulated:
@@ -77,7 +77,7 @@ def only_frame(pixel_data: bytes) -> bytes:
     offsets = parse_basic_offsets(stream)
     fragments = list(generate_fragments(stream))
     if len(offsets) > 1 or _several_rle(fragments):
-        raise CutError(f"{max(len(offsets), len(fragments))} frames where one is wanted")
+        raise CutError(f"{max(len(offsets), len(fragments))} frames where one is expected")
     return b"".join(fragments)
 
 
@@ -147,7 +147,7 @@ def _refuse_cut_jpeg(frame: bytes) -> None:
     if end < 0:
         raise CutError("the compressed frame is cut: it has no end marker")
     if frame[end + 2 :].lstrip(b"\0\xff")[:1] == b"\xd8":
-        raise CutError("several compressed images where one is wanted")
+        raise CutError("several compressed images where one is expected")
 
 
 def _refuse_cut_png(frame: memoryview) -> None:
@@ -171,7 +171,7 @@ def _refuse_cut_j2k(frame: memoryview) -> None:
     while at + 12 <= len(frame) and frame[at : at + 2] == TILE_PART:
         tile, length, _, count = struct.unpack_from(">HIBB", frame, at + 4)
         parts[tile] = parts.get(tile, 0) + 1
-        wanted[tile] = max(count, wanted.get(tile, 0))  # 0: not told here
+        wanted[tile] = max(count, wanted.get(tile, 0))  # 0: not stated here
         if length == 0:  # the last one, up to the end marker
             at = bytes(frame).rfind(END, at)
             break
@@ -182,7 +182,7 @@ def _refuse_cut_j2k(frame: memoryview) -> None:
     if at < 0 or missing or not ended:
         raise CutError("the compressed frame is cut: it ends before its tiles do")
     if bytes(frame[at + 2 :]).lstrip(b"\0\xff")[:1] == b"\x4f":
-        raise CutError("several compressed images where one is wanted")
+        raise CutError("several compressed images where one is expected")
 
 
 def _first_tile_part(frame: memoryview) -> int:

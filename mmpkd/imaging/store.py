@@ -22,7 +22,7 @@ class StoreError(ValueError):
 class ImageStore:
     """Several shards as one array of images, mapped into memory.
 
-    image_ids: the stored images, N strings. geometry: their geometries, one row an image in the same order (see
+    image_ids: the stored images, N strings. geometry: their geometries, one row per image in the same order (see
     `Geometry.from_row`). size: pixels a side.
     """
 
@@ -101,12 +101,12 @@ def _open(folder: str | Path, table_name: str, array_name: str) -> tuple[pd.Data
     table = pd.read_parquet(folder / table_name)
     array = np.load(folder / array_name, mmap_mode="r", allow_pickle=False)
     if len(table) != len(array):
-        raise StoreError(f"{folder}: {table_name} has {len(table)} rows, {array_name} {len(array)}; make it anew")
+        raise StoreError(f"{folder}: {table_name} has {len(table)} rows, {array_name} {len(array)}; make it again")
     return table, array
 
 
 def _common_size(arrays: list[np.ndarray]) -> int:
     shapes = {array.shape[1:] for array in arrays}
     if len(shapes) != 1:
-        raise StoreError(f"the shards hold squares of different sizes, {sorted(shapes)}; make them anew")
+        raise StoreError(f"the shards hold squares of different sizes, {sorted(shapes)}; make them again")
     return shapes.pop()[0]

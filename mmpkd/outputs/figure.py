@@ -56,7 +56,7 @@ STYLE = {
 }
 styled = mpl.rc_context(STYLE)  # decorates every `draw`, and leaves matplotlib's global state as it was
 
-# Okabe and Ito, Color Universal Design, 2008: told apart with any colour vision; markers differ too.
+# Okabe and Ito, Color Universal Design, 2008: distinguishable with any colour vision; markers differ too.
 _ROLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"))  # reference, primary arm, shuffled control
 _FURTHER_ARMS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _FURTHER_MARKERS = ("D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")

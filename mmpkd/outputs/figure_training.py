@@ -118,7 +118,7 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str,
         mean = values.groupby("epoch")[quantity].mean()
         style = {"color": mark.colour, "linewidth": 1.5, "linestyle": _line(arm, design), "zorder": 3}
         axes.plot(mean.index, mean, **style)
-        if quantity != "validation_auroc" and len(mean):  # told apart without colour too
+        if quantity != "validation_auroc" and len(mean):  # distinguishable without colour too
             axes.plot(mean.index[-1], mean.iloc[-1], mark.marker, color=mark.colour, mew=0, clip_on=False, zorder=4)
     axes.grid(axis="y")
 

@@ -175,7 +175,7 @@ def draw_frontal(
 
 
 def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str, Box]) -> list[dict]:
-    """What was drawn in one image, one row a label: the columns of `write.TRUTH_COLUMNS`."""
+    """What was drawn in one image, one row per label: the columns of `write.TRUTH_COLUMNS`."""
     rows = []
     for label in LABELS:
         finding = study.findings.get(label)

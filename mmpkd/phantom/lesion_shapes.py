@@ -1,8 +1,8 @@
 """Draws a lesion's descriptors: what the words of `lesions.py` look like.
 
-Lengths are in units of 1/64 of the image's height (`unit` original pixels each), so that a descriptor that can be
-told in the original can still be told after the image was shrunk. For the same reason a word sets brightness and number
-as well as outline: suspicious words are denser and have more particles. Opacities go from 0 to about 1.
+Lengths are in units of 1/64 of the image's height (`unit` original pixels each), so that a descriptor that is visible
+in the original is still visible after the image was shrunk. For the same reason a word sets brightness and number as
+well as outline: suspicious words are denser and have more particles. Opacities go from 0 to about 1.
 """
 
 import numpy as np

@@ -139,7 +139,7 @@ def draw_transfer_syntax(rng: np.random.Generator) -> str:
 def truth_rows(
     image_id: str, patient_id: str, shown: Mapping[str, Sequence[tuple[float, np.ndarray]]]
 ) -> list[dict[str, Any]]:
-    """What was drawn in one image, a row a label: presence, highest severity and the box around all of its lesions.
+    """What was drawn in one image, a row per label: presence, highest severity and the box around all of its lesions.
 
     `shown` gives each label's lesions as (severity, mask).
     """

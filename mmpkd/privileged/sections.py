@@ -76,7 +76,7 @@ MISNAMED = {
     for study in studies.split()
 }
 # Of a study in SPANS it is the characters from the first offset up to the second of the report as it stands in the
-# file, because its headers cannot be told from its text. Both are 0 where the report says nothing of the images.
+# file, because its headers look like its text. Both are 0 where the report says nothing of the images.
 SPANS = {
     "50525523": (201, 349),
     "57564132": (233, 554),

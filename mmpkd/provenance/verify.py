@@ -88,9 +88,9 @@ def _of_data_set(name: str, recorded: Mapping[str, Any], present: Mapping[str, A
 
 
 def _how(then: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """The numbers that differ; names that changed without them are not told."""
-    told = [f"{text} {key}" for key in ("files", "bytes") if key in then and (text := _other(now[key], then[key]))]
-    return ", ".join(told) or "same size, other content"
+    """The numbers that differ; names that changed without them are not listed."""
+    parts = [f"{text} {key}" for key in ("files", "bytes") if key in then and (text := _other(now[key], then[key]))]
+    return ", ".join(parts) or "same size, other content"
 
 
 def _other(now: int, then: int) -> str:

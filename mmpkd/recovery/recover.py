@@ -28,7 +28,7 @@ def recover(folder: Path, results: Path) -> Iterator[str]:
         results: the study's results.
 
     Raises:
-        BusyError: a run is at work in `folder`, or it cannot be told that none is; then nothing was changed.
+        BusyError: a run is at work in `folder`, or none can be ruled out; then nothing was changed.
     """
     with ExitStack() as gates:
         places = [place for place in (folder / STATE, results) if (place / FOLDER).is_dir()]
@@ -37,7 +37,7 @@ def recover(folder: Path, results: Path) -> Iterator[str]:
                 gates.enter_context(gate(place))
         except OSError as error:
             raise BusyError(
-                f"{error.filename}: {error.strerror}, so that it cannot be told whether a run is at work in {folder}"
+                f"{error.filename}: {error.strerror}, so it is unknown whether a run is at work in {folder}"
             ) from None
         yield from _recover(folder, results, places)
 

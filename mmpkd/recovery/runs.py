@@ -1,7 +1,7 @@
 """Who works in a folder: a run that is alive, jobs whose Snakemake was killed, or nobody but the lock of a dead run.
 
 "Not visible" does not mean "not there". Processes are looked at where they can be seen, but what decides is whether
-each run and job that signed in (`mmpkd.presence`) certainly ended. Where that cannot be told, nothing may be changed.
+each run and job that signed in (`mmpkd.presence`) certainly ended. Where that is unknown, nothing may be changed.
 """
 
 import os
@@ -55,7 +55,7 @@ def require_idle(folder: Path, places: Iterable[Path]) -> list[psutil.Process]:
         places: where runs and jobs sign in.
 
     Raises:
-        BusyError: a run is at work, or it cannot be told from here whether one is.
+        BusyError: a run is at work, or one cannot be ruled out from here.
     """
     workers = workers_in(folder)
     if workers.runs:
@@ -80,11 +80,11 @@ def require_known_lock(folder: Path) -> None:
     """Checks that the lock in `folder`, if there is one, was left by a run that signed in.
 
     Raises:
-        BusyError: whose lock it is cannot be told.
+        BusyError: it is unknown whose lock it is.
     """
     if _is_locked(folder) and not records(folder / STATE):
         raise BusyError(
-            f"{folder} is locked by a run that did not sign in, so that it cannot be told whether it is still at work, "
+            f"{folder} is locked by a run that did not sign in, so it is unknown whether it is still at work, "
             "here or on another machine. If it is, wait for it; if nobody works in the folder, run snakemake --unlock "
             "there, and this command again"
         )
@@ -104,7 +104,7 @@ def _require_ended(folder: Path, record: Record, orphans: list[psutil.Process]) 
         return
     if record.alive is None:
         raise BusyError(
-            f"{record} signed in to {folder}, and from here it cannot be told whether it is still at work in it. If it "
+            f"{record} signed in to {folder}, and it is unknown from here whether it is still at work in it. If it "
             f"is, wait for it; if not, run this command on that machine, or remove {record.path}"
         )
     kind = "run" if record.worker is None else record.worker.kind

@@ -53,8 +53,8 @@
     byId("top").textContent = "≥ " + top.toFixed(1);
   }
 
-  /* The labels whose probability is told: the findings that students predict, else all that they predict. */
-  function told(chosen, arm) {
+  /* The labels whose probability is shown: the findings that students predict, else all that they predict. */
+  function shownLabels(chosen, arm) {
     const chances = chosen.chances[arm] || {};
     const findings = chosen.findings.filter((label) => label in chances);
     const labels = findings.length ? findings : Object.keys(chances);
@@ -66,7 +66,7 @@
     return [
       data.metric + " " + (known(scores[arm]) ? scores[arm].toFixed(3) : "not defined"),
       ...(paired ? ["gain " + signed(scores[arm] - scores[data.reference])] : []),
-      ...told(chosen, arm),
+      ...shownLabels(chosen, arm),
     ].join(", ");
   }
 

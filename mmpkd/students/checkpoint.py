@@ -49,18 +49,18 @@ class Checkpoint:
         self._last = monotonic()
 
     def read(self) -> tuple[Tensors, dict[str, Any]] | None:
-        """The tensors and facts of this run; None where it left none. One of another run is told and left alone."""
+        """The tensors and facts of this run; None where it left none. One of another run is reported and left alone."""
         if not self.path.is_file():
             return None
         try:
             with safe_open(self.path, framework="pt") as archive:
                 facts = json.loads((archive.metadata() or {}).get(FACTS, "{}"))
                 if facts.get("identity") != self.identity:
-                    log.warning("%s is of another run (other data, settings or code); starting anew", self.path.name)
+                    log.warning("%s is of another run (other data, settings or code); starting again", self.path.name)
                     return None
                 return {name: archive.get_tensor(name) for name in archive.keys()}, facts  # noqa: SIM118 (no mapping)
         except (SafetensorError, json.JSONDecodeError) as error:
-            log.warning("%s cannot be read (%s); starting anew", self.path.name, error)
+            log.warning("%s cannot be read (%s); starting again", self.path.name, error)
             return None
 
     def remove(self) -> None:

@@ -54,7 +54,7 @@ def from_hub(config: StudentConfig) -> FirstWeights:
 
 
 def repository_of(model: str) -> str:
-    """The hub's repository with the weights of a model that timm knows, or is told to look up there."""
+    """The hub's repository with the weights of a model that timm knows, or is asked to look up there."""
     prefix, _, name = model.rpartition(":")
     if prefix:
         return name
@@ -170,7 +170,7 @@ def fit_weights(student: Student, weights: FirstWeights, backbone: Backbone) -> 
 def _check_patches(weights: FirstWeights, own: dict[str, torch.Tensor], backbone: Backbone) -> list[str]:
     there, wanted = weights.tensors[PATCHES].shape, own[PATCHES].shape
     if len(there) != 4 or there[1] not in (1, 3):
-        raise CheckpointError(f"{weights.source}: {PATCHES} is {tuple(there)}; one or three channels are wanted")
+        raise CheckpointError(f"{weights.source}: {PATCHES} is {tuple(there)}; one or three channels are expected")
     if there[0] != wanted[0]:
         raise CheckpointError(
             f"{weights.source}: does not fit student.model and student.arguments: made for tokens of {there[0]} "

@@ -26,7 +26,7 @@ log = logging.getLogger("mmpkd.students")
 
 @dataclass
 class Trained:
-    """The student with the weights of the selected epoch, and one row an epoch.
+    """The student with the weights of the selected epoch, and one row per epoch.
 
     leads: whether this is the process that writes the results, of several that trained together.
     """

@@ -126,7 +126,7 @@ def relational_angle(outputs: StudentOutput, targets: Targets, arm: Arm, problem
     ordered triplets of known rows that all differ. Where a side has no length, in student or teacher, as between two
     images of one study that share their report, there is no angle, and the triplet is left out.
 
-    Time grows with N^3, memory with N^2 and `ANGLES_AT_ONCE`: beyond it, blocks of vertices are computed anew in the
+    Time grows with N^3, memory with N^2 and `ANGLES_AT_ONCE`: beyond it, blocks of vertices are computed again in the
     backward pass.
     """
     student, teacher, known = _distances(outputs, targets)

@@ -74,7 +74,7 @@ class Run:
         return self.epoch - 1 - self.best_epoch
 
     def history(self) -> pd.DataFrame:
-        """One row an epoch; `selected` marks the one whose weights are kept."""
+        """One row per epoch; `selected` marks the one whose weights are kept."""
         table = pd.DataFrame(self.rows)
         return table.assign(selected=table["epoch"] == self.best_epoch)
 

@@ -44,7 +44,7 @@ class Student(nn.Module):
     Attributes:
         vit: the timm model.
         labels: names of the logits.
-        facts: what `load` needs to build it again, and what `save` was told besides.
+        facts: what `load` needs to build it again, and what `save` was given besides.
     """
 
     def __init__(self, config: StudentConfig, size: int, labels: list[str]) -> None:

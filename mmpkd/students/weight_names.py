@@ -1,4 +1,4 @@
-"""Where a vision transformer lies among the tensors of a file, told by their names alone; no torch in here."""
+"""Where a vision transformer lies among the tensors of a file, found by their names alone; no torch in here."""
 
 from collections.abc import Iterable
 

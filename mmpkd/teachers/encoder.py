@@ -105,7 +105,7 @@ def _batches(windows: list[list[int]], order: list[int]) -> list[list[int]]:
     """Rows in order of length, cut into batches of one length and about `TOKENS_A_BATCH` tokens.
 
     No window is padded, for padding to another's length changes the last bits of its vector, and a vector may not
-    depend on what else was encoded with it: a cached one would differ from one made anew.
+    depend on what else was encoded with it: a cached one would differ from a new one.
     """
     batches: list[list[int]] = []
     for length, group in groupby(order, key=lambda row: len(windows[row])):

@@ -199,8 +199,8 @@ def _temperatures(
     splits = ("train", "validate") if config.targets == "out_of_fold" else ("validate",)
     rows = np.flatnonzero(records["split"].isin(splits))
     temperatures = fit_temperatures(logits[rows], targets[rows], labels)
-    told = ", ".join(f"{label} {value:.2f}" for label, value in zip(labels, temperatures, strict=True))
-    log.info("temperatures from %d held-out records: %s", len(rows), told)
+    values = ", ".join(f"{label} {value:.2f}" for label, value in zip(labels, temperatures, strict=True))
+    log.info("temperatures from %d held-out records: %s", len(rows), values)
     return temperatures
 
 
@@ -245,10 +245,10 @@ def _learnable(records: pd.DataFrame, labels: list[str]) -> tuple[np.ndarray, np
     if not both.any():
         raise ValueError(f"the training records know no label of {', '.join(labels)} as both present and absent")
     for label, known in zip(np.array(labels)[~both], np.isfinite(targets[training][:, ~both]).any(axis=0), strict=True):
-        told = (
+        found = (
             "one class alone: its logit is that of the smoothed share" if known else "no known value: its logit is NaN"
         )
-        log.warning("label %s has %s", label, told)
+        log.warning("label %s has %s", label, found)
     return targets, training
 
 

@@ -82,7 +82,7 @@ class OneHotLogistic:
 
 @dataclass(frozen=True)
 class GradientBoosting:
-    """scikit-learn's HistGradientBoostingClassifier, one a label, on terms and numbers."""
+    """scikit-learn's HistGradientBoostingClassifier, one per label, on terms and numbers."""
 
     design: Design
     models: list  # a classifier a label, None for a label of one class

@@ -68,7 +68,7 @@ def prediction_rows(
     targets: np.ndarray,
     temperatures: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """One row a record and label; logs the AUROC on the test rows.
+    """One row per record and label; logs the AUROC on the test rows.
 
     `logit` is the raw one over its label's temperature; without temperatures the model is not calibrated.
     """

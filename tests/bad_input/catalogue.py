@@ -63,7 +63,7 @@ def stops(name: str, breaks: Any, *words: str) -> Case:
 
 def set_aside(name: str, breaks: Any, *words: str, count: int = 1, check: Callable[[Any], bool] | None = None) -> Case:
     """`count` records are set aside for a reason that holds all `words`."""
-    assert words and all(words), f"{name}: a reason is wanted"
+    assert words and all(words), f"{name}: a reason is expected"
     return Case(name, breaks, "set_aside", words, count, check)
 
 

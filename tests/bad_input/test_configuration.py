@@ -20,9 +20,9 @@ SMALL_BOMB = bomb("[1, 2, 3]", f"[{', '.join(['*'] * 9)}]", depth=5)  # below th
 TEXT = "cohorts: {mimic_cxr: {"
 
 CASES = [
-    stops("empty file", "", "overlay.yaml", "keys are wanted at its top level"),
-    stops("a list", "- study\n- seeds\n", "overlay.yaml", "keys are wanted"),
-    stops("plain text", "the study of chest radiographs", "keys are wanted"),
+    stops("empty file", "", "overlay.yaml", "keys are expected at its top level"),
+    stops("a list", "- study\n- seeds\n", "overlay.yaml", "keys are expected"),
+    stops("plain text", "the study of chest radiographs", "keys are expected"),
     stops("HTML error page", "<!DOCTYPE html>\n<html><body>404: not found</body></html>\n", "overlay.yaml"),
     stops("unclosed bracket", "seeds: [1, 2\n", "overlay.yaml", "no YAML", "line"),
     stops("tab for indentation", "training:\n\tepochs: 3\n", "no YAML", "\\t"),
@@ -99,12 +99,12 @@ CASES = [
     stops("study that is a number", "study: 2024\n", "study", "a number: put it into quotation marks"),
     stops("study that is a yes", "study: yes\n", "study", "YAML reads yes, no, on and off as true or false"),
     stops("study that is a date", "study: 2026-01-31\n", "study", "a date: put it into quotation marks"),
-    stops("study that is a list", "study: [a]\n", "study", "a single word or text is wanted"),
+    stops("study that is a list", "study: [a]\n", "study", "a single word or text is expected"),
     stops("label that is a no", "domains: {cxr: {labels: [no, Edema]}}\n", "domains.cxr.labels.0", "true or false"),
     stops("label of null", "domains: {cxr: {labels: [Edema, null]}}\n", "domains.cxr.labels.1", "null, stands there"),
     stops("name of an arm that is a number", "arms: {1: {}}\n", "arms.1", "put it into quotation marks"),
     stops("seed without brackets", "seeds: 5\n", "seeds", "write a list: [5]"),
-    stops("section that is a word", "training: fast\n", "training", "keys are wanted below it, indented"),
+    stops("section that is a word", "training: fast\n", "training", "keys are expected below it, indented"),
     stops("section of nothing", "training:\nseeds: [1]\n", "training", "null, stands there"),
     stops("value of nothing", "training:\n  epochs:\n", "training.epochs", "null, stands there"),
     accepted("byte-order mark", "study: other\n".encode("utf-8-sig"), lambda study: study.study == "other"),

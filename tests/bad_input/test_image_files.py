@@ -250,7 +250,7 @@ CODESTREAMS = [
     set_aside("run lengths cut in half", compressed(RLELossless, half), "expected amount"),
     set_aside("two JPEG-LS images", compressed(JPEGLSLossless, twice), "several compressed images"),
     set_aside("two JPEG 2000 images", compressed(JPEG2000Lossless, twice), "several compressed images"),
-    set_aside("two run-length images", compressed(RLELossless, twice), "2 frames where one is wanted"),
+    set_aside("two run-length images", compressed(RLELossless, twice), "2 frames where one is expected"),
     set_aside("two frames, NumberOfFrames 1", compressed(RLELossless, twice, table=True, NumberOfFrames=1), "2 frames"),
     set_aside("file cut in JPEG 2000", cut_file(compressed(JPEG2000Lossless), 0.7), "the file ends within its pixels"),
     set_aside("file cut in JPEG-LS", cut_file(compressed(JPEGLSLossless), 0.7), "the file ends within its pixels"),

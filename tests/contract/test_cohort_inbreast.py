@@ -85,7 +85,7 @@ def release(tmp_path):
     (root / "AllXML").mkdir()
     write_xls(root / "INbreast.xls", [HEADER, *map(cells, ROWS)])
     for number, row in enumerate(ROWS[:7]):
-        token = f"{number // 2:016x}"  # two images a patient
+        token = f"{number // 2:016x}"  # two images per patient
         name = f"{row[2]}_{token}_MG_{row[0]}_{VIEW_IN_NAME.get(row[1], row[1])}_ANON.dcm"
         (root / "AllDICOMs" / name).touch()
     (root / "AllDICOMs" / f"._20000001_{0:016x}_MG_L_CC_ANON.dcm").touch()

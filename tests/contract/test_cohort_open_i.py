@@ -176,7 +176,7 @@ def test_pictures_without_the_table_of_views(tree):
     tables = read(tree)
     assert tables.images["image_id"].tolist() == ["CXR3_IM-1384-1001", "CXR6_IM-2192-1001"]
     reasons = tables.rejected.set_index("record")["reason"]
-    assert reasons["CXR1_1_IM-0001-4001"] == "view is told by no table of views, no header and no caption"
+    assert reasons["CXR1_1_IM-0001-4001"] == "no table of views, header or caption states the view"
     for number in (3, 6):
         (tree / "ecgen-radiology" / f"{number}.xml").unlink()
     with pytest.raises(FileNotFoundError, match=r"indiana_projections\.csv: needed, for nothing else tells which of 4"):
@@ -206,7 +206,7 @@ def test_dicom_files_by_their_headers(tree):
         ["NLMCXR_dcm/6/6_IM-2192-1001.dcm", "frontal"],
     ]
     reasons = tables.rejected.set_index("record")["reason"]
-    assert reasons["CXR2_IM-0652-2001"] == "view is told by no table of views, no header and no caption"
+    assert reasons["CXR2_IM-0652-2001"] == "no table of views, header or caption states the view"
 
 
 def test_a_survey_opens_no_image(tree, monkeypatch):

@@ -166,7 +166,7 @@ def _text(path):
         (lambda path: write(path, ramp(), Rows=4), "less than expected"),
         (lambda path: write(path, np.full((4, 4), 7, np.uint16)), "constant image"),
         (lambda path: write(path, np.full((4, 4), 7, np.uint16), PixelPaddingValue=7), "without a valid pixel"),
-        (lambda path: write(path, np.tile(ramp(), (2, 1)), Rows=3, NumberOfFrames=2), "2 frames where one is wanted"),
+        (lambda path: write(path, np.tile(ramp(), (2, 1)), Rows=3, NumberOfFrames=2), "2 frames where one is expected"),
     ],
 )
 def test_what_cannot_be_read_says_why_and_names_no_file_or_patient(tmp_path, make, reason):

@@ -69,12 +69,12 @@ def test_a_file_that_ends_in_its_compressed_pixels_says_so(tmp_path, compressed,
 
 def test_a_second_image_is_refused_whatever_number_of_frames_says(tmp_path, compressed):
     frame = frame_of(compressed)
-    with pytest.raises(UnreadableImage, match="where one is wanted"):
+    with pytest.raises(UnreadableImage, match="where one is expected"):
         read_image(with_frames(compressed, tmp_path / "two.dcm", frame, frame), "minmax")
     dataset = dcmread(compressed)
     dataset.PixelData = encapsulate([frame, frame], has_bot=True)
     dcmwrite(tmp_path / "table.dcm", dataset, enforce_file_format=True)
-    with pytest.raises(UnreadableImage, match="2 frames where one is wanted"):
+    with pytest.raises(UnreadableImage, match="2 frames where one is expected"):
         read_image(tmp_path / "table.dcm", "minmax")
 
 

@@ -19,7 +19,7 @@ WORDS = ("Zebulon", "Quagmire", "penny-farthing", "ZQ-4711")
 
 
 def break_window(dataset: Dataset) -> None:
-    """Puts the name where a number is wanted, so that pydicom quotes it in its error."""
+    """Puts the name where a number is expected, so that pydicom quotes it in its error."""
     for keyword in ("WindowCenter", "WindowWidth"):
         dataset.pop(keyword, None)
         dataset.add_new(tag_for_keyword(keyword), "LO", NAME)

@@ -83,7 +83,7 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
         read_config(path)
     with pytest.raises(ConfigError, match=r"absent\.yaml: No such file"):
         read_config(tmp_path / "absent.yaml")
-    with pytest.raises(ConfigError, match="key=value is wanted"):
+    with pytest.raises(ConfigError, match="key=value is expected"):
         parse_entries(["study"])
 
 

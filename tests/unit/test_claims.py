@@ -192,7 +192,7 @@ def test_signs_of_many_students_are_drawn_by_the_seed_of_the_configuration():
     scores = synthetic_scores(np.random.default_rng(6), gain=0.0, seeds=7, images=4)
     values = {"other_modality": CLAIMS["other_modality"].margin, "interaction": 0.0}
     table = claims_table(scores, {name: CLAIMS[name] for name in values}, EVALUATION, DESIGN).set_index("claim")
-    assert EVALUATION.resamples < 2**14  # of seven students a domain
+    assert EVALUATION.resamples < 2**14  # of seven students per domain
     for name, value in values.items():
         chosen = Score("pixel_auroc", "rollout")
         gains = gain_cells(scores, contrast_weights(CLAIMS[name], DESIGN), "mmpkd", "baseline", chosen)

@@ -1,4 +1,4 @@
-"""From rows to a value a seed and image, and differences of such, by hand."""
+"""From rows to a value per seed and image, and differences of such, by hand."""
 
 import numpy as np
 import pandas as pd

@@ -50,7 +50,7 @@ def store(labels) -> Store:
 
 @pytest.fixture
 def tables(store, labels) -> CohortTables:
-    """The first half of the images is for training, the second for the test; two images a patient."""
+    """The first half of the images is for training, the second for the test; two images per patient."""
     splits = np.repeat(["train", "test"], COUNT)
     patients = [f"p{k // 2}" for k in range(2 * COUNT)]
     images = pd.DataFrame({"image_id": store.image_ids, "patient_id": patients, "split": splits}).assign(

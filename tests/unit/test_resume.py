@@ -104,7 +104,7 @@ def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path, undisturbed, capl
 def test_a_damaged_checkpoint_is_told_and_not_taken_up(tmp_path, undisturbed, caplog, damage):
     (tmp_path / "checkpoint.safetensors").write_bytes(damage)
     fit(tmp_path)
-    assert "starting anew" in caplog.text
+    assert "starting again" in caplog.text
     assert results(tmp_path) == undisturbed
 
 

@@ -171,7 +171,7 @@ class CheXlocalize(DataSet):
         return next((path for path in map(existing, paths) if path.exists()), paths[0])
 
     def _listed_images(self, name: str) -> pd.DataFrame:
-        """One row an image of a published set, with its labels as text, under CheXpert's names."""
+        """One row per image of a published set, with its labels as text, under CheXpert's names."""
         path = self._first_there(SETS[name])
         table = read_table(path, ["path"], self.SOURCE, optional=["ap/pa", *NAMES]).rename(columns=NAMES)
         relative, refused = relative_below_all(self.image_root, table["path"], self.declared)

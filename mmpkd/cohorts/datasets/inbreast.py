@@ -12,7 +12,7 @@ Layout below root, or below root/INbreast Release 1.0:
 Names of columns, files and ROI are as public code that reads the release has them (the KP-AROB, gan_compare and many
 other readers of INbreast.xls agree); the release itself was not at hand.
 
-Yields a row an image (410 from 115 examinations), the labels mass, calcification and malignant, and contours of masses
+Yields a row per image (410 from 115 examinations), the labels mass, calcification and malignant, and contours of masses
 and calcifications. `Patient ID` is blanked ("removed") in the table, so that the patient is the token in the file's
 name; a study is a patient and month. There is no privileged table: the release has reports of some examinations, which
 this project does not read.

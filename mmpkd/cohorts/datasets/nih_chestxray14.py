@@ -22,7 +22,7 @@ Options:
         (the union). Default: `boxed`. Students never learn from this cohort, so that no test set has to be held out,
         and only these images have an ROI; the labels of the others were mined from reports, with many mistakes
         (Oakden-Rayner, "Exploring large-scale public medical image datasets", 2020). But every boxed image has a
-        finding, so that AUROC on them says how a finding is told from other findings, not from health.
+        finding, so that AUROC on them measures how a finding is distinguished from other findings, not from health.
     partial_download: whether a part of the images was downloaded on purpose. Those that are not there are then counted,
         like those of other sets, and are no fault of the download. Default: false.
     infiltration_is_lung_opacity: whether Infiltration counts as Lung Opacity. CheXpert has no name for it, so by
@@ -181,7 +181,7 @@ class NihChestXray14(DataSet):
         return read_table(path, columns, self.SOURCE)
 
     def _listed_images(self) -> pd.DataFrame:
-        """One row an image: image_id, patient_id, view and the set of its `findings`."""
+        """One row per image: image_id, patient_id, view and the set of its `findings`."""
         table = self._table(IMAGE_TABLE, ["image_index", "finding_labels", "patient_id", "view_position"])
         malformed = ~table["image_index"].str.fullmatch(IMAGE_NAME)
         table = self.set_aside(table, malformed, "image_index", "malformed name of an image in the table of images")

@@ -120,7 +120,7 @@ class VindrCxr(DataSet):
         return self.folder("annotations", self.cohort.root / "annotations") / f"{name}_{split}.csv"
 
     def _image_labels(self, split: str) -> pd.DataFrame:
-        """One row an image of a published set: image_id, official_set and the labels, by majority of its readers."""
+        """One row per image of a published set: image_id, official_set and the labels, by majority of its readers."""
         path = self._table("image_labels", split)
         names = {label: [snake_case(name) for name in SOURCES[label]] for label in self.known}
         columns = [name for sources in names.values() for name in sources]

@@ -5,7 +5,7 @@ Licence: CC BY 3.0.
 Citation: Lee et al., "A curated mammography data set for use in computer-aided detection and diagnosis research",
     Scientific Data 4:170177 (2017).
 
-Layouts below root, told by what is on the disk (the two of DICOM may be mixed):
+Layouts below root, recognised by what is on the disk (the two of DICOM may be mixed):
     {mass,calc}_case_description_{train,test}_set.csv                                    (folder `tables`; or in csv/)
     CBIS-DDSM/Mass-Training_P_00001_LEFT_CC/                                             (folder `images`)
         08-07-2016-DDSM-29304/1.000000-full mammogram images-17430/1-1.dcm               as the NBIA downloader names it
@@ -18,7 +18,7 @@ mammogram's folder holds several, the file or the series that the table quotes d
 dicom_info.csv says which mammogram or lesion (`PatientID`) a picture (`image_path`) belongs to. These two columns and
 the folders are as public code reads them (google-deepmind/dm_nevis), not seen in the original.
 
-Yields a row an image: `P_00001_LEFT_CC`, the folder's name without Mass- or Calc- and the set. 71 of the 3,103 folders
+Yields a row per image: `P_00001_LEFT_CC`, the folder's name without Mass- or Calc- and the set. 71 of the 3,103 folders
 repeat a mammogram of the other kind; it is one image here, its file that of the mass folder where there are two: 3,032
 images. A study is a patient's breast. Labels: malignant (any lesion of the image is), mass, calcification. A mask a
 lesion, labelled with its kind, and once more with `malignant` if it is. A privileged record a lesion (3,568 rows), its
@@ -27,8 +27,8 @@ columns named alike for both kinds, with its own targets and `official_set`, the
 Several lesions with different pathology: an image is malignant if any of its lesions is, and its ROI labelled
 `malignant` are those of the malignant lesions alone.
 
-Mask or crop is told by the header (the mask has 8 bits and the mammogram's size), and where that leaves a doubt by the
-pixels (a mask has two values). With `survey` no image is opened: rows and columns stay unknown, and each lesion is
+Mask and crop are distinguished by the header (the mask has 8 bits and the mammogram's size), and in case of doubt by
+the pixels (a mask has two values). With `survey` no image is opened: rows and columns stay unknown, and each lesion is
 listed with the first of its files, be it crop or mask.
 
 Split: 31 patients stand in the train set of one kind and the test set of the other: they go to test. There is no

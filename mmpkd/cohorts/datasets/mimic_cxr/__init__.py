@@ -168,7 +168,7 @@ class MimicCxr(DataSet):
         return list_files(root / "files", (*self.SUFFIXES, ".txt"), self.declared).under(root, "files")
 
     def _listed_images(self) -> pd.DataFrame:
-        """One row an image of the split table, with what the metadata table says of it."""
+        """One row per image of the split table, with what the metadata table says of it."""
         split = read_table(self._table("split"), ["dicom_id", "study_id", "subject_id", "split"], TABLES_SOURCE)
         metadata = read_table(
             self._table("metadata"),

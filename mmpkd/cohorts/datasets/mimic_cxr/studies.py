@@ -87,7 +87,7 @@ def study_path(patients: pd.Series, studies: pd.Series) -> pd.Series:
 def read_reports(
     folder: Path, listed: Listing, images: pd.DataFrame, rejections: Rejections, survey: bool
 ) -> pd.DataFrame:
-    """One row a study of `images` with its report; `listed` are the files below `folder`.
+    """One row per study of `images` with its report; `listed` are the files below `folder`.
 
     With `survey` a sample of the reports is opened, so that it is known whether they can be read, and the text of each
     is "".

@@ -179,7 +179,7 @@ class OpenI(DataSet):
                 f"{self.folder('tables') / PROJECTIONS}: needed, for nothing else tells which of {len(images)} images "
                 f"are frontal; {PROJECTIONS_SOURCE}"
             )
-        return self.set_aside(images, untold, "image_id", "view is told by no table of views, no header and no caption")
+        return self.set_aside(images, untold, "image_id", "no table of views, header or caption states the view")
 
 
 DATA_SET = OpenI

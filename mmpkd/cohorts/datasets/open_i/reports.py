@@ -5,7 +5,7 @@
       <MedlineCitation> ... <Abstract>
         <AbstractText Label="COMPARISON">None.</AbstractText>     INDICATION, FINDINGS and IMPRESSION likewise
       <MeSH> <major>Opacity/lung/base/left</major> <automatic>opacity</automatic>
-      <parentImage id="CXR1_1_IM-0001-3001"> <caption>Xray Chest PA and Lateral</caption> ... one an image
+      <parentImage id="CXR1_1_IM-0001-3001"> <caption>Xray Chest PA and Lateral</caption> ... one per image
 
 Safety: ElementTree reads no external entity and no external DTD, but it expands entities that a file declares, so a few
 bytes can fill the memory ("billion laughs"). An entity can be declared by `<!ENTITY` alone, and no report needs one: a

@@ -58,8 +58,8 @@ def read_projections(folder: Path) -> dict[str, str]:
         return {}
     table = read_table(path, ["filename", "projection"], PROJECTIONS_SOURCE)
     views = table["projection"].str.lower()
-    told = views.isin(["frontal", "lateral"])
-    return dict(zip(table.loc[told, "filename"].map(image_key), views[told], strict=True))
+    known = views.isin(["frontal", "lateral"])
+    return dict(zip(table.loc[known, "filename"].map(image_key), views[known], strict=True))
 
 
 def views_of_headers(paths: Iterable[Path]) -> list[str]:
@@ -73,8 +73,8 @@ def views_of_captions(images: pd.DataFrame) -> pd.Series:
     `images` has study_id and caption, and all images of each study.
     """
     alone = images.groupby("study_id")["study_id"].transform("size") == 1
-    told = images["caption"].map({caption: view_of_words(caption) for caption in images["caption"].unique()})
-    return told.where(alone, "").astype("str")
+    stated = images["caption"].map({caption: view_of_words(caption) for caption in images["caption"].unique()})
+    return stated.where(alone, "").astype("str")
 
 
 def view_of_words(words: str) -> str:

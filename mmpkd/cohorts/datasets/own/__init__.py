@@ -211,7 +211,7 @@ class Own(DataSet):
         stem = images["relative"].map(lambda path: PurePosixPath(path).stem)
         images["image_id"] = images["image_id"].where(stated, stem)
         again = images["relative"].duplicated()
-        sheet.refuse(again, "path", "the file is in an earlier row; one row per image is wanted")
+        sheet.refuse(again, "path", "the file is in an earlier row; one row per image is expected")
         again = images["image_id"].duplicated()
         sheet.refuse(again & stated, "image", "the identifier is in an earlier row; each image needs one of its own")
         cure = "a file of this name is in an earlier row; add a column image with an identifier for each row"
@@ -252,7 +252,7 @@ class Own(DataSet):
         image = sheet.cells[column].map(_slashes).map(self._known)
         self._drop(sheet.cells, image.isna(), sheet.path.name, column, "images.csv has no such image; correct the name")
         image = image.dropna()
-        sheet.refuse(image.duplicated(), column, "the image is in an earlier row; one row per image is wanted")
+        sheet.refuse(image.duplicated(), column, "the image is in an earlier row; one row per image is expected")
         return image
 
     def _refuse_misspelt(self, sheet: Sheet, missing: list[str]) -> None:

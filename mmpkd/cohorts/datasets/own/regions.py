@@ -19,7 +19,7 @@ FORMS = {  # form: the columns that a row of it fills
     "box by its size": ("x", "y", "width", "height"),
     "box": tuple(CORNERS),
 }
-TOLD_BY = {"polygon": "polygon", "mask": "mask", "radius": "circle", "width": "box by its size", "x0": "box"}
+STATED_BY = {"polygon": "polygon", "mask": "mask", "radius": "circle", "width": "box by its size", "x0": "box"}
 POINTS = re.compile(r"[-+\d.,;eE\s\[\]()]*")
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
@@ -54,10 +54,10 @@ def shape_of_row(cells: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         RegionError: it has no form, or a number is wrong.
     """
-    told = [form for column, form in TOLD_BY.items() if cells.get(column)]
-    if len(told) != 1:
-        raise RegionError(", ".join(TOLD_BY), "one of these must be filled, and no two, to tell the form")
-    form = told[0]
+    forms = [form for column, form in STATED_BY.items() if cells.get(column)]
+    if len(forms) != 1:
+        raise RegionError(", ".join(STATED_BY), "one of these must be filled, and no two, to tell the form")
+    form = forms[0]
     if form == "polygon":
         return {"polygon": json.dumps(_points(cells["polygon"]))}
     if form == "mask":
