@@ -3,7 +3,7 @@
 Run from the repository's root, with the overlays of the study:
 
     mmpkd check studies/paper.yaml --json > counts.json       # or benchmarks/paper_counts.json: what is published
-    python -m benchmarks.scale --rates rates.json             # or benchmarks/scale_rates.json: what docs/scale.md tells
+    python -m benchmarks.scale --rates rates.json             # or benchmarks/scale_rates.json: docs/records/scale.md
     python -m benchmarks.forecast studies/paper.yaml --counts counts.json --rates rates.json --per-second train=900
 
 Hours are of one processor core or one GPU, one job after the other; jobs that run at a time divide them. Rates that

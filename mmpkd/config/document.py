@@ -45,7 +45,7 @@ def _entry(name: str, value: Any, comment: str | None, depth: int, explained: se
             for key, entry in value.items():
                 yield from _entry(key, entry, None, depth + 1, explained)
     else:
-        line = f"{indent}{name}: {_flow(value)}"
+        line = f"{indent}{name}: {flow(value)}"
         yield f"{line:<{COMMENT_COLUMN}}  # {comment}" if comment else line
 
 
@@ -53,7 +53,8 @@ def _holds_sections(value: Mapping) -> bool:
     return any(isinstance(entry, BaseModel) for entry in value.values())
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """A value as YAML, in one line."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
     return text.removesuffix("\n").removesuffix("\n...")
 

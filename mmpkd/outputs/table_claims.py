@@ -43,7 +43,17 @@ SHOWN = (
 
 
 def make(inputs: Inputs) -> Table:
-    """One row per claim of `inputs.study`, with every column of `mmpkd.evaluation.claims.claims_table`."""
+    """One row per claim of the study.
+
+    Returns:
+        claim, title, expect, margin, metric, method, arm, reference, cells, minus: the claim as configured; estimate,
+        low, high, p (not adjusted), p_holm, minimum_detectable, verdict, reason; known, recovered; bootstrap_low and
+        bootstrap_high: percentile interval over patients and seeds; p_permutation_patients, p_permutation_seeds;
+        effect_size, share_improved; shuffled_gain; shuffled_over_reference: the shuffled control's gain; credited;
+        arm_mean: of the arm's score over `cells`; over_uniform, over_centre, over_edges, over_untrained and
+        over_pretrained: less the control's; n_images, n_patients, n_seeds, n_undefined; controls and sentence: what
+        the controls and the verdict say, in words.
+    """
     evaluation = inputs.evaluation
     claims = {name: Claim.model_validate(claim) for name, claim in inputs.study["claims"].items()}
     result = claims_table(inputs.scores, claims, evaluation, inputs.design)

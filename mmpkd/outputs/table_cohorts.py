@@ -20,7 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def make(inputs: Inputs) -> Table:
-    """The table of `count_all`, read from the tables of the cohorts and from their image stores."""
+    """One row per cohort, quantity and item, read from the tables of the cohorts and from their image stores.
+
+    Returns:
+        cohort, quantity, item (a label, reason or decision), train, validate, test, total: counts, empty where a
+        quantity knows no split.
+    """
     stores = {name: folders for name, folders in inputs.keys["shards"].items() if folders}
     table = count_all(
         {name: read_tables(folder) for name, folder in inputs.keys["cohorts"].items()},
@@ -37,17 +42,13 @@ def count_all(
     labels: Mapping[str, Sequence[str]] | None = None,
     notes: Mapping[str, pd.DataFrame] | None = None,
 ) -> Table:
-    """One row per cohort, quantity and item.
+    """The table that `make` describes.
 
     Args:
         cohorts: the four tables of each cohort.
         stores: for each cohort the records that preprocessing set aside (record, reason); none for tables alone.
         labels: for each cohort the labels of its domain, so that those that it does not know are named.
         notes: for each cohort what was noted when its images were stored (image_id, note).
-
-    Returns:
-        cohort, quantity, item (a label, reason or decision), train, validate, test, total: counts, <NA> where a
-        quantity knows no split.
     """
     rows = []
     for name, tables in cohorts.items():

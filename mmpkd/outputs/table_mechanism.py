@@ -11,7 +11,14 @@ SHOWN += ["gain_unmarked", "gain_unmarked_low", "gain_unmarked_high"]
 
 
 def make(inputs: Inputs) -> Table:
-    """The table of `reliance`."""
+    """One row per training domain, cohort of its modality whose phantom has a marker, and arm.
+
+    Returns:
+        domain, cohort, arm; predicted: the effect that the formula predicts; predicted_from_unmarked: the same times
+        one minus `unmarked`; effect; unmarked: the probability of absent findings without the marker; mass and
+        top_decile: shares of the map, and of its highest tenth of pixels, on the marker; area; n_images, n_patients,
+        n_seeds; reason; gain_marked and gain_unmarked, in the primary score.
+    """
     evaluation, design = inputs.evaluation, inputs.design
     caption = (
         "Reliance on the planted marker. Each scored image was rendered with the marker and without it. Effect: the "

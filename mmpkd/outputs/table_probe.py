@@ -16,7 +16,8 @@ def make(inputs: Inputs) -> Table:
     """One row per training domain, cohort of another domain, label, metric and arm; no row where there was no probe.
 
     Returns:
-        The columns of `classification_table`, the controls `untrained` and `pretrained` among the arms of every domain.
+        domain, cohort, label, metric (auroc or average_precision), arm (the controls `untrained` and `pretrained` among
+        those of every domain), estimate, low, high, gain, gain_p, n_images, n_positive, n_patients, n_seeds, reason.
     """
     confidence, reference = inputs.evaluation.confidence, inputs.design.reference
     result = classification_table(_as_classification(inputs.scores), confidence, reference)

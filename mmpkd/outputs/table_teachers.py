@@ -33,7 +33,15 @@ SHOWN = [name for name in COLUMNS if name not in HIDDEN]
 
 
 def make(inputs: Inputs) -> Table:
-    """The table of `judge`, read from the predictions of every teacher."""
+    """One row per domain, teacher, test set, label, subset and variant, without labels of one class alone.
+
+    Returns:
+        domain; teacher: main, or the name of a variant of the configuration; variant: teacher, the model behind the
+        students' targets, or a model that it is compared with; label; subset: all records, or those of a kind of
+        lesion; test_set: test split, or official test set; n_records, n_positive, n_patients; auroc; difference: in
+        auroc, against the logistic baseline that reads the same columns, on the same records; ece, ece_limit; brier:
+        Brier score; raw_ece, raw_brier: before calibration.
+    """
     files = zip(inputs.keys["teachers"], inputs.files["predictions"], strict=True)
     predictions = {tuple(teacher): pd.read_parquet(file) for teacher, file in files}
     evaluation = inputs.evaluation
@@ -42,16 +50,11 @@ def make(inputs: Inputs) -> Table:
 
 
 def judge(predictions: dict[tuple[str, str], pd.DataFrame], confidence: float, resamples: int, seed: int) -> Table:
-    """One row per domain, teacher, test set, label, subset and variant.
+    """The table that `make` describes.
 
     Args:
         predictions: for each domain and teacher (`main` or a name in `domains.*.variants`) its `predictions.parquet`.
         confidence, resamples, seed: of the bootstrap by patient.
-
-    Returns:
-        The columns `COLUMNS`. `difference` is against the logistic baseline that reads the same
-        columns and is judged on the same records; `raw_` scores are those before calibration. Rows with one class
-        alone are left out.
 
     Raises:
         ValueError: predictions without raw logits, which an older version wrote.

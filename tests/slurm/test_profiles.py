@@ -44,6 +44,11 @@ def test_the_gpu_rules_in_the_comments_of_the_slurm_profile_are_all_of_them():
     assert all(resource["slurm_partition"] == "gpu" for resource in resources.values())
 
 
+def test_the_example_of_a_node_with_gpus_names_all_of_them():
+    [example] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/cluster.md").read_text(), re.DOTALL)
+    assert set(yaml.safe_load(example)["set-resources"]) == GPU_RULES
+
+
 def test_no_gpu_job_is_in_a_group():
     """A group would hold the GPU while its other jobs compute, and add up what several of them ask for."""
     assert {"teacher", "train_student", "attention"} <= GPU_RULES

@@ -25,6 +25,7 @@ ORDER = (
     ("outputs",),
     ("report", "check", "rehearsal", "explain", "skeleton"),
     ("console", "cli"),
+    ("reference",),
     ("__main__",),
 )
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}

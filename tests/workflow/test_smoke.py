@@ -47,6 +47,15 @@ def test_every_table_figure_and_the_report_are_there(smoke):
     assert "</html>" in (results / "report.html").read_text()
 
 
+def test_the_reference_explains_every_column(smoke):
+    page, _, shared = (smoke.folder / "docs/reference/tables.md").read_text().partition("## Columns")
+    for name in TABLES:
+        words = set(re.findall(r"\w+", page.split(f"`tables/{name}`")[1].split("\n#")[0] + shared))
+        for column in pd.read_csv(smoke.folder / RESULTS / f"tables/{name}.csv", nrows=0):
+            arm = name == "cross_domain" and column.split("_")[0] in DEMO.arms  # its columns are `<arm>_...`
+            assert arm or {column, re.sub("_(low|high)$", "", column)} & words, f"{name}: {column}"
+
+
 def test_the_report_is_self_contained(smoke):
     page = (smoke.folder / RESULTS / "report.html").read_text()
     fetched = re.findall(r"""(?:src|href)\s*=\s*["'](?!data:|#)([^"']+)""", page)

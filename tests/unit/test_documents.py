@@ -1,0 +1,39 @@
+"""Documents stay short: a limit of words, counted as `wc -w` does, for every page that people are meant to read."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LIMITS = {
+    "README.md": 600,
+    "architecture.md": 700,
+    "assumptions.md": 1500,
+    "cluster.md": 1200,
+    "data.md": 1200,
+    "explain.md": 500,
+    "glossary.md": 300,
+    "method.md": 1500,
+    "phantom.md": 1500,
+    "recovery.md": 1200,
+    "reliability.md": 1200,
+    "results.md": 1500,
+    "studies.md": 1200,
+    "tutorial.md": 1000,
+}
+ALL = 12_000  # without docs/reference, which is made from the code, and docs/records, which is tables
+
+
+def words(page: Path) -> int:
+    return len(page.read_text(encoding="utf-8").split())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_is_no_longer_than_its_limit(page):
+    assert page.name in LIMITS, "give the page a limit, or move it to docs/records if it holds measurements alone"
+    assert words(page) <= LIMITS[page.name]
+
+
+def test_all_pages_together_are_short():
+    assert sum(map(words, PAGES)) <= ALL
