@@ -19,7 +19,7 @@ export OMP_NUM_THREADS ?= 1
 
 .PHONY: all help smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
-# After a run that was killed or broke, the same command goes on: see docs/reliability.md.
+# After a run that was killed or broke, the same command goes on: see docs/recovery.md.
 all: $(VENV)/.installed ## run the study, or go on with it; another one: make all STUDY=studies/null.yaml
 	@$(BIN)/python -m mmpkd check --real-data $(STUDY)
 	@$(BIN)/python -m mmpkd recover $(STUDY)

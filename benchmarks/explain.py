@@ -95,9 +95,8 @@ def main() -> None:
             print(f"| {name} | {ours:.0f} | {plain:.0f} |", flush=True)
     print("\n| image | largest position error, patches of 16 px at 224 px | patches of 8 px at 56 px |\n|---|---|---|")
     for rows, columns in SHAPES:
-        print(
-            f"| {rows} x {columns} | {position_error(rows, columns, 224, 14):.2f} | {position_error(rows, columns, 56, 7):.2f} |"
-        )
+        errors = [position_error(rows, columns, *shape) for shape in ((224, 14), (56, 7))]
+        print(f"| {rows} x {columns} | {errors[0]:.2f} | {errors[1]:.2f} |")
 
 
 if __name__ == "__main__":

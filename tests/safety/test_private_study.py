@@ -20,7 +20,7 @@ from tests.safety.network import routes, run_python, why_not
 from tests.safety.planted import NAME, SENTENCE, WORDS, identifiers, plant, plant_cell, plant_images, readable, told
 
 WARD = "Marmaduke-ward"  # a folder whose name tells something, too
-# What docs/data.md says stays with the user: below these folders records are held or named.
+# What docs/privacy.md says stays with the user: below these folders records are held or named.
 STAYS = {"attention", "cache", "cohorts", "evaluation", "images", "privileged", "teachers"}
 STUDY = {
     "study": "private",

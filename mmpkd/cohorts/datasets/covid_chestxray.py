@@ -3,7 +3,8 @@
 Access: https://github.com/ieee8023/covid-chestxray-dataset (images, metadata.csv) and, for the regions,
     https://github.com/GeneralBlockchain/covid-19-chest-xray-segmentations-dataset: two plain git repositories.
 Licence: of each image its own, in the column `license`; the table CC BY-NC-SA 4.0; the regions CC BY 4.0. An image that
-    states no licence, a third of them, is `restricted`: students learn from it, and no report or figure shows it.
+    states no licence, a third of them, is `restricted`: students learn from it, and no report or figure shows it. Cite
+    the sources of pictures that you show.
 Citation: Cohen et al., "COVID-19 Image Data Collection: Prospective Predictions Are the Future", arXiv:2006.11988.
 
 Layout below root:
@@ -11,10 +12,12 @@ Layout below root:
     images/<filename>                           PNG or JPEG of any size, grey, coloured, with a palette
     structure.csv, masks/<name>.png             optional: the regions                         (folder `segmentations`)
 
-Yields frontal radiographs, a record with the clinical note of each image that has one, and the regions as run lengths.
+Yields about 560 frontal radiographs of 330 patients, a record with the clinical note of each image that has one (three
+in four), and the regions of 100 images as run lengths.
 Labels are the parts of the column `finding` and what they imply (`IMPLIED`): COVID-19, ARDS, Viral, Bacterial, Fungal,
 Pneumonia, No Finding; masked where it is `todo` or Unknown. Regions (`REGIONS`) are no labels of images: name them in
-`domains.<domain>.regions`. A teacher finds a note as the section `full_report`, or `other` where it has headers.
+`domains.<domain>.regions`. A teacher finds a note as the section `full_report`, or `other` where it has headers: set
+`sections: [full_report, other]`.
 
 Split: none is published. Patients with a region go to test, the others to test, validate or train by a hash of the
 identifier.

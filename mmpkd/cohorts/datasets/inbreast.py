@@ -30,7 +30,8 @@ no ROI is labelled `malignant`.
 Contours were exported by OsiriX, one property list per image: `Images` > `ROIs` > `Name`, `Point_px`, whose points are
 texts such as "(1234.5, 678.9)", x first, in pixels of the original image; a calcification too small for a contour is
 one point. Names are spelt in several ways. ROI are polygons. A contour without area, as that of a calcification marked
-by one point, becomes the box around its points, at least `point_side` pixels a side.
+by one point, becomes the box around its points, at least `point_side` pixels a side. Several thousand calcifications
+have a contour each: at 224 pixels their masks take about 0.35 GB in the image store.
 
 Split: an external cohort is evaluated whole, so every image has the split `test`.
 

@@ -13,8 +13,11 @@ Layout below root, as the data set's page gives it (version 2.1.0):
     files/p10/p10000032/s50414267.txt                 reports, which are no part of the download    (folder `reports`)
     ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `mimic_cxr.ms_cxr`       (folder `ms_cxr`)
 
-Yields what `mimic_cxr` does from its tree, apart from the file names. See there for the view, the split and the
-options.
+Yields what `mimic_cxr` does from its tree, apart from the file names. See there for the view and the split.
+
+Options:
+    uncertain, blank, expert_test_labels, reports: as for `mimic_cxr`. Set reports to false where the cohort is only
+        evaluated on.
 
 Traps: those of `mimic_cxr`; these are the same patients, so one is no external data for the other. The pixels were
 stretched from their minimum to their maximum, inverted where the DICOM file says so, and histogram-equalised: choose

@@ -1,6 +1,7 @@
 """mini-MIAS: 322 digitised film mammograms with circles around abnormalities, open to all, to train with tables.
 
-Access: http://peipa.essex.ac.uk/info/mias.html (mini-MIAS), https://www.repository.cam.ac.uk/handle/1810/250394 (MIAS)
+Access: http://peipa.essex.ac.uk/info/mias.html (mini-MIAS, 0.1 GB). https://www.repository.cam.ac.uk/handle/1810/250394
+    (MIAS) has the films at full resolution under other names.
 Licence: its own, `Licence.txt`: for research, to be cited, not to be sold. The Cambridge repository has MIAS under
     CC BY 2.0 UK.
 Citation: Suckling et al., "The Mammographic Image Analysis Society Digital Mammogram Database", Excerpta Medica,

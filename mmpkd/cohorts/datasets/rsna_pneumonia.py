@@ -14,8 +14,8 @@ Layout below root:
     stage_2_train_images/<patientId>.dcm                                                          (folder `images`)
 Labels of the stage-2 test images were not published: they are not read.
 
-Yields 26,684 images, the label Lung Opacity (`Target`) and its boxes; with the table of classes also No Finding (class
-`Normal`). There are no reports, so there is no privileged table.
+Yields 26,684 images, 6,012 of them with boxes, the label Lung Opacity (`Target`) and its boxes; with the table of
+classes also No Finding (class `Normal`). There are no reports, so there is no privileged table.
 
 Why Lung Opacity: the readers boxed opacities that may be pneumonia and called the class `Lung Opacity`; whether an
 opacity is pneumonia takes more than the image. A negative has no such opacity, but the class `No Lung Opacity / Not
@@ -25,7 +25,8 @@ Split: an external cohort is evaluated whole, so every image that is taken has t
 
 Options:
     sets: which images are taken: `boxed` (those with an opacity), `unboxed`, or both. Default: both.
-    target_labels: what `Target` and its boxes are called: Lung Opacity, Pneumonia, or both. Default: Lung Opacity.
+    target_labels: what `Target` and its boxes are called: Lung Opacity, Pneumonia, or both. Default: Lung Opacity. The
+        domain's labels must contain the name, or nothing is scored.
 
 Traps: every image is one of NIH ChestX-ray14 (`nih_chestxray14`): the two cohorts are no independent evidence.
 `patientId` names an image, not a patient. With the table of NIH images, the patient is the NIH's; without it each image

@@ -2,7 +2,7 @@
 
 Access: PhysioNet, credentialed account with training and a signed data use agreement.
     https://physionet.org/content/vindr-cxr/
-Licence: PhysioNet Credentialed Health Data License 1.5.0.
+Licence: PhysioNet Credentialed Health Data License 1.5.0. None of it may be passed on.
 Citation: Nguyen et al., "VinDr-CXR: An open dataset of chest X-rays with radiologist's annotations", Scientific Data
     9:429 (2022).
 
@@ -10,9 +10,10 @@ Layout below root:
     {train,test}/<image_id>.dicom
     annotations/image_labels_{train,test}.csv, annotations/annotations_{train,test}.csv   (folder `annotations`)
 
-Yields PA radiographs, image labels and boxes under CheXpert's names (`SOURCES` tells which). The test set's are a
-consensus of five radiologists. Each training image was read by three: a label is that of the majority, and the boxes
-are those of the radiologists who agree with it. There are no reports, so there is no privileged table.
+Yields PA radiographs, image labels and boxes under CheXpert's names (`SOURCES` tells which). Those of the 3,000 test
+images are a consensus of five radiologists. Each of the 15,000 training images was read by three: a label is that of
+the majority, and the boxes are those of the radiologists who agree with it. There are no reports, so there is no
+privileged table.
 
 Split: an external cohort is evaluated whole, so every image that is taken has the split `test`.
 

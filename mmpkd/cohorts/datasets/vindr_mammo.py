@@ -2,7 +2,7 @@
 
 Access: PhysioNet, credentialed account with training and a signed data use agreement.
     https://physionet.org/content/vindr-mammo/
-Licence: PhysioNet Credentialed Health Data License 1.5.0.
+Licence: PhysioNet Credentialed Health Data License 1.5.0. Neither the data nor pictures of them may be passed on.
 Citation: Nguyen et al., "VinDr-Mammo: A large-scale benchmark dataset for computer-aided diagnosis in full-field
     digital mammography", Scientific Data 10:277 (2023).
 
@@ -13,8 +13,9 @@ Layout below root:
 Names of files, folders and columns are those of the release's page and of public code that reads it. Categories are
 the text of a list of names (`['Mass', 'Skin Retraction']`), boxes are in pixels and empty where there is no finding.
 
-Yields four views a study, the labels mass and calcification from the findings' categories, and their boxes.
-`malignant` is not known to it: BI-RADS is an assessment and no pathology. There is no privileged table.
+Yields four views per study, the labels mass and calcification (`Suspicious Calcification`) from the findings'
+categories, and their boxes. `malignant` is not known to it: BI-RADS is an assessment and no pathology. There is no
+privileged table.
 
 Split: an external cohort is evaluated whole, so every image that is taken has the split `test`. A study counts as a
 patient.

@@ -1,7 +1,8 @@
 """CBIS-DDSM: digitised film mammograms with lesion masks, pathology and case descriptions.
 
 Access: The Cancer Imaging Archive, open. https://www.cancerimagingarchive.net/collection/cbis-ddsm/
-Licence: CC BY 3.0.
+    A manifest for the NBIA Data Retriever (164 GB), and four CSV files beside it.
+Licence: CC BY 3.0: cite the paper and the collection's DOI.
 Citation: Lee et al., "A curated mammography data set for use in computer-aided detection and diagnosis research",
     Scientific Data 4:170177 (2017).
 
@@ -16,7 +17,8 @@ DICOM files are found by the name of the mammogram's or lesion's folder, at any 
 mammogram's folder holds several, the file or the series that the table quotes decides. The JPEG export
 (kaggle.com/datasets/awsaf49/cbis-ddsm-breast-cancer-image-dataset) is read where `images` has a folder `jpeg`; its
 dicom_info.csv says which mammogram or lesion (`PatientID`) a picture (`image_path`) belongs to. These two columns and
-the folders are as public code reads them (google-deepmind/dm_nevis), not seen in the original.
+the folders are as public code reads them (google-deepmind/dm_nevis), not seen in the original. The export is lossy and
+has 8 bits: prefer DICOM.
 
 Yields a row per image: `P_00001_LEFT_CC`, the folder's name without Mass- or Calc- and the set. 71 of the 3,103 folders
 repeat a mammogram of the other kind; it is one image here, its file that of the mass folder where there are two: 3,032
@@ -40,8 +42,8 @@ Options:
 Traps: some crops and masks are swapped, in the tables and in the series' names. Some masks differ in size from their
 mammogram: they are scaled, or set aside when images are stored if the aspect differs by 1 % or more. The density is
 `breast_density` in the tables of masses and `breast density` in those of calcifications. `assessment` leaks the
-pathology. BENIGN_WITHOUT_CALLBACK is benign. Path cells end in line breaks. A path that is absolute, climbs with `..`
-or leaves the images' folder through a link is refused with its row.
+pathology: withhold it from the teacher (`exclude`). BENIGN_WITHOUT_CALLBACK is benign. Path cells end in line breaks. A
+path that is absolute, climbs with `..` or leaves the images' folder through a link is refused with its row.
 """
 
 from pathlib import Path

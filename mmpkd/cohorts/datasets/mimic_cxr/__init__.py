@@ -3,7 +3,7 @@
 Access: PhysioNet, credentialed account with training and a signed data use agreement. None of it may be passed on.
     https://physionet.org/content/mimic-cxr/ (DICOM, and mimic-cxr-reports.zip, to be unpacked), mimic-cxr-jpg (tables),
     ms-cxr (boxes).
-Licence: PhysioNet Credentialed Health Data License 1.5.0.
+Licence: PhysioNet Credentialed Health Data License 1.5.0. Publish the code of what you publish.
 Citation: Johnson et al., "MIMIC-CXR, a de-identified publicly available database of chest radiographs with free-text
     reports", Scientific Data 6:317 (2019); Johnson et al., "MIMIC-CXR-JPG", arXiv:1901.07042; Boecking et al., "Making
     the Most of Text Semantics to Improve Biomedical Vision-Language Processing", ECCV 2022 (MS-CXR).
@@ -14,7 +14,8 @@ Layout below root:
     mimic-cxr-2.0.0-{split,metadata,chexpert}.csv.gz  tables; mimic-cxr-2.1.0-test-set-labeled.csv  (folder `tables`)
     ms-cxr/MS_CXR_Local_Alignment_v*.{csv,json}       boxes, if there; see `ms_cxr`                 (folder `ms_cxr`)
 
-Yields frontal images (PA, AP); a report a study; boxes of the requested labels on these images.
+Yields frontal images (PA, AP), one report per study, and boxes of the requested labels on these images. The download
+has 377,110 images of 227,835 studies.
 
 View: ViewPosition where it is given. Where it is empty (15,769 images), the view code, and failing that the image is
 taken for frontal unless the procedure's description names a lateral view.
@@ -26,14 +27,17 @@ Labels are a study's, the split is an image's: each image has the labels of its 
 
 Options:
     uncertain, blank: what CheXpert's -1 and blank count as: ones, zeros or ignore, for all labels or a table of labels
-        (see `label_policy`).
+        (see `label_policy`). By default, an uncertain label is 1 for Atelectasis, Edema and Pleural Effusion and 0 for
+        others, and a blank label is 0.
     expert_test_labels: where the radiologists' labels of the test set are there, test images have these alone: a test
         study without them has its labels masked, MS-CXR patients included. False: CheXpert labels everywhere.
     reports: false: no reports are looked for, as an evaluation needs none.
 
-Traps: CheXpert labels are read off the very reports that a text teacher reads. The radiologist's table calls Lung
-Opacity `Airspace Opacity`. MS-CXR's own split column is not that of MIMIC-CXR and is ignored. MS-CXR repeats a box for
-each sentence on it: it counts once. Boxes of labels that are not requested are left out, but hold their patients out.
+Traps: CheXpert labels are read off the very reports that a text teacher reads. 54 reports cannot be split by their
+headers and follow the exceptions of the official parser (`mmpkd.privileged.sections`). The radiologist's table calls
+Lung Opacity `Airspace Opacity`. MS-CXR's own split column is not that of MIMIC-CXR and is ignored. MS-CXR repeats a box
+for each sentence on it: it counts once. Boxes of labels that are not requested are left out, but hold their patients
+out.
 """
 
 from pathlib import Path

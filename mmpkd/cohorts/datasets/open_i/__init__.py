@@ -2,7 +2,8 @@
 
 Access: National Library of Medicine, open. https://openi.nlm.nih.gov/faq#collection
     NLMCXR_reports.tgz (1 MB), and NLMCXR_png.tgz (1.4 GB) or NLMCXR_dcm.tgz (81 GB). Kaggle's copy of the images
-    (raddar/chest-xrays-indiana-university) does as well, together with NLMCXR_reports.tgz.
+    (https://www.kaggle.com/datasets/raddar/chest-xrays-indiana-university, free account) does as well, together with
+    NLMCXR_reports.tgz.
 Licence: CC BY-NC-ND 4.0 by common account (not verified): no redistribution of altered copies, no commercial use.
 Citation: Demner-Fushman et al., "Preparing a collection of radiology examinations for distribution and retrieval",
     Journal of the American Medical Informatics Association 23(2):304-310 (2016), doi:10.1093/jamia/ocv080.
@@ -16,8 +17,9 @@ Layout below root:
 Where an image is there in several forms, the DICOM file is read.
 
 Yields frontal images, labels and a report a study (3,955 reports, 7,470 images in all). Labels are read off the terms
-that readers indexed the reports with (`reports.TERMS`), under CheXpert's names. There are no ROI, so this cohort
-can train students but not score where they look: let the domain's further cohorts do that.
+that readers indexed the reports with (`reports.TERMS`), under CheXpert's names, all but Enlarged Cardiomediastinum.
+There are no ROI, so this cohort can train students but not score where they look: let the domain's further cohorts do
+that. Claims need cells on one of these, as in studies/open_i.yaml.
 
 View: the reports do not tell it. Believed are, in this order, Kaggle's indiana_projections.csv (made by hand), the
 header of a DICOM file, and the caption of a study with a single image (see `views`). An image whose view nothing

@@ -38,7 +38,11 @@ Options:
 
 What contradicts itself stops the run with file, row, column and cure: an identifier or file in two rows, a patient in
 two splits or a study of two patients, a label that is not 1, 0 or empty. A row whose file is missing or whose region
-cannot be drawn is set aside. Sizes of masks are compared with their images' headers, in a survey too.
+cannot be drawn is set aside. Sizes of masks are compared with their images' headers, in a survey too: a mask of another
+size is scaled if its sides have the same ratio, and set aside otherwise, unless x and y say where it was cropped.
+
+Traps: without `patient`, two images of a patient may stand in training and test; such images are counted. A field that
+tells the label makes the teacher an oracle: withhold it.
 """
 
 from collections.abc import Iterator
