@@ -93,11 +93,12 @@ audit: $(VENV)/.installed ## known vulnerabilities of the pinned packages; needs
 	$(BIN)/python -m pip install --quiet --target .audit pip-audit==2.10.1
 	PYTHONPATH=.audit $(BIN)/python -m pip_audit --requirement requirements.lock --no-deps --disable-pip
 
-lint: $(VENV)/.installed ## format and style
+lint: $(VENV)/.installed ## format, style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+	$(BIN)/mypy
 
 # Before anything is installed: can this interpreter, and one in this place, run the study?
 define USABLE

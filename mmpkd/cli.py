@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 from mmpkd.check.study import check
 from mmpkd.check.terminal import render
@@ -179,7 +180,7 @@ def _version() -> str:
         return "of this folder, not installed"
 
 
-def _add_check(commands) -> None:
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "check",
         help="what a study finds, what it lacks, and whether it can run",
@@ -194,7 +195,7 @@ def _add_check(commands) -> None:
     command.add_argument("--json", action="store_true", help="print the facts for machines")
 
 
-def _add_verify(commands) -> None:
+def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "verify",
         help="whether results still are what their provenance.json says",
@@ -215,7 +216,7 @@ def _add_verify(commands) -> None:
     _add_config(command)
 
 
-def _add_recover(commands) -> None:
+def _add_recover(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "recover",
         help="make the folder ready to go on after a run that was killed or broke",
@@ -228,7 +229,7 @@ def _add_recover(commands) -> None:
     _add_study(command)
 
 
-def _add_convert(commands) -> None:
+def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "convert",
         help="make a text encoder usable whose weights are published as a pickle",
@@ -241,7 +242,7 @@ def _add_convert(commands) -> None:
     command.add_argument("folder", type=Path, help="new folder, for encoder.name of the configuration")
 
 
-def _add_fabricate(commands) -> None:
+def _add_fabricate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "fabricate",
         help="write small fabricated downloads where a study expects its data, to rehearse it",
@@ -256,7 +257,7 @@ def _add_fabricate(commands) -> None:
     command.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
 
 
-def _add_redraw(commands) -> None:
+def _add_redraw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "redraw",
         help="make tables and figures from the scores of a run, without its data",
@@ -270,7 +271,7 @@ def _add_redraw(commands) -> None:
     command.add_argument("--out", type=Path, required=True, help="folder for tables/ and figures/")
 
 
-def _add_compare(commands) -> None:
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "compare",
         help="whether a run says what a reference said: verdicts, contrasts, scores",
@@ -284,7 +285,7 @@ def _add_compare(commands) -> None:
     command.add_argument("--write", type=Path, metavar="FILE", help="write this run's reference, and compare nothing")
 
 
-def _add_explain(commands) -> None:
+def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "explain",
         help="apply a trained student to images: probabilities, and where it looks",
@@ -301,7 +302,7 @@ def _add_explain(commands) -> None:
     command.add_argument("--batch-size", type=int, default=16, help="images per forward pass (16)")
 
 
-def _add_init(commands) -> None:
+def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = commands.add_parser(
         "init",
         help="begin a study of your own images: tables to fill in, and a study file",
@@ -339,5 +340,5 @@ def _print(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or closing it at the end would fail once more
 
 
-def _colours(stream) -> bool:
+def _colours(stream: TextIO) -> bool:
     return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

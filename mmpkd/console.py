@@ -53,9 +53,10 @@ def speak_plainly(logger: logging.Logger, settings: Any) -> None:
         settings: its output settings.
     """
     asked = any(getattr(settings, name, None) for name in ("dryrun", "verbose", "debug_dag", "quiet"))
-    for usual in [handler for handler in logger.handlers if handler.name == USUAL and not asked]:
-        logger.removeHandler(usual)
-        logger.addHandler(Console(usual))
+    for usual in list(logger.handlers):
+        if isinstance(usual, logging.StreamHandler) and usual.name == USUAL and not asked:
+            logger.removeHandler(usual)
+            logger.addHandler(Console(usual))
 
 
 def advise(record: logging.LogRecord, rules: Iterable[str]) -> bool:
@@ -76,15 +77,16 @@ class Console(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tells of one event."""
-        event = getattr(record, "event", None)
+        facts = vars(record)  # what Snakemake says of the event
+        event = facts.get("event")
         if event == "run_info":
-            self._begin(record.stats)
+            self._begin(facts["stats"])
         elif event == "job_info":
-            self.jobs[record.jobid] = record.rule_name, record.rule_msg or ""
+            self.jobs[facts["jobid"]] = facts["rule_name"], facts["rule_msg"] or ""
         elif event == "job_finished":
-            self._finish(*self.jobs[record.job_id])
+            self._finish(*self.jobs[facts["job_id"]])
         elif event == "job_error":
-            self._fail(record)
+            self._fail(facts)
         elif event not in QUIET and not str(record.msg).startswith(NOISE):
             self.usual.handle(record)
 
@@ -97,14 +99,14 @@ class Console(logging.Handler):
         if words:  # the target `all` has none
             self._write(f"{progress(self.done, self.total, monotonic() - self.started):<28}{words}")
 
-    def _fail(self, record: logging.LogRecord) -> None:
-        texts = [Path(log).read_text(errors="replace") for log in record.log if Path(log).is_file()]
-        if record.indent and not any("CRITICAL" in text for text in texts):
+    def _fail(self, facts: Mapping[str, Any]) -> None:
+        texts = [Path(log).read_text(errors="replace") for log in facts["log"] if Path(log).is_file()]
+        if facts["indent"] and not any("CRITICAL" in text for text in texts):
             return  # it stands in a group with the job that failed
         lines = "\n".join(texts).split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
-        rule, words = self.jobs.get(record.jobid, (record.rule_name, ""))
-        self._write(f"FAILED: {words or rule}: {said}\n  log: {', '.join(record.log)}")
+        rule, words = self.jobs.get(facts["jobid"], (facts["rule_name"], ""))
+        self._write(f"FAILED: {words or rule}: {said}\n  log: {', '.join(facts['log'])}")
 
     def _write(self, text: str) -> None:
         stream = self.usual.stream

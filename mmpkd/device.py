@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -18,7 +18,8 @@ from mmpkd.job import job
 
 log = logging.getLogger("mmpkd.device")
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-_claims = []  # a claim lasts as long as its open file, so that it ends with the process, however that ends
+# A claim lasts as long as its open file, so that it ends with the process, however that ends.
+_claims: list[TextIO] = []
 
 
 @contextmanager
@@ -65,7 +66,7 @@ def claim_gpus(count: int = 1) -> None:
         return
     folder = Path(tempfile.gettempdir()) / f"mmpkd-gpus-{os.getuid()}"
     folder.mkdir(exist_ok=True)
-    claimed = []
+    claimed: list[int] = []
     for number in range(torch.cuda.device_count()):
         if len(claimed) < count and _claim(folder / str(number)):
             claimed.append(number)

@@ -3,10 +3,11 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, time
+from types import TracebackType
 from typing import TypeVar
 
 import psutil
@@ -45,7 +46,7 @@ def log_to(path: str | Path) -> None:
         logging.getLogger("mmpkd").info(SET_UP.format(time() - psutil.Process().create_time()))
     shown = sys.excepthook
 
-    def log_and_show(kind, error, traceback):
+    def log_and_show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
         logging.getLogger("mmpkd").critical("stopped", exc_info=(kind, error, traceback))
         shown(kind, error, traceback)
 
@@ -98,13 +99,13 @@ class Bar:
     def __enter__(self) -> "Bar":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.close()
 
 
 def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
     """Iterates over `items` under a `Bar`."""
-    if total is None and hasattr(items, "__len__"):
+    if total is None and isinstance(items, Sized):
         total = len(items)
     with Bar(description, total, unit) as bar:
         for item in items:

@@ -53,7 +53,7 @@ def fabricate(study: Study, folder: Path, large: int, seed: int) -> Iterator[str
                 patients=PATIENTS.get(cohort.adapter, 4), seed=seed + number, label_noise=LABEL_NOISE, large=large
             )
             write_tree(cohort.adapter, phantom, cohort.root)
-            _move_parts(cohort)
+            _move_parts(cohort, cohort.root)
             yield f"{cohort.root}: {phantom.patients} patients in the layout of {cohort.adapter}"
     for place in _encoders(study):
         target = folder / "downloads" / place.name
@@ -67,7 +67,7 @@ def fabricate(study: Study, folder: Path, large: int, seed: int) -> Iterator[str
 def _encoders(study: Study) -> list[Path]:
     teachers = [teacher for teacher in study.teachers.values() if isinstance(teacher, TextTeacher)]
     names = [teacher.encoder.name for teacher in teachers if teacher.encoder.source == "folder"]
-    return [Path(name) for name in dict.fromkeys(names)]
+    return [Path(name) for name in dict.fromkeys(names) if name]
 
 
 def _refuse_places(study: Study, folder: Path) -> None:
@@ -85,13 +85,13 @@ def _refuse_places(study: Study, folder: Path) -> None:
             raise ConfigError(f"{key}: {place} is there already; remove {folder}, or choose another folder")
 
 
-def _move_parts(cohort: Cohort) -> None:
+def _move_parts(cohort: Cohort, root: Path) -> None:
     """Moves what the configuration wants in folders of its own; paths below them are those of the real downloads."""
     for part, target in cohort.folders.items():
         pattern = PARTS[cohort.adapter][part]
-        for path in sorted(cohort.root.glob(pattern)):
+        for path in sorted(root.glob(pattern)):
             with_folders = (cohort.adapter, part) in WITH_FOLDERS
-            place = target / (path.relative_to(cohort.root) if with_folders else path.name)
+            place = target / (path.relative_to(root) if with_folders else path.name)
             place.parent.mkdir(parents=True, exist_ok=True)
             path.rename(place)
             if not any(path.parent.iterdir()):

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -61,6 +62,10 @@ def _images(folder: Path, pattern: str) -> pd.DataFrame:
     return images
 
 
+def _line(key: str, value: str, found: re.Match[str]) -> str:
+    return f"{key}: {value}{found[1] or ''}"
+
+
 def _study(folder: Path, labels: list[str]) -> str:
     """The template with another name, root and labels; each stands in a line of its own there."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", folder.resolve().name)
@@ -70,7 +75,7 @@ def _study(folder: Path, labels: list[str]) -> str:
     for key, value in lines.items():
         study = re.sub(
             rf"^{key}: .*?( #.*)?$",
-            lambda line, value=value, key=key: f"{key}: {value}{line[1] or ''}",
+            partial(_line, key, value),
             study,
             count=1,
             flags=re.M,

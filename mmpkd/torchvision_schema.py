@@ -13,7 +13,7 @@ SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_libraries = []  # an operator library lives as long as its Python object
+_libraries: list[torch.library.Library] = []  # an operator library lives as long as its Python object
 
 
 def mend() -> None:

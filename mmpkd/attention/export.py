@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
@@ -18,6 +17,7 @@ from mmpkd.cohorts.tables import CohortTables
 from mmpkd.logs import progress
 from mmpkd.students.class_token import every_token
 from mmpkd.students.data import LabelledImages, Pixels, labelled_images
+from mmpkd.students.vision import VisionTransformer
 from mmpkd.students.vit import Student, log_odds
 
 TIMES_THE_MEDIAN = 3.0
@@ -41,7 +41,8 @@ def export_maps(
         token that the head reads), for each method N x g x g float16, and artefact_rate N float32.
     """
     student = student.to(device).eval()
-    outputs, rates, maps = [], [], {method: [] for method in methods}
+    outputs, rates = [], []
+    maps: dict[str, list[torch.Tensor]] = {method: [] for method in methods}
     total = -(-len(images) // batch_size)
     for batch in progress(images.batches(batch_size), "attention", total=total, unit="batch"):
         inputs = student.normalise(batch.images.to(device))
@@ -98,7 +99,7 @@ def artefact_rate(tokens: torch.Tensor, prefix: int) -> torch.Tensor:
 
 
 @contextmanager
-def last_tokens(vit: nn.Module) -> Iterator[list[torch.Tensor]]:
+def last_tokens(vit: VisionTransformer) -> Iterator[list[torch.Tensor]]:
     """A list to which each forward adds the output of the last block, all tokens of it, N x T x D."""
     tokens: list[torch.Tensor] = []
     hook = vit.blocks[-1].register_forward_hook(lambda _, inputs, output: tokens.append(output))

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from mmpkd.attention.reading import CLASS_TOKEN, Reading, attention_modules, reading_all
+from mmpkd.students.vision import VisionTransformer
 from mmpkd.students.vit import log_odds
 
 # From the tokens of `vit.forward_features`, N x T x D, to one number per image.
@@ -27,7 +27,7 @@ def predicted_score(logits: torch.Tensor, problem: str) -> torch.Tensor:
     return (logits * present).sum(dim=1)
 
 
-def gradient_rollout_row(vit: nn.Module, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
+def gradient_rollout_row(vit: VisionTransformer, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
     """The class token's row of the product of all blocks' I + mean over heads of (A * dscore/dA)+, N x T.
 
     The gradient of the weights A is that of the heads' output A v, times the values: so neither the forward nor the

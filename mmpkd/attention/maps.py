@@ -1,9 +1,10 @@
 """Maps of where a vision transformer looks, by the name of the method."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
 
 from mmpkd.attention.gradient import ScoreFunction, gradient_rollout_row
 from mmpkd.attention.reading import (
@@ -16,6 +17,7 @@ from mmpkd.attention.reading import (
     value_norm_row,
 )
 from mmpkd.attention.yardsticks import grad_cam_row
+from mmpkd.students.vision import Attention, VisionTransformer
 
 LAST_BLOCK = ("last_layer", "last_layer_max", "value_norm")
 OF_A_SCORE = {"gradient_rollout": gradient_rollout_row, "grad_cam": grad_cam_row}
@@ -24,7 +26,7 @@ HEAD = re.compile(r"last_layer_head(\d{1,2})")
 
 
 def attention_maps(
-    vit: nn.Module, images: torch.Tensor, methods: list[str], score: ScoreFunction | None = None
+    vit: VisionTransformer, images: torch.Tensor, methods: list[str], score: ScoreFunction | None = None
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Where the class token looks, or what a score rests on.
 
@@ -55,19 +57,20 @@ def attention_maps(
     prefix, grid = vit.num_prefix_tokens, vit.patch_embed.grid_size
     patches = {method: row[:, prefix:] for method, row in rows.items()}
     for method in [method for method in methods if method in OF_A_SCORE]:
+        assert score is not None  # `refuse_unknown` has seen to it
         row = OF_A_SCORE[method](vit, images, score)
         patches[method] = row[:, row.shape[1] - grid[0] * grid[1] :]
     return features, {method: shares(patches[method]).unflatten(1, grid) for method in methods}
 
 
-def refuse_unknown(methods: list[str], heads: int, score: ScoreFunction | None) -> None:
+def refuse_unknown(methods: list[str], heads: int, score: Callable[..., torch.Tensor] | None) -> None:
     """Raises ValueError for a method that cannot be computed."""
     named = {method: HEAD.fullmatch(method) for method in methods if method not in METHODS}
     unknown = sorted(method for method, match in named.items() if match is None)
     if unknown:
         known = ", ".join((*METHODS, "last_layer_head<k>"))
         raise ValueError(f"unknown attention methods {unknown}; known are {known}")
-    missing = sorted(method for method, match in named.items() if int(match[1]) >= heads)
+    missing = sorted(method for method, match in named.items() if match and int(match[1]) >= heads)
     if missing:
         raise ValueError(f"evaluation.methods: {', '.join(missing)}: the model has the heads 0 to {heads - 1}")
     if score is None and any(method in OF_A_SCORE for method in methods):
@@ -75,10 +78,12 @@ def refuse_unknown(methods: list[str], heads: int, score: ScoreFunction | None) 
 
 
 def forward_rows(
-    vit: nn.Module, images: torch.Tensor, blocks: list[nn.Module], methods: list[str]
+    vit: VisionTransformer, images: torch.Tensor, blocks: list[Attention], methods: list[str]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Features, and for each method N x T, from one forward."""
-    keeps = {attn: mean_weights for attn in blocks[:-1]} if "rollout" in methods else {}
+    keeps: dict[Attention, Callable[[Reading], Any]] = {}
+    if "rollout" in methods:
+        keeps = dict.fromkeys(blocks[:-1], mean_weights)
     if methods:
         keeps[blocks[-1]] = lambda reading: last_rows(reading, methods)
     with reading_all(keeps) as kept:

@@ -10,9 +10,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 
 from mmpkd.students.class_token import ClassTokenAttention
+from mmpkd.students.vision import Attention, VisionTransformer
 
 CLASS_TOKEN = slice(0, 1)
 
@@ -34,7 +34,7 @@ class Reading:
     value: torch.Tensor
     mixed: torch.Tensor
 
-    def __init__(self, attn: nn.Module) -> None:
+    def __init__(self, attn: Attention) -> None:
         self.attn = attn
 
     def weights(self, rows: slice = slice(None)) -> torch.Tensor:
@@ -42,7 +42,7 @@ class Reading:
         return ((self.query[:, :, rows] * self.attn.scale) @ self.key.transpose(-2, -1)).softmax(dim=-1)
 
 
-def attention_modules(vit: nn.Module) -> list[nn.Module]:
+def attention_modules(vit: VisionTransformer) -> list[Attention]:
     """The attention module of each block, first to last.
 
     Raises:
@@ -56,13 +56,13 @@ def attention_modules(vit: nn.Module) -> list[nn.Module]:
     return blocks
 
 
-def value_of(attn: nn.Module, projected: torch.Tensor) -> torch.Tensor:
+def value_of(attn: Attention, projected: torch.Tensor) -> torch.Tensor:
     """The values, N x heads x T x d, of queries, keys and values side by side, N x T x 3 heads d."""
     return projected.chunk(3, dim=-1)[2].unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
 
 
 @contextmanager
-def reading(attn: nn.Module, keep: Callable[[Reading], Any]) -> Iterator[list]:
+def reading(attn: Attention, keep: Callable[[Reading], Any]) -> Iterator[list]:
     """A list that a forward extends by what `keep` makes of the reading of `attn`; all else is let go at once."""
     kept: list = []
     current = Reading(attn)
@@ -89,7 +89,7 @@ def reading(attn: nn.Module, keep: Callable[[Reading], Any]) -> Iterator[list]:
 
 
 @contextmanager
-def reading_all(keeps: dict[nn.Module, Callable[[Reading], Any]]) -> Iterator[list[list]]:
+def reading_all(keeps: dict[Attention, Callable[[Reading], Any]]) -> Iterator[list[list]]:
     """`reading` of several modules, each with its own `keep`."""
     with ExitStack() as stack:
         yield [stack.enter_context(reading(attn, keep)) for attn, keep in keeps.items()]

@@ -7,12 +7,13 @@ import torch
 from torch import nn
 
 from mmpkd.attention.gradient import ScoreFunction
+from mmpkd.students.vision import VisionTransformer
 
 
 class Scored(nn.Module):
     """Images to one score each: what a library that knows nothing of class tokens explains."""
 
-    def __init__(self, vit: nn.Module, score: ScoreFunction) -> None:
+    def __init__(self, vit: VisionTransformer, score: ScoreFunction) -> None:
         super().__init__()
         self.vit, self.score = vit, score
 
@@ -21,7 +22,7 @@ class Scored(nn.Module):
         return self.score(self.vit.forward_features(images))
 
 
-def grad_cam_row(vit: nn.Module, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
+def grad_cam_row(vit: VisionTransformer, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
     """Grad-CAM (Selvaraju et al., arXiv:1610.02391) of the package grad-cam, over the patches, N x g*g.
 
     At the input of the last block's attention (its first norm), where the package's guide puts it for a vision
@@ -61,7 +62,8 @@ def frozen(module: nn.Module) -> Iterator[None]:
     """No parameter of `module` is given a gradient here; afterwards all is as it was."""
     states = [(parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()]
     try:
-        yield module.requires_grad_(False)
+        module.requires_grad_(False)
+        yield
     finally:
         for parameter, requires_grad, grad in states:
             parameter.requires_grad_(requires_grad)

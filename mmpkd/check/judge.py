@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from mmpkd.check.facts import CohortFacts, Problem, StudyFacts
+from mmpkd.check.facts import CohortFacts, HeaderFacts, Level, Problem, StudyFacts
 from mmpkd.config.folders import absent
 from mmpkd.config.outputs import STUDENTS, TEACHERS
 from mmpkd.config.study import Study
@@ -69,7 +69,7 @@ def _content_problems(study: Study, where: str, cohort: CohortFacts) -> Iterator
     if not cohort.labels:
         yield Problem("warning", where, f"it knows none of the labels of the domain {cohort.domain}")
     if cohort.headers is not None:
-        yield from _header_problems(where, cohort)
+        yield from _header_problems(where, cohort.headers)
 
 
 def _training_problems(study: Study, where: str, cohort: CohortFacts) -> Iterator[Problem]:
@@ -89,15 +89,14 @@ def _training_problems(study: Study, where: str, cohort: CohortFacts) -> Iterato
         yield Problem("error", f"domains.{cohort.domain}.teacher.kind", message)
 
 
-def _header_problems(where: str, cohort: CohortFacts) -> Iterator[Problem]:
-    headers = cohort.headers
+def _header_problems(where: str, headers: HeaderFacts) -> Iterator[Problem]:
     unreadable, undecodable = sum(headers.unreadable.values()), sum(headers.undecodable.values())
     if headers.read and unreadable == headers.read:
         yield Problem("error", where, f"none of the {headers.read:,} files that were opened can be read")
     elif unreadable:
         yield Problem("warning", where, f"{unreadable:,} of {headers.read:,} files that were opened cannot be read")
     if undecoded := sum(headers.undecoded.values()):
-        level = "error" if undecoded == headers.decoded else "warning"
+        level: Level = "error" if undecoded == headers.decoded else "warning"
         message = f"the pixels of {undecoded} of {headers.decoded} files that were looked at cannot be read"
         yield Problem(level, where, f"{message}: {', '.join(headers.undecoded)}")
     if undecodable:
@@ -121,7 +120,7 @@ def _label_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
         for split in ("train", "validate"):
             never = [label for label, counts in learnt.items() if counts["positive"][split] == 0]
             if never and cohort.counts["images"][split]:
-                level = "error" if split == "train" and len(never) == len(learnt) else "warning"
+                level: Level = "error" if split == "train" and len(never) == len(learnt) else "warning"
                 yield Problem(level, where, f"no image of {domain.training} in {split} has {', '.join(never)}")
 
 
@@ -143,7 +142,7 @@ def _has_no_roi(cohort: CohortFacts) -> bool:
 
 
 def _weight_problems(facts: StudyFacts) -> Iterator[Problem]:
-    levels = {"missing": "error", "does not fit": "error", "needs network": "warning"}
+    levels: dict[str, Level] = {"missing": "error", "does not fit": "error", "needs network": "warning"}
     for weights in facts.weights:
         if weights.state in levels:
             yield Problem(levels[weights.state], weights.purpose, weights.message)

@@ -5,14 +5,18 @@ Students are built on torch's `meta` device: real names and shapes, no memory.
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import constants, try_to_load_from_cache
 
-from mmpkd.check.facts import StudentFacts, WeightFacts
+from mmpkd.check.facts import State, StudentFacts, WeightFacts
 from mmpkd.config.students import StudentConfig, Training
 from mmpkd.config.teachers import Encoder
 from mmpkd.students.weight_names import how_to_place
 from mmpkd.teachers.packaged_encoder import WEIGHTS
+
+if TYPE_CHECKING:
+    from mmpkd.students.vit import Student  # which imports torch
 
 # What timm looks for in a repository.
 HUB_FILES = (WEIGHTS, "pytorch_model.bin", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -48,7 +52,7 @@ def describe_student(config: StudentConfig, training: Training, size: int, label
     )
 
 
-def on_meta(config: StudentConfig, size: int, labels: int):
+def on_meta(config: StudentConfig, size: int, labels: int) -> "Student":
     """The student without memory for its weights.
 
     Raises:
@@ -62,7 +66,7 @@ def on_meta(config: StudentConfig, size: int, labels: int):
         return Student(config, size, [f"label{number}" for number in range(labels)])
 
 
-def _activation_bytes(student, size: int) -> int:
+def _activation_bytes(student: "Student", size: int) -> int:
     """What a step in float32 keeps of one image for the gradient, by torch's own account."""
     import torch
 
@@ -94,7 +98,7 @@ def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
     try:
         encoder = load_encoder(config, local=True)
     except EncoderError as error:
-        state = "missing" if isinstance(error, NoEncoderError) else "does not fit"
+        state: State = "missing" if isinstance(error, NoEncoderError) else "does not fit"
         return WeightFacts(purpose, config.source, state, str(error))
     parameters = sum(parameter.numel() for parameter in encoder.model.parameters())
     message = f"{config.name or 'MiniLM'}, {parameters / 1e6:.1f} million parameters, SHA-256 {encoder.sha256[:12]}..."
@@ -110,7 +114,7 @@ def find_first_weights(config: StudentConfig, size: int) -> WeightFacts:
     if backbone.source == "none":
         return WeightFacts(purpose, "none", "made here", "random first weights")
     if backbone.source == "file":
-        if backbone.path.is_file():
+        if backbone.path is not None and backbone.path.is_file():
             return _fitted(config, size, backbone.path)
         message = f"there is no file {backbone.path}; place the weights there"
         return WeightFacts(purpose, "file", "missing", message)

@@ -10,7 +10,7 @@ from mmpkd.check.machine import look_around, look_at_disk, look_at_machine
 from mmpkd.check.models import describe_student, find_encoder, find_first_weights
 from mmpkd.config.layers import Layers
 from mmpkd.config.study import MAIN, Study
-from mmpkd.config.teachers import TextTeacher
+from mmpkd.config.teachers import Encoder, TextTeacher
 from mmpkd.config.tuned import left_open
 
 RESULTS = Path("results")
@@ -69,7 +69,7 @@ def _weights(study: Study) -> list[WeightFacts]:
     """Of each text teacher and of the students, as far as the study fits them."""
     found = []
     if fits_teachers(study):
-        encoders = {}
+        encoders: dict[Encoder, str] = {}
         for (domain, name), teacher in study.teachers.items():
             if isinstance(teacher, TextTeacher):
                 where = "teacher" if name == MAIN else f"variants.{name}"

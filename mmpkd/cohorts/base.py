@@ -103,7 +103,7 @@ class DataSet(ABC):
     FOLDERS: ClassVar[tuple[str, ...]] = ()  # the names of folders that may lie elsewhere than below the root
     SUFFIXES: ClassVar[tuple[str, ...]] = ()  # of the images' files, in lower case
     NAMED_BY: ClassVar[str] = "tables"  # what names the images, for the message that none of their files is there
-    KEY_NAME: ClassVar[Literal["study_id", "image_id"]] = "study_id"  # what a privileged record speaks of
+    KEY_NAME: Literal["study_id", "image_id"] = "study_id"  # what a privileged record speaks of
 
     def __init__(self, cohort: Cohort, labels: Iterable[str] = (), *, survey: bool = False) -> None:
         self.cohort, self.labels, self.survey = cohort, list(labels), survey
@@ -166,12 +166,12 @@ class DataSet(ABC):
     @property
     def image_root(self) -> Path:
         """The folder that paths of images start from."""
-        return self.cohort.root
+        return self.root
 
     @property
     def declared(self) -> tuple[Path, ...]:
         """The folders that links may lead into: the root and all that the configuration names."""
-        return (self.cohort.root, *self.cohort.folders.values())
+        return (self.root, *self.cohort.folders.values())
 
     def image_folders(self) -> list[Path]:
         """The folders with images, which are the image root or lie below it."""
@@ -205,6 +205,12 @@ class DataSet(ABC):
 
     # What data sets use.
 
+    @property
+    def root(self) -> Path:
+        """The folder of the download; of a phantom, of its tree."""
+        assert self.cohort.root is not None  # a phantom's is set before it is read
+        return self.cohort.root
+
     def option(self, name: str) -> Any:
         """An option of the cohort, or its default."""
         return read_options(self.cohort, self.OPTIONS)[name]
@@ -215,7 +221,7 @@ class DataSet(ABC):
 
     def folder(self, name: str, default: Path | None = None) -> Path:
         """A folder that the cohort may name; else `default`, or the root."""
-        return read_folders(self.cohort, self.FOLDERS).get(name, default or self.cohort.root)
+        return read_folders(self.cohort, self.FOLDERS).get(name, default or self.root)
 
     def files_below(self, folder: Path, suffixes: tuple[str, ...]) -> Listing:
         """The files below a folder, which must be there."""

@@ -74,7 +74,8 @@ class RunLengths:
         """Measures a mask, bool rows x columns."""
         pixels = np.concatenate([[False], mask.T.ravel()])  # what comes first counts as outside
         changes = np.flatnonzero(np.diff(pixels))
-        return cls(*mask.shape, np.diff([0, *changes, mask.size]))
+        rows, columns = mask.shape
+        return cls(rows, columns, np.diff([0, *changes, mask.size]))
 
     def to_coco(self) -> dict[str, list[int]]:
         """The mapping that `from_coco` reads, its counts as a list."""

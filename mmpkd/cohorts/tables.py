@@ -176,7 +176,7 @@ def _conform(table: pd.DataFrame, columns: dict[str, str], name: str, key: str |
     return table
 
 
-def _among(table: pd.DataFrame, name: str, column: str, allowed) -> None:
+def _among(table: pd.DataFrame, name: str, column: str, allowed: Collection[str]) -> None:
     wrong = ~is_among(table[column], allowed)
     if wrong.any():
         raise TableError(

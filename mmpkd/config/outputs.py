@@ -89,5 +89,5 @@ TABLES, FIGURES = (tuple(output.name for output in OUTPUTS if output.kind == kin
 
 def chosen(tables: Iterable[str], figures: Iterable[str]) -> list[Output]:
     """The outputs with these names, in this order."""
-    known = {(output.kind, output.name): output for output in OUTPUTS}
+    known: dict[tuple[str, str], Output] = {(output.kind, output.name): output for output in OUTPUTS}
     return [known[kind, name] for kind, names in (("table", tables), ("figure", figures)) for name in names]

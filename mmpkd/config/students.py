@@ -140,7 +140,7 @@ class Arm(Section):
     course: dict[str, Any] = Field(
         {}, description="keys of training in which this arm differs; it then has another budget than the other arms"
     )
-    losses: dict[Literal[tuple(LOSSES)], NonNegativeFloat] = Field(
+    losses: dict[Literal[tuple(LOSSES)], NonNegativeFloat] = Field(  # type: ignore[valid-type]  # of the registry
         {"label": 1.0}, description=f"weight of each loss: {', '.join(LOSSES)}"
     )
     temperature: float = Field(1.0, gt=0, description="softens the teacher's logits in logit and soft_label")

@@ -2,7 +2,7 @@
 
 import re
 import reprlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Annotated, Any, Literal
@@ -106,8 +106,13 @@ class Study(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     gpus: int = Field(0, ge=0, description="GPUs that a job of training or attention export asks the scheduler for")
-    tables: list[Literal[TABLES]] = Field(list(TABLES), description="tables that `all` makes")
-    figures: list[Literal[FIGURES]] = Field(list(FIGURES), description="figures that `all` makes")
+    # pydantic takes the names of the registry; a type checker wants them written out
+    tables: list[Literal[TABLES]] = Field(  # type: ignore[valid-type]
+        list(TABLES), description="tables that `all` makes"
+    )
+    figures: list[Literal[FIGURES]] = Field(  # type: ignore[valid-type]
+        list(FIGURES), description="figures that `all` makes"
+    )
     report: bool = Field(True, description="make report.html")
     restricted_images_in_report: bool = Field(False, description="show pictures of restricted cohorts all the same")
     cohorts: dict[Name, Cohort] = Field(description="the data sets")
@@ -155,29 +160,30 @@ class Study(Section):
         for name, cohort in self.cohorts.items():
             _known(f"cohorts.{name}.adapter", cohort.adapter, adapters)
         for name, domain in self.domains.items():
-            for cohort in (domain.training, *domain.cohorts):
-                _known(f"domains.{name}", cohort, self.cohorts)
+            for home in (domain.training, *domain.cohorts):
+                _known(f"domains.{name}", home, self.cohorts)
         homes = [cohort for domain in self.domains.values() for cohort in (domain.training, *domain.cohorts)]
         if len(set(homes)) != len(homes):
             raise ValueError("domains: a cohort stands in two places")
         for name, arm in self.arms.items():
             self._arm_can_be_taught(f"arms.{name}", name, arm)
         for name, claim in self.claims.items():
-            arms = [claim.arm or self.design.primary, claim.reference or self.design.reference]
-            if None in arms:
+            compared = claim.arm or self.design.primary
+            if compared is None:
                 raise ValueError(f"claims.{name}.arm: name an arm, because design.primary is null")
-            for arm in arms:
-                _known(f"claims.{name}", arm, self.arms)
+            arms = [compared, claim.reference or self.design.reference]
+            for one in arms:
+                _known(f"claims.{name}", one, self.arms)
             if claim.metric is not None:
                 _known(f"claims.{name}.metric: evaluation.metrics", claim.metric, self.evaluation.scored)
             if claim.method is not None:
                 _known(f"claims.{name}.method: evaluation.methods", claim.method, self.evaluation.methods)
             for cell in (*claim.cells, *claim.minus):
-                domain, cohort = split_cell(cell)
-                _known(f"claims.{name}", domain, self.domains)
-                _known(f"claims.{name}", cohort, homes)
-                for arm in arms:
-                    _known(f"claims.{name}: arm {arm}, domain", domain, self.domains_of(arm))
+                trained, scored = split_cell(cell)
+                _known(f"claims.{name}", trained, self.domains)
+                _known(f"claims.{name}", scored, homes)
+                for one in arms:
+                    _known(f"claims.{name}: arm {one}, domain", trained, self.domains_of(one))
         return self
 
     @model_validator(mode="after")
@@ -280,7 +286,7 @@ class Study(Section):
     def varies_habit(self) -> bool:
         """Whether students of one modality learn from phantoms that differ in their habit."""
         homes = [self.cohorts[domain.training] for name, domain in self.domains.items() if self.twinned(name)]
-        habits = {(cohort.adapter, cohort.phantom.habit.model_dump_json()) for cohort in homes}
+        habits = {(home.adapter, home.phantom.habit.model_dump_json()) for home in homes if home.phantom}
         return len(habits) > len({adapter for adapter, _ in habits})
 
     def takes(self, stage: str) -> bool:
@@ -302,7 +308,7 @@ class Study(Section):
         }
 
 
-def _known(where: str, name: str, known) -> None:
+def _known(where: str, name: str, known: Collection[str]) -> None:
     if name not in known:
         listed = f"{', '.join(known) or 'none'}{did_you_mean(name, known)}"
         raise ValueError(f"{where}: unknown name {name!r}; known are {listed}")

@@ -45,7 +45,9 @@ from mmpkd.evaluation.verdicts import controls, sentence
 class TestedClaim:
     """A claim, what it is tested on, and what came out."""
 
-    claim: Claim  # with its arm and reference named
+    claim: Claim
+    arm: str  # the claim's, or the study's primary one
+    reference: str
     design: Design
     scores: pd.DataFrame  # the rows of the claim's metric and method
     score: Score
@@ -119,17 +121,17 @@ def recovered(claim: Claim, verdict: str) -> bool | None:
 
 
 def _test(scores: pd.DataFrame, claim: Claim, evaluation: Evaluation, design: Design) -> TestedClaim:
-    arms = {"arm": claim.arm or design.primary, "reference": claim.reference or design.reference}
-    claim = claim.model_copy(update=arms)
+    arm, reference = claim.arm or design.primary, claim.reference or design.reference
+    assert arm is not None  # a study refuses a claim without
     score = Score(claim.metric or evaluation.metric, claim.method or evaluation.methods[0])
     relevant = select(scores, metric=score.metric, label=score.label)
     relevant = relevant[relevant["method"].isin([score.method, "none"]).to_numpy()]
     try:
-        cells = gain_cells(relevant, contrast_weights(claim, design), claim.arm, claim.reference, score)
+        cells = gain_cells(relevant, contrast_weights(claim, design), arm, reference, score)
         estimate = crossed_estimate(cells, evaluation.confidence, tested(claim))
     except MissingScores as missing:
         cells, estimate = [], Estimate(reason=str(missing))
-    return TestedClaim(claim, design, relevant, score, evaluation.confidence, cells, estimate)
+    return TestedClaim(claim, arm, reference, design, relevant, score, evaluation.confidence, cells, estimate)
 
 
 def _statement(name: str, test: TestedClaim) -> dict:
@@ -141,8 +143,8 @@ def _statement(name: str, test: TestedClaim) -> dict:
         "margin": claim.margin if claim.expect == "no_gain" else nan,
         "metric": test.score.metric,
         "method": test.score.method,
-        "arm": claim.arm,
-        "reference": claim.reference,
+        "arm": test.arm,
+        "reference": test.reference,
         "cells": " ".join(claim.cells),
         "minus": " ".join(claim.minus),
     }
@@ -181,9 +183,9 @@ def _checks(test: TestedClaim, evaluation: Evaluation) -> dict:
 def _credit(test: TestedClaim, verdict: str) -> dict:
     claim, shuffled, weights = test.claim, test.design.shuffled, contrast_weights(test.claim, test.design)
     against = of_shuffled = Estimate()
-    if shuffled is not None and shuffled not in (claim.arm, claim.reference):
-        against = paired_gain(test.scores, weights, claim.arm, shuffled, test.score, test.confidence)
-        of_shuffled = paired_gain(test.scores, weights, shuffled, claim.reference, test.score, test.confidence)
+    if shuffled is not None and shuffled not in (test.arm, test.reference):
+        against = paired_gain(test.scores, weights, test.arm, shuffled, test.score, test.confidence)
+        of_shuffled = paired_gain(test.scores, weights, shuffled, test.reference, test.score, test.confidence)
     credited = verdict == "supported" and claim.expect == "gain" and against.low > 0
     return {
         **_interval("shuffled_gain", against),
@@ -193,7 +195,7 @@ def _credit(test: TestedClaim, verdict: str) -> dict:
 
 
 def _against_controls(test: TestedClaim) -> dict:
-    cells, arm = list(map(test.design.parse, test.claim.cells)), test.claim.arm
+    cells, arm = list(map(test.design.parse, test.claim.cells)), test.arm
     columns = {"arm_mean": arm_mean(test.scores, cells, arm, test.score, test.confidence).estimate}
     for control in CONTROLS:
         gain = paired_gain(test.scores, cells, arm, control, test.score, test.confidence)

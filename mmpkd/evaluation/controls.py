@@ -98,7 +98,7 @@ def control_scores(
             }
             for name, arrays in by_cohort.items():
                 names, cohort = {"domain": "control", "arm": arm, "seed": seed, "cohort": name}, cohorts[name]
-                thresholds = tuned.get(cohort.home, {})
+                thresholds = tuned.get(cohort.home or "", {})
                 parts.append(localization_rows(arrays, cohort.rois, cohort.tables, scoring, thresholds, names))
                 parts.append(artefact_rows(arrays, cohort.tables, names))
     return concatenate(parts)

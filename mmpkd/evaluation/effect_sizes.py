@@ -4,6 +4,7 @@ Both describe these students: a patient's gain is averaged over seeds and images
 so that values of runs with different numbers of seeds do not compare.
 """
 
+from collections.abc import Callable
 from math import isclose, nan
 
 import numpy as np
@@ -43,7 +44,7 @@ def _standardised(gains: np.ndarray) -> float:
     return float(np.mean(gains)) / spread if spread > ROUNDING * np.abs(gains).max(initial=0.0) else nan
 
 
-def _average(cells: Contrast, measure) -> float:
+def _average(cells: Contrast, measure: Callable[[np.ndarray], float]) -> float:
     if not isclose(sum(weight for weight, _ in cells), 1):
         return nan
     return sum(weight * measure(patient_gains(matrix)) for weight, matrix in cells)

@@ -13,6 +13,7 @@ Pixels of equal value are never put in an arbitrary order, save by `hit_rate`, w
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -82,7 +83,9 @@ def score_maps(
     return scores
 
 
-def score_grids(grids: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray, **settings) -> dict[str, np.ndarray]:
+def score_grids(
+    grids: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray, **settings: Any
+) -> dict[str, np.ndarray]:
     """Scores of maps on the patch grid, each upsampled bilinearly to the size of the masks, a part of them at a time.
 
     Args:
@@ -99,7 +102,7 @@ def score_grids(grids: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray, *
     return score_parts(parts, masks, **settings)
 
 
-def score_parts(parts: Iterable[Part], masks: np.ndarray, **settings) -> dict[str, np.ndarray]:
+def score_parts(parts: Iterable[Part], masks: np.ndarray, **settings: Any) -> dict[str, np.ndarray]:
     """As `score_maps`, of maps that are made a part at a time."""
     empty = score_maps(np.zeros((0, *masks.shape[1:])), masks[:0], **settings)
     scores = {metric: np.full(len(masks), np.nan) for metric in empty}
@@ -170,7 +173,9 @@ def upsample(maps: np.ndarray, size: int) -> np.ndarray:
     return np.matmul(np.matmul(down, maps), across.T).astype(np.float32)
 
 
-def _checked(maps, masks, map_of_mask) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    maps: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The arguments of `score_maps` as arrays that go together; raises ValueError."""
     maps, masks = np.asarray(maps), np.asarray(masks)
     if map_of_mask is None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -66,14 +65,7 @@ def select(scores: pd.DataFrame, **conditions: str) -> pd.DataFrame:
     return scores[chosen]
 
 
-class Term(NamedTuple):
-    """One cell of a contrast."""
-
-    weight: float
-    gains: ScoreMatrix
-
-
-Contrast = Sequence[Term]  # sum over its terms of the weight times the mean gain
+Contrast = Sequence[tuple[float, ScoreMatrix]]  # sum over its cells of the weight times the mean gain
 
 
 def score_matrix(scores: pd.DataFrame, domain: str, arm: str, cohort: str, **conditions: str) -> ScoreMatrix:

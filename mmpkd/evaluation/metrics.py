@@ -194,7 +194,7 @@ PLAIN: Mapping[str, MetricFunction] = {
         relevance_rank_accuracy,
     )
 } | {"dice_equal_area": relevance_rank_accuracy}
-TUNED: Mapping[str, Callable[[Pairs, float], np.ndarray]] = {"iou_tuned": iou_tuned, "dice_tuned": dice_tuned}
+TUNED: Mapping[str, Callable[..., np.ndarray]] = {"iou_tuned": iou_tuned, "dice_tuned": dice_tuned}
 UNDEFINED_IF_CONSTANT = ("iou_otsu", "dice_otsu", *TUNED, "contrast_to_noise")
 
 

@@ -19,7 +19,7 @@ class Regions:
     masks: np.ndarray  # R x S x S bool
 
     @classmethod
-    def unite(cls, rois: pd.DataFrame, masks: np.ndarray, image_ids: Sequence[str]) -> "Regions":
+    def unite(cls, rois: pd.DataFrame, masks: np.ndarray, image_ids: Sequence[str] | np.ndarray) -> "Regions":
         """Unites the ROI of the given images.
 
         Raises:

@@ -61,9 +61,9 @@ class Markers:
 
 def split_twins(arrays: Attention) -> dict[str, Attention]:
     """The content of `attention/.../seed<k>.twins.npz` by cohort."""
-    cohorts, labels = arrays["cohort"], arrays.get("labels")
+    cohorts = arrays["cohort"]
     return {
-        cohort: {name: labels if name == "labels" else values[cohorts == cohort] for name, values in arrays.items()}
+        cohort: {name: values if name == "labels" else values[cohorts == cohort] for name, values in arrays.items()}
         for cohort in np.unique(cohorts).tolist()
     }
 

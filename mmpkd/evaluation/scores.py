@@ -191,7 +191,7 @@ def patient_of_image(images: pd.DataFrame) -> pd.Series:
     return images.set_index("image_id")["patient_id"]
 
 
-def _patients(image_ids: pd.Series, patient_of: pd.Series, names) -> np.ndarray:
+def _patients(image_ids: pd.Series, patient_of: pd.Series, names: Mapping[str, Any]) -> np.ndarray:
     patients = patient_of.reindex(image_ids)
     if patients.isna().any():
         missing = patients.index[patients.isna()].nunique()

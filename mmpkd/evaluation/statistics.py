@@ -24,13 +24,14 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, nan, sqrt
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student_t
 
 from mmpkd.design import CONTROL, Cell, Score
-from mmpkd.evaluation.matrices import Contrast, MissingScores, ScoreMatrix, Term, score_matrix, select
+from mmpkd.evaluation.matrices import Contrast, MissingScores, ScoreMatrix, score_matrix, select
 
 log = logging.getLogger("mmpkd.statistics")
 POWER = 0.8
@@ -147,7 +148,7 @@ def gain_cells(
     Raises:
         MissingScores: a cell has no scores of one of the two.
     """
-    return [Term(weight, gain_matrix(scores, cell, arm, reference, score)) for cell, weight in _weights(cells).items()]
+    return [(weight, gain_matrix(scores, cell, arm, reference, score)) for cell, weight in _weights(cells).items()]
 
 
 def gain_matrix(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, score: Score) -> ScoreMatrix:
@@ -244,18 +245,18 @@ def _two_sided_p(distance: float, error: float, freedom: float) -> float:
     return float(2 * student_t.sf(min(abs(distance) / error, inf), freedom))
 
 
-def _counts(cells: Contrast) -> dict[str, int]:
+def _counts(cells: Contrast) -> dict[str, Any]:
     by_cohort: dict[str, tuple[set, set, int]] = {}
     for _, matrix in cells:
         images, patients, undefined = by_cohort.get(matrix.cohort, (set(), set(), 0))
         merged = (images | set(matrix.images), patients | set(matrix.patients), max(undefined, matrix.n_undefined))
         by_cohort[matrix.cohort] = merged
-    images, patients, undefined = (zip(*by_cohort.values(), strict=True)) if by_cohort else ((), (), ())
-    if sum(undefined):
-        log.warning("%d images left out: a score is missing or undefined", sum(undefined))
+    left_out = sum(undefined for _, _, undefined in by_cohort.values())
+    if left_out:
+        log.warning("%d images left out: a score is missing or undefined", left_out)
     return {
-        "n_images": sum(map(len, images)),
-        "n_patients": sum(map(len, patients)),
+        "n_images": sum(len(images) for images, _, _ in by_cohort.values()),
+        "n_patients": sum(len(patients) for _, patients, _ in by_cohort.values()),
         "n_seeds": min((len(matrix.seeds) for _, matrix in cells), default=0),
-        "n_undefined": sum(undefined),
+        "n_undefined": left_out,
     }

@@ -1,5 +1,7 @@
 """The stored pixels of an image, from the first decoder that can read them."""
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 from pydicom import Dataset
@@ -21,6 +23,7 @@ def decode(image: ImageFile) -> Stored:
     """Decodes the one frame of an image. Raises UnreadableImage with the reason of each decoder that was tried."""
     if image.picture is not None:
         return _from_picture(image.picture)
+    assert image.syntax is not None  # the file was opened for more than its header
     pixels, photometric = _from_dicom(image.header, image.syntax)
     return stored_pixels(pixels, photometric, image.header, image.syntax)
 
@@ -43,10 +46,10 @@ def _from_dicom(dataset: Dataset, syntax: UID) -> tuple[np.ndarray, str]:
     """
     decoder = get_decoder(syntax)
     grey = dataset.get("SamplesPerPixel", 1) == 1 and dataset.get("PhotometricInterpretation") != "PALETTE COLOR"
-    options = {"index": 0, "view_only": True, "correct_unused_bits": False} if grey else {"index": 0}
+    options: dict[str, Any] = {"index": 0, "view_only": True, "correct_unused_bits": False} if grey else {"index": 0}
     if not syntax.is_encapsulated:
         pixels, properties = decoder.as_array(dataset, **options)
-        return pixels, properties["photometric_interpretation"]
+        return pixels, str(properties["photometric_interpretation"])
     reasons = []
     safe = [name for name in decoder.available_plugins if name not in UNSAFE]
     for name in sorted(safe, key=lambda name: name != FASTEST.get(syntax)):
@@ -57,5 +60,5 @@ def _from_dicom(dataset: Dataset, syntax: UID) -> tuple[np.ndarray, str]:
         except Exception as error:  # decoders raise every kind; what each says is reported
             reasons.append(f"{name}: {str(error).rpartition(f'{name}: ')[2]}")
         else:
-            return pixels, properties["photometric_interpretation"]
+            return pixels, str(properties["photometric_interpretation"])
     raise UnreadableImage(" ".join("; ".join(reasons).split()) or "no decoder is installed for it")

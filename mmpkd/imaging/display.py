@@ -94,15 +94,16 @@ class Display:
     @property
     def line(self) -> "Line | None":
         """The picture as clipped words on a line, if it is one: means of the words are then on the line too."""
-        if self._table is None:
+        table = self._table
+        if table is None:
             return None
-        return self._line_between(0, len(self._table) - 1) or self._line_between(
-            int(self._pixels.min()), int(self._pixels.max())
+        return self._line_between(table, 0, len(table) - 1) or self._line_between(
+            table, int(self._pixels.min()), int(self._pixels.max())
         )
 
-    def _line_between(self, first: int, last: int) -> "Line | None":
+    def _line_between(self, table: np.ndarray, first: int, last: int) -> "Line | None":
         """The line, if there is one from the word `first` to the word `last`."""
-        shown = self._table[first : last + 1].astype(np.float64)
+        shown = table[first : last + 1].astype(np.float64)
         rising = np.flatnonzero(np.diff(shown))
         if not len(rising):
             return None

@@ -44,7 +44,7 @@ def refuse_faulty_frame(image: ImageFile) -> None:
         raise UnreadableImage(f"{image.frames} frames where one is expected")
     if image.picture is not None:
         _refuse_unreadable_cut(image.content)
-    elif image.syntax.is_encapsulated:
+    elif image.syntax and image.syntax.is_encapsulated:
         _refuse_other_frame(image.header, rows, columns)
     else:
         _refuse_other_encoding(image.header)
@@ -167,7 +167,9 @@ def _refuse_cut_png(frame: memoryview) -> None:
 def _refuse_cut_j2k(frame: memoryview) -> None:
     """Follows the tile-parts by their lengths (ISO/IEC 15444-1, A.4.2) to the end of the codestream."""
     tiles = _tiles(frame)
-    at, wanted, parts = _first_tile_part(frame), {}, {}
+    at = _first_tile_part(frame)
+    wanted: dict[int, int] = {}
+    parts: dict[int, int] = {}
     while at + 12 <= len(frame) and frame[at : at + 2] == TILE_PART:
         tile, length, _, count = struct.unpack_from(">HIBB", frame, at + 4)
         parts[tile] = parts.get(tile, 0) + 1

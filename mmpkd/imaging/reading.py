@@ -22,8 +22,8 @@ from mmpkd.imaging.image_file import UnreadableImage, open_image
 
 # Modalities that are certainly no radiographs. Others are let through: CR, DX and MG, and what scanners of film and
 # converters write (SC, OT, RG, HC, ...).
-NO_RADIOGRAPHS = ("BI", "CT", "ECG", "ES", "GM", "IVOCT", "IVUS", "MR", "NM", "OCT", "OP", "OPT", "PT", "SEG", "SM")
-NO_RADIOGRAPHS += ("US", "XC")
+NO_RADIOGRAPHS: tuple[str, ...] = ("BI", "CT", "ECG", "ES", "GM", "IVOCT", "IVUS", "MR", "NM", "OCT", "OP", "OPT")
+NO_RADIOGRAPHS += ("PT", "SEG", "SM", "US", "XC")
 
 
 class RoiError(ValueError):

@@ -71,5 +71,5 @@ def sentence(missing_of: Mapping[str, str], start: str) -> str:
     return f" {start} {'; '.join(parts)}." if parts else ""
 
 
-def _groups(pairs: pd.DataFrame, columns: list[str]):
+def _groups(pairs: pd.DataFrame, columns: list[str]) -> "pd.api.typing.DataFrameGroupBy":
     return pairs.groupby(columns, observed=True, sort=False)

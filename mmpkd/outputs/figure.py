@@ -4,11 +4,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType, RcKeyType
 
 from mmpkd.design import Design
 from mmpkd.files import atomic, write_text
@@ -19,7 +22,7 @@ LETTERS = 17  # of 7 pt type that fit an inch
 ARMS_ABREAST = 4  # more arms need the whole width for a domain, and names that stand upright
 PNG_DOTS_PER_INCH = 200
 INK, GREY, PALE = "#222222", "#6f6f6f", "#d9d9d9"
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
     "font.size": 7,
@@ -62,7 +65,7 @@ _FURTHER_ARMS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _FURTHER_MARKERS = ("D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8")
 _COHORTS = ("#7b5ea7", "#E69F00", "#56B4E9", "#444444", "#CC79A7", "#8c6d31")
 _COHORT_MARKERS = ("o", "s", "^", *_FURTHER_MARKERS[:2], "P", *_FURTHER_MARKERS[3:])
-CONTROL_LINES = {
+CONTROL_LINES: dict[str, LineStyleType] = {
     "uniform": "-",
     "centre": (0, (5, 2)),
     "edges": (0, (5, 1.2, 1, 1.2, 1, 1.2)),
@@ -84,7 +87,7 @@ def arm_marks(arms: Iterable[str], design: Design) -> dict[str, Mark]:
     arms, of_roles = design.order(arms), dict(zip(design.roles, _ROLES, strict=True))
     others = [arm for arm in arms if arm not in of_roles]
     further = {arm: _cycled(_FURTHER_ARMS, _FURTHER_MARKERS, k) for k, arm in enumerate(others)}
-    return {arm: Mark(*{**of_roles, **further}[arm]) for arm in arms}
+    return {arm: Mark(*(further.get(arm) or of_roles[arm])) for arm in arms}
 
 
 def cohort_marks(cohorts: Sequence[str]) -> dict[str, Mark]:
@@ -99,21 +102,18 @@ def _cycled(colours: Sequence[str], markers: Sequence[str], place: int) -> tuple
 
 def new_figure(width: float, height: float) -> Figure:
     """A figure of that size in inches, laid out so that nothing overlaps."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
+    return Figure(figsize=(width, height), layout=layout)
 
 
-def draw_estimate(axes: Axes, x, y, low, high, mark: Mark, horizontal: bool = True, **kwargs) -> None:
+def draw_estimate(
+    axes: Axes, x: float, y: float, low: float, high: float, mark: Mark, horizontal: bool = True, **kwargs: Any
+) -> None:
     """A marker with its interval; without one (NaN) the marker stands alone. `kwargs` go to the marker."""
     line = ([low, high], [y, y]) if horizontal else ([x, x], [low, high])
     axes.plot(*line, color=mark.colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
-    axes.plot(
-        x,
-        y,
-        mark.marker,
-        **{"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 4} | kwargs,
-    )
+    style: dict[str, Any] = {"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 4}
+    axes.plot(x, y, mark.marker, **style | kwargs)
 
 
 def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
@@ -136,7 +136,7 @@ def name_arms(axes: Axes, titles: list[str]) -> None:
 
 def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:
     """One legend for all panels, below them: in one row where it fits the width, else in columns."""
-    columns = columns or legend_columns([handle.get_label() for handle in handles])
+    columns = columns or legend_columns([str(handle.get_label()) for handle in handles])
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.6)
 
 

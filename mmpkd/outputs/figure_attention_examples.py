@@ -82,6 +82,8 @@ def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design
     score = evaluation.score()
     arms, rows = [arm for arm in (design.primary, design.reference) if arm], []
     for domain in design.domains:
+        if design.primary is None:
+            break
         scored = set(select(scores, domain=domain.name, arm=design.primary, **score.columns)["cohort"])
         cohort = next((name for name in domain.cohorts if name in scored), None)
         if cohort is None:
@@ -162,11 +164,11 @@ def draw(
     figure = new_figure(DOUBLE_COLUMN if across > 1 else SINGLE_COLUMN + 0.3, height + 0.9)
     top = max(np.percentile([values for example in shown for values in example.maps.values()], CLIPPED), 1.0)
     scale = ScalarMappable(Normalize(0, top), COLOURS)
-    pictures, bar = figure.subfigures(2, 1, height_ratios=[height + 0.3, 0.5])
+    (pictures,), (bar,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.3, 0.5])
     blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
     for block, domain in zip(blocks, domains, strict=False):
         _draw_block(block, [example for example in shown if example.domain == domain], depth, scale, design)
-    _draw_scale(bar, scale)
+    _draw_scale(bar, top)
     return figure, _caption(shown, missing, evaluation, design)
 
 
@@ -203,18 +205,18 @@ def _outline(axes: Axes, roi: np.ndarray) -> None:
     axes.set(xlim=(-0.5, len(roi) - 0.5), ylim=(len(roi) - 0.5, -0.5))
 
 
-def _draw_scale(figure: SubFigure, scale: ScalarMappable) -> None:
+def _draw_scale(figure: SubFigure, top: float) -> None:
     """The colours as they look over mid-grey, which is what the maps lie on."""
     axes = figure.add_axes((0.3, 0.72, 0.4, 0.18), facecolor="#808080")
-    values = np.linspace(0, scale.norm.vmax, 256)
-    extent = (0, scale.norm.vmax, 0, 1)
-    axes.imshow(values[None], cmap=scale.cmap, norm=scale.norm, alpha=OPACITY, aspect="auto", extent=extent)
+    values = np.linspace(0, top, 256)
+    axes.imshow(values[None], cmap=COLOURS, vmin=0, vmax=top, alpha=OPACITY, aspect="auto", extent=(0, top, 0, 1))
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     axes.set_xlabel("attention, multiples of a uniform map", labelpad=1)
 
 
 def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evaluation, design: Design) -> str:
+    assert design.primary is not None  # whose gains chose the images
     metric = METRIC_NAMES[evaluation.metric]
     arms = ", ".join(map(design.title, design.order(shown[0].maps)))
     reference, arm = design.title(design.reference), design.title(design.primary)

@@ -1,6 +1,9 @@
 """The claims of the study, their estimates and their verdicts: a forest plot."""
 
+from typing import Any
+
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -63,20 +66,20 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[
     return figure, _caption(claims, evaluation, design)
 
 
-def _title(claim, evaluation: Evaluation) -> str:
+def _title(claim: Any, evaluation: Evaluation) -> str:
     """The claim, and below it its score where that is not the study's primary one."""
     title, score = wrap(claim.title, LETTERS_OF_TITLE), _own_score(claim, evaluation)
     return f"{title}\n{wrap(f'({score})', LETTERS_OF_TITLE)}" if score else title
 
 
-def _own_score(claim, evaluation: Evaluation) -> str:
+def _own_score(claim: Any, evaluation: Evaluation) -> str:
     """Metric and map of a claim that is not tested on the study's primary score, else nothing."""
     if (claim.metric, claim.method) == (evaluation.metric, evaluation.methods[0]):
         return ""
     return f"{METRIC_NAMES[claim.metric]}, {METHOD_NAMES[claim.method]}"
 
 
-def _draw_claim(axes: Axes, row: int, claim, mark: Mark) -> None:
+def _draw_claim(axes: Axes, row: int, claim: Any, mark: Mark) -> None:
     centre = 0.0 if pd.isna(claim.margin) else claim.margin
     if pd.notna(claim.minimum_detectable):
         left, width = centre - claim.minimum_detectable, 2 * claim.minimum_detectable
@@ -121,23 +124,23 @@ def interval_text(estimate: float, low: float, high: float) -> str:
     return f"{signed(estimate)}\n{interval}"
 
 
-def credit_text(claim) -> str:
+def credit_text(claim: Any) -> str:
     """Whether a supported gain is more than the shuffled teacher's."""
     if claim.verdict != "supported" or claim.expect != "gain":
         return ""
     return "\n(credited)" if claim.credited else "\n(not credited)"
 
 
-def known_text(claim) -> str:
+def known_text(claim: Any) -> str:
     """The planted answer and whether the verdict says it; "" where none is known."""
     if not _given(claim.known):
         return ""
     return f"known: {claim.known.replace('_', ' ')},\n{'recovered' if claim.recovered else 'missed'}"
 
 
-def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> list:
+def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> list[Artist]:
     comparisons = dict.fromkeys(zip(claims["arm"], claims["reference"], strict=True))
-    handles = [
+    handles: list[Artist] = [
         Line2D(
             [],
             [],
@@ -147,7 +150,7 @@ def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> li
         )
         for arm, reference in comparisons
     ]
-    against = {"color": GREY, "marker": marks[claims["arm"].iloc[0]].marker, "markerfacecolor": "white"}
+    against: dict[str, Any] = {"color": GREY, "marker": marks[claims["arm"].iloc[0]].marker, "markerfacecolor": "white"}
     if claims["shuffled_gain"].notna().any():
         handles.append(Line2D([], [], **against, label="same contrast against the shuffled teacher"))
     handles.append(Patch(color=PALE, linewidth=0, label="smaller than what this run detects (80 % power, unadjusted)"))
@@ -182,6 +185,6 @@ def _caption(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> st
     )
 
 
-def _given(cells) -> bool:
+def _given(cells: object) -> bool:
     """An empty cell of a CSV is read as NaN."""
     return isinstance(cells, str) and bool(cells)

@@ -1,6 +1,7 @@
 """What the cohorts hold: images and patients by split, labels, and regions of interest."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +51,7 @@ def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) 
     figure = new_figure(
         DOUBLE_COLUMN, max(depths[0] * 0.42 + depths[1] * ROW_HEIGHT + 1.5, depths[2] * ROW_HEIGHT + 0.8)
     )
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.05])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.05])[0]
     counts_axes, label_axes = left.subplots(2, 1, height_ratios=[depths[0] * 0.42 + 0.3, depths[1] * ROW_HEIGHT + 0.4])
     _draw_counts(counts_axes, cohorts)
     _draw_prevalence(label_axes, prevalence, list(cohorts))
@@ -82,7 +83,7 @@ def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables]) -> None:
             present = [split for split in SPLITS if numbers.get(split, 0)]
             axes.plot([numbers[split] for split in present], [place + offset] * len(present), color="#e0e0e0", zorder=1)
             for split in present:
-                style = {"color": colour, "markerfacecolor": colour if filled else "white", "zorder": 3}
+                style: dict[str, Any] = {"color": colour, "markerfacecolor": colour if filled else "white", "zorder": 3}
                 axes.plot(numbers[split], place + offset, SPLIT_MARKERS[split], markersize=4.5, **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -116,7 +117,7 @@ def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> 
     for name, mark in cohort_marks(names).items():
         part = prevalence[prevalence["cohort"] == name]
         places = [labels.index(label) for label in part["label"]]
-        style = {"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.4}
+        style: dict[str, Any] = {"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.4}
         axes.plot(100 * part["share"], places, mark.marker, label=name, **style)
     axes.set_xlim(0, 105 * prevalence["share"].max() if len(prevalence) else 1)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)

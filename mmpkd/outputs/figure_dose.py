@@ -59,8 +59,8 @@ def make(inputs: Inputs) -> Drawing:
         axes.grid(axis="y")
     left.set_ylabel("effect of the marker\n(change of probability)")
     right.set_ylabel(f"gain in {METRIC_NAMES[evaluation.metric]}")
-    predicted = Line2D([], [], color=GREY, linewidth=0.8, linestyle=PREDICTED_LINE, label="predicted")
-    legend_below(figure, [*arm_handles(arms, design), predicted])
+    entry = Line2D([], [], color=GREY, linewidth=0.8, linestyle=PREDICTED_LINE, label="predicted")
+    legend_below(figure, [*arm_handles(arms, design), entry])
     return Drawing(figure, _caption(effects, inputs), inputs.design)
 
 

@@ -17,7 +17,11 @@ CELLS = {  # where errors come from, and whether the privileged data mention the
 @styled
 def make(inputs: Inputs) -> Drawing:
     """One row per cell: the gain of the primary arm over the reference."""
-    evaluation, design = inputs.evaluation, inputs.design
+    evaluation, design, primary = inputs.evaluation, inputs.design, inputs.design.primary
+    if primary is None:
+        figure = new_figure(SINGLE_COLUMN, 0.8)
+        figure.text(0.5, 0.5, "No gain is shown.", ha="center", va="center")
+        return Drawing(figure, "When a gain is expected. This study has no primary arm.", design)
     habits = habits_of(inputs)
     most = max(habit.errors for habit in habits.values())
     homes = {
@@ -27,12 +31,10 @@ def make(inputs: Inputs) -> Drawing:
     }
     rows = [key for key in CELLS if key in homes]
     figure = new_figure(SINGLE_COLUMN, 0.42 * len(rows) + 0.7)
-    axes, mark = figure.subplots(), arm_marks([design.primary], design)[design.primary]
+    axes, mark = figure.subplots(), arm_marks([primary], design)[primary]
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     gains = [
-        paired_gain(
-            inputs.scores, [homes[key]], design.primary, design.reference, evaluation.score(), evaluation.confidence
-        )
+        paired_gain(inputs.scores, [homes[key]], primary, design.reference, evaluation.score(), evaluation.confidence)
         for key in rows
     ]
     for place, gain in enumerate(gains):
@@ -42,9 +44,9 @@ def make(inputs: Inputs) -> Drawing:
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x")
-    axes.set_xlabel(f"gain of {design.title(design.primary)} in {METRIC_NAMES[evaluation.metric]}")
+    axes.set_xlabel(f"gain of {design.title(primary)} in {METRIC_NAMES[evaluation.metric]}")
     caption = (
-        f"When a gain is expected. Gain of {design.title(design.primary)} over {design.title(design.reference)} in "
+        f"When a gain is expected. Gain of {design.title(primary)} over {design.title(design.reference)} in "
         f"{METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, in phantoms that differ "
         f"in two things: whether label errors (e = {most:g}) follow the marker or strike as many images by chance, and "
         "whether the privileged data mention the marker. A gain is expected only where errors follow a marker that is "

@@ -1,10 +1,12 @@
 """The planted mechanism at work: what the marker does to predictions and to maps, and where the gain comes from."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 
 from mmpkd.outputs.figure import (
     ARMS_ABREAST,
@@ -29,7 +31,7 @@ from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, count_ran
 PANEL_HEIGHT = 1.7
 HALF = 0.28  # half the width of a prediction's line
 APART = 0.17  # of the gain in marked images and that in unmarked ones
-PREDICTIONS = {  # lines of the predicted effect
+PREDICTIONS: dict[str, tuple[str, LineStyleType]] = {  # lines of the predicted effect
     "predicted": ("predicted", "-"),
     "predicted_from_unmarked": ("predicted, given p", (0, (2, 1))),
 }
@@ -89,7 +91,7 @@ def _draw_gains(axes: Axes, rows: Mapping[str, Mapping], marks: Mapping[str, Mar
             _draw(axes, place + APART, rows[arm], "gain_unmarked", mark, **style)
 
 
-def _draw(axes: Axes, place: float, row: Mapping, name: str, mark: Mark, **style) -> None:
+def _draw(axes: Axes, place: float, row: Mapping, name: str, mark: Mark, **style: Any) -> None:
     draw_estimate(axes, place, row[name], row[f"{name}_low"], row[f"{name}_high"], mark, horizontal=False, **style)
 
 

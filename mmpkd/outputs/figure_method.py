@@ -93,7 +93,7 @@ def _gradient(axes: Axes, student: Box, labels: Box, losses_meet: float) -> None
     start, end = labels[0] + labels[2] / 2, student[0] + student[2] / 2
     top, bottom = labels[1] + labels[3], labels[1]
     level = bottom - 0.14
-    dashed = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+    dashed: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
     axes.plot([start, start], [top, losses_meet], **dashed)
     axes.text(start + 0.07, (top + losses_meet) / 2, "+", color=GREY, fontsize=9, va="center")
     axes.plot([start, start, end, end], [bottom, level, level, bottom - 0.09], **dashed)
@@ -197,7 +197,7 @@ def _across(axes: Axes, start: Box, end: Box, colour: str) -> None:
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:
-    style = {"arrowstyle": "-|>", "mutation_scale": 7, "shrinkA": 0.5, "shrinkB": 0.5, "linewidth": 1.0}
+    style: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 7, "shrinkA": 0.5, "shrinkB": 0.5, "linewidth": 1.0}
     axes.add_patch(FancyArrowPatch(start, end, color=colour, zorder=3, **style))
 
 

@@ -1,11 +1,13 @@
 """How the students learnt: validation AUROC and losses by epoch."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.typing import LineStyleType
 
 from mmpkd.design import Design
 from mmpkd.imaging.store import stored
@@ -113,17 +115,17 @@ def _draw_panel(axes: Axes, table: pd.DataFrame, arms: list[str], quantity: str,
             axes.plot(history["epoch"], history[quantity], color=mark.colour, linewidth=0.5, alpha=0.45)
             if quantity == "validation_auroc":
                 chosen = history[history["selected"].astype(bool)]
-                style = {"color": mark.colour, "markersize": 3.5, "mew": 0, "alpha": 0.8}
-                axes.plot(chosen["epoch"], chosen[quantity], mark.marker, **style)
+                dots: dict[str, Any] = {"color": mark.colour, "markersize": 3.5, "mew": 0, "alpha": 0.8}
+                axes.plot(chosen["epoch"], chosen[quantity], mark.marker, **dots)
         mean = values.groupby("epoch")[quantity].mean()
-        style = {"color": mark.colour, "linewidth": 1.5, "linestyle": _line(arm, design), "zorder": 3}
+        style: dict[str, Any] = {"color": mark.colour, "linewidth": 1.5, "linestyle": _line(arm, design), "zorder": 3}
         axes.plot(mean.index, mean, **style)
         if quantity != "validation_auroc" and len(mean):  # distinguishable without colour too
             axes.plot(mean.index[-1], mean.iloc[-1], mark.marker, color=mark.colour, mew=0, clip_on=False, zorder=4)
     axes.grid(axis="y")
 
 
-def _line(arm: str, design: Design):
+def _line(arm: str, design: Design) -> LineStyleType:
     return SHUFFLED_LINE if arm == design.shuffled else "-"
 
 

@@ -23,9 +23,9 @@ class Inputs:
         study: whole sections of the configuration as plain values.
     """
 
-    scores: pd.DataFrame | None = None
-    evaluation: Evaluation | None = None
-    design: Design | None = None
+    scores: pd.DataFrame = None
+    evaluation: Evaluation = None  # type: ignore[assignment]  # None where the entry does not ask for it
+    design: Design = None  # type: ignore[assignment]
     files: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
@@ -33,11 +33,11 @@ class Inputs:
     @classmethod
     def of(cls, files: Mapping[str, Any], params: Mapping[str, Any]) -> "Inputs":
         """Reads what the rule of an output gives: its input, and its params as `rules/outputs.smk` has them."""
-        return cls(
-            scores=pd.read_parquet(files["scores"]) if "scores" in files else None,
-            evaluation=Evaluation.model_validate(params["evaluation"]) if "evaluation" in params else None,
-            design=Design.of(params["design"]) if "design" in params else None,
-            files=files,
-            keys=params.get("of_files", {}),
-            study=params.get("study", {}),
-        )
+        asked: dict[str, Any] = {"keys": params.get("of_files", {}), "study": params.get("study", {})}
+        if "scores" in files:
+            asked["scores"] = pd.read_parquet(files["scores"])
+        if "evaluation" in params:
+            asked["evaluation"] = Evaluation.model_validate(params["evaluation"])
+        if "design" in params:
+            asked["design"] = Design.of(params["design"])
+        return cls(files=files, **asked)

@@ -96,7 +96,7 @@ def _gains(inputs: Inputs, cell: Cell, arm: str) -> dict[str, float]:
 
 
 def _intervals(estimates: dict[str, Estimate]) -> dict[str, float]:
-    columns = {}
+    columns: dict[str, float] = {}
     for name, estimate in estimates.items():
         columns |= {name: estimate.estimate, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     return columns

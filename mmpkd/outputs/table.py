@@ -1,7 +1,7 @@
 """A table as CSV (six significant digits), and rounded as Markdown and LaTeX (booktabs)."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median_high
@@ -88,7 +88,7 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
         if pair := _bounds(name, table):
             rows = list(zip(table[name], *(table[bound] for bound in pair), strict=True))
             digits = median_high([decimals(low, high) for _, low, high in rows if high - low > 0] or [WITHOUT_INTERVAL])
-            values = [_with_interval(*row, digits) for row in rows]
+            values = [_with_interval(value, low, high, digits) for value, low, high in rows]
         else:
             numbers = pd.to_numeric(table[name], errors="coerce").abs()
             digits = 1 if (numbers >= LARGE).any() else WITHOUT_INTERVAL
@@ -101,7 +101,7 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
 def markdown(text: pd.DataFrame, caption: str) -> str:
     """A GitHub table of cells that are text already, below its caption."""
 
-    def line(cells) -> str:
+    def line(cells: Iterable[object]) -> str:
         return "| " + " | ".join(str(cell).replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"
 
     rule = "| " + " | ".join("---:" if right else "---" for right in map(is_numeric, text.to_numpy().T)) + " |"
@@ -129,5 +129,5 @@ def _text(name: str, value: Any, digits: int, design: Design | None) -> str:
     if isinstance(value, (float, np.floating)):
         if re.search(r"(^|_)p(_|$)", name) and value < 10**-WITHOUT_INTERVAL:
             return f"<{10**-WITHOUT_INTERVAL:.{WITHOUT_INTERVAL}f}"
-        return fixed(value, digits)
+        return fixed(float(value), digits)
     return value_name(name, value, design)

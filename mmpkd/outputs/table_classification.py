@@ -57,7 +57,7 @@ def make(inputs: Inputs) -> Table:
 def _unknown_labels(scores: pd.DataFrame) -> dict[tuple[str, str], str]:
     """For each cell the labels that another cohort of the training domain is evaluated on, and this one is not."""
     known = evaluated_labels(scores)
-    of_domain = {domain: set() for domain, _ in known}
+    of_domain: dict[str, set[str]] = {domain: set() for domain, _ in known}
     for (domain, _), labels in known.items():
         of_domain[domain].update(labels)
     return {cell: missing(of_domain[cell[0]], labels) for cell, labels in known.items()}

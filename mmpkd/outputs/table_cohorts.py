@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -13,6 +13,7 @@ from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
 from mmpkd.redaction import redact
 
+Row = tuple[str, str, dict[str, int]]  # quantity, item, counts by split
 COLUMNS = ["cohort", "quantity", "item", *SPLITS, "total"]
 FEW = 0.02  # share of a cohort's images that may be without a breast before its reader is warned
 
@@ -74,7 +75,7 @@ def _rejected(folders: Sequence[str]) -> pd.DataFrame:
     return pd.concat([pd.read_csv(f"{folder}/rejected.csv", dtype=str) for folder in folders])
 
 
-def _sizes(tables: CohortTables):
+def _sizes(tables: CohortTables) -> Iterator[Row]:
     images = tables.images
     with_roi = images[images["image_id"].isin(tables.rois["image_id"])]
     rois = tables.rois.merge(images[["image_id", "split"]], on="image_id")
@@ -87,7 +88,7 @@ def _sizes(tables: CohortTables):
         yield "ROI", label, _by_split(of_label["split"])
 
 
-def _labels(tables: CohortTables, wanted: Sequence[str]):
+def _labels(tables: CohortTables, wanted: Sequence[str]) -> Iterator[Row]:
     split = tables.images["split"]
     for label in tables.label_names:
         values = tables.labels[label]
@@ -99,7 +100,7 @@ def _labels(tables: CohortTables, wanted: Sequence[str]):
             yield "unknown", label, _by_split(split)
 
 
-def _set_aside(tables: CohortTables, stored: pd.DataFrame | None):
+def _set_aside(tables: CohortTables, stored: pd.DataFrame | None) -> Iterator[Row]:
     for quantity, rejected in (("rejected when read", tables.rejected), ("rejected when stored", stored)):
         if rejected is not None and len(rejected):
             reasons = rejected["reason"].map(lambda reason: re.sub(r"\d+", "#", redact(reason)))
@@ -109,7 +110,7 @@ def _set_aside(tables: CohortTables, stored: pd.DataFrame | None):
         yield "decision", decision.replace("_", " "), {"total": count}
 
 
-def _notes(tables: CohortTables, noted: pd.DataFrame | None):
+def _notes(tables: CohortTables, noted: pd.DataFrame | None) -> Iterator[Row]:
     if noted is not None:
         for note, of_note in noted.merge(tables.images[["image_id", "split"]], on="image_id").groupby("note"):
             yield "noted when stored", note, _by_split(of_note["split"])

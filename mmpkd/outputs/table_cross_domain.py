@@ -73,7 +73,7 @@ def _arm_columns(
     """The means and gains of the arms in one cell, the means of the controls, and the counts."""
     score, confidence = evaluation.score(), evaluation.confidence
     means = {arm: arm_mean(relevant, [cell], arm, score, confidence) for arm in arms}
-    row = {}
+    row: dict[str, Any] = {}
     for arm, mean in means.items():
         row |= {arm: mean.estimate, f"{arm}_low": mean.low, f"{arm}_high": mean.high}
     for arm in arms:

@@ -11,6 +11,7 @@ import numpy as np
 
 Grid = tuple[np.ndarray, np.ndarray]
 Point = tuple[float, float]
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1, half-open
 TEXTURE_STEP = 32  # textures are made on a grid rounded up to this, so that few spectra are cached and the FFT is fast
 HARMONICS = np.arange(2, 6)  # of a blob's outline; 0 is its radius and 1 would only shift it
 
@@ -32,7 +33,9 @@ def ramp(distance: np.ndarray, softness: float) -> np.ndarray:
     return np.clip(distance / np.float32(max(softness, 1e-3)) + np.float32(0.5), 0, 1).astype(np.float32, copy=False)
 
 
-def soft_ellipse(grid: Grid, centre: Point, radii: Point, angle: float = 0.0, softness: float = 1.0) -> np.ndarray:
+def soft_ellipse(
+    grid: Grid, centre: Point, radii: Point | np.ndarray, angle: float = 0.0, softness: float = 1.0
+) -> np.ndarray:
     """An ellipse of the given half-axes (y, x), turned by `angle` radians; float32 rows x columns.
 
     The distance to the edge is taken as (1 - q) times the geometric mean radius, q the normalised radius: exact for a
@@ -99,16 +102,14 @@ def texture(rng: np.random.Generator, rows: int, columns: int, exponent: float) 
     return (noise / max(noise.std(), 1e-12)).astype(np.float32)
 
 
-def bounds(opacity: np.ndarray, threshold: float = 0.5) -> tuple[float, float, float, float] | None:
-    """The box (x0, y0, x1, y1) around the pixels above `threshold`, half-open; None if there are none."""
+def bounds(opacity: np.ndarray, threshold: float = 0.5) -> Box:
+    """The box around the pixels above `threshold`. Raises IndexError if there are none."""
     above = opacity > threshold
     rows, columns = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
-    if not len(rows):
-        return None
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _normalised_radius(grid: Grid, centre: Point, radii: Point, angle: float) -> np.ndarray:
+def _normalised_radius(grid: Grid, centre: Point, radii: Point | np.ndarray, angle: float) -> np.ndarray:
     y, x = grid
     cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
     dy, dx = y - np.float32(centre[0]), x - np.float32(centre[1])

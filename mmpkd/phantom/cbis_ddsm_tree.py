@@ -32,7 +32,7 @@ MASS_COLUMNS = [
 CALC_NAMES = {"breast_density": "breast density", "mass shape": "calc type", "mass margins": "calc distribution"}
 COLUMNS = {"mass": MASS_COLUMNS, "calcification": [CALC_NAMES.get(name, name) for name in MASS_COLUMNS]}
 # the days on which NBIA received the mammograms and their ROI, which name the folders
-DATES = {
+DATES: dict[tuple[Kind, str], tuple[str, str]] = {
     ("mass", "Training"): ("07-20-2016", "07-21-2016"),
     ("mass", "Test"): ("10-04-2016", "10-04-2016"),
     ("calcification", "Training"): ("08-07-2016", "09-06-2017"),
@@ -106,7 +106,7 @@ def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
 
     Its labels are malignant, mass and calcification.
     """
-    cases: dict[tuple[str, str], list[list[str]]] = {key: [] for key in DATES}
+    cases: dict[tuple[Kind, str], list[list[str]]] = {key: [] for key in DATES}
     truth = []
     for index in progress(range(phantom.patients), "phantom cbis_ddsm", unit="patients"):
         rng, habits = np.random.default_rng([phantom.seed, index]), habit_stream(phantom.seed, index)
@@ -225,7 +225,7 @@ def _series(rng: np.random.Generator, folder: Path, name: str, date: str, conten
     place.mkdir(parents=True, exist_ok=True)
     files = []
     for instance, (number_in_csv, description) in enumerate(contents.items(), start=1):
-        elements = {
+        elements: dict[str, str | int] = {
             "SOPInstanceUID": stable_uid(study, series, instance),
             "StudyInstanceUID": study,
             "SeriesInstanceUID": series,

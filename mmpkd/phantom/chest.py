@@ -8,12 +8,14 @@ angle (1).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from mmpkd.phantom import canvas
+from mmpkd.phantom.canvas import Box
 from mmpkd.phantom.chest_findings import DISTRACTORS, LESIONS, Finding, Frame, Normal, lung
-from mmpkd.phantom.habit import Box
+from mmpkd.phantom.write import Photometric
 
 LABELS = ("Atelectasis", "Cardiomegaly", "Consolidation", "Pleural Effusion", "Pneumothorax")
 
@@ -161,17 +163,23 @@ def draw_frontal(
     columns = int(np.clip(round(rows * rng.uniform(*hospital.aspect)), 160, 224))
     frame = _place(rng, anatomy, study, rows, columns)
     image, normal = _draw_normal(rng, frame, hospital, anatomy, study)
-    boxes = {}
+    boxes: dict[str, Box] = {}
     for label in LABELS:
         if label in study.findings:
             finding = study.findings[label]
             image, extent = LESIONS[label](np.random.default_rng(finding.seed), frame, normal, image, finding)
-            boxes[label] = canvas.bounds(extent, 0.3)
+            if (extent > 0.3).any():
+                boxes[label] = canvas.bounds(extent, 0.3)
     for name in DISTRACTORS:
         if name in study.distractors:
             image = DISTRACTORS[name](rng, frame, normal, image, study.distractors[name])
     image = canvas.enlarged(_expose(rng, image, hospital), enlargement)
-    return image, {label: tuple(enlargement * edge for edge in box) for label, box in boxes.items() if box}
+    return image, {label: _times(box, enlargement) for label, box in boxes.items()}
+
+
+def _times(box: Box, factor: int) -> Box:
+    x0, y0, x1, y1 = box
+    return factor * x0, factor * y0, factor * x1, factor * y1
 
 
 def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str, Box]) -> list[dict]:
@@ -179,7 +187,10 @@ def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str,
     rows = []
     for label in LABELS:
         finding = study.findings.get(label)
-        known = {"present": finding is not None, "severity": finding.severity if finding is not None else 0.0}
+        known: dict[str, Any] = {
+            "present": finding is not None,
+            "severity": finding.severity if finding is not None else 0.0,
+        }
         corners = dict(zip(("x0", "y0", "x1", "y1"), boxes.get(label, (np.nan,) * 4), strict=True))
         rows.append({"image_id": image_id, "patient_id": patient_id, "label": label} | known | corners)
     return rows
@@ -208,7 +219,7 @@ class Detector:
     """How grey values are stored: they fill `span` of the range from `low` on, and are inverted for MONOCHROME1."""
 
     bits: int  # 12 to 16
-    photometric: str
+    photometric: Photometric
     low: float
     span: float
 
@@ -216,7 +227,7 @@ class Detector:
     def draw(cls, rng: np.random.Generator) -> "Detector":
         """One image's."""
         bits = int(rng.choice([12, 12, 12, 14, 15, 16]))
-        photometric = "MONOCHROME1" if rng.random() < 0.4 else "MONOCHROME2"
+        photometric: Photometric = "MONOCHROME1" if rng.random() < 0.4 else "MONOCHROME2"
         return cls(bits, photometric, rng.uniform(0.0, 0.08), rng.uniform(0.75, 0.9))
 
     def digitise(self, image: np.ndarray) -> np.ndarray:

@@ -51,7 +51,9 @@ class Frame:
         y = self.apex + v * self.height
         return y, self.centre + SIGN[side] * u * self.width + self.tilt * (y - self.shape[0] / 2)
 
-    def ellipse(self, side: str, u: float, v: float, du: float, dv: float, softness: float, angle: float = 0.0):
+    def ellipse(
+        self, side: str, u: float, v: float, du: float, dv: float, softness: float, angle: float = 0.0
+    ) -> np.ndarray:
         """A soft ellipse of half-axes `du`, `dv` in thorax units."""
         radii = (dv * self.height, du * self.width)
         return canvas.soft_ellipse(self.grid, self.point(side, u, v), radii, angle * SIGN[side], softness)
@@ -107,7 +109,9 @@ def _diaphragm(frame: Frame, side: str, along: np.ndarray) -> np.ndarray:
     return 1 - lift * np.clip(1 - ((along - 0.48) / 0.5) ** 2, 0, 1)
 
 
-def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
+def draw_effusion(
+    rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding
+) -> tuple[np.ndarray, np.ndarray]:
     """Fluid in the costophrenic angle with a meniscus that climbs the chest wall; severity: its height and density."""
     along = np.float32(SIGN[finding.side]) * frame.u
     height = 0.24 + 0.30 * finding.severity
@@ -119,7 +123,9 @@ def draw_effusion(rng, frame: Frame, normal: Normal, image: np.ndarray, finding:
     return normal.dense(image, fluid, 0.7 + 0.3 * finding.severity, 0.32), fluid
 
 
-def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
+def draw_pneumothorax(
+    rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding
+) -> tuple[np.ndarray, np.ndarray]:
     """A dark rim without vessels at apex and lateral wall, and the pleural line; severity: its width and length."""
     along = np.float32(SIGN[finding.side]) * frame.u
     depth = 0.14 + 0.24 * finding.severity
@@ -137,7 +143,9 @@ def draw_pneumothorax(rng, frame: Frame, normal: Normal, image: np.ndarray, find
     return image + rim * np.float32(0.10 + 0.08 * finding.severity), free
 
 
-def draw_atelectasis(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
+def draw_atelectasis(
+    rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding
+) -> tuple[np.ndarray, np.ndarray]:
     """One to three plate-like bands at the lung base; severity: their number, length and density."""
     bands = 1 + int(finding.severity > 0.35) + int(finding.severity > 0.75)
     reach, level = rng.uniform(0.55, 0.68), rng.uniform(0.64, 0.72)
@@ -154,7 +162,9 @@ def draw_atelectasis(rng, frame: Frame, normal: Normal, image: np.ndarray, findi
     return normal.dense(image, extent, 0.55 + 0.45 * finding.severity, 0.32), extent
 
 
-def draw_consolidation(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
+def draw_consolidation(
+    rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding
+) -> tuple[np.ndarray, np.ndarray]:
     """A patchy blob near the chest wall of one zone; severity: its radius and density."""
     reach = ZONE_REACH[finding.zone] + rng.uniform(-0.06, 0.06)
     level = ZONE_HEIGHT[finding.zone] + rng.uniform(-0.05, 0.05)
@@ -165,7 +175,9 @@ def draw_consolidation(rng, frame: Frame, normal: Normal, image: np.ndarray, fin
     return normal.dense(image, patchy, 0.5 + 0.45 * finding.severity, 0.38), extent
 
 
-def draw_cardiomegaly(rng, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding):
+def draw_cardiomegaly(
+    rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, finding: Finding
+) -> tuple[np.ndarray, np.ndarray]:
     """A heart of cardiothoracic ratio 0.56 to 0.74 in place of the normal one; the extent is the whole heart."""
     heart = frame.heart(0.56 + 0.18 * finding.severity, rng.uniform(-0.7, -0.3))
     return normal.dense(image, heart, 0.92, 0.05 + 0.10 * finding.severity), heart  # thicker, so denser
@@ -180,7 +192,7 @@ LESIONS = {
 }
 
 
-def draw_breasts(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_breasts(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """Symmetrical haze over both lower zones, with an edge that resembles a fluid level."""
     reach, level, haze = rng.uniform(0.52, 0.68), rng.uniform(0.78, 0.92), rng.uniform(0.03, 0.07)
     for each in ("left", "right"):
@@ -188,7 +200,7 @@ def draw_breasts(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str
     return image
 
 
-def draw_nipples(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_nipples(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """A small round density in one or both lower zones."""
     reach, level = rng.uniform(0.5, 0.7), rng.uniform(0.66, 0.8)
     for each in ("left", "right") if rng.random() < 0.5 else (side,):
@@ -196,33 +208,35 @@ def draw_nipples(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str
     return image
 
 
-def draw_skin_fold(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_skin_fold(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """A line along the lateral chest like a pleural line, but with lung markings on both sides and no dark rim."""
     reach = rng.uniform(0.6, 0.85)
     fold = frame.line(side, (reach - 0.12, rng.uniform(0.0, 0.15)), (reach + 0.08, rng.uniform(0.6, 1.0)), 0.018)
     return image + np.float32(0.09) * fold
 
 
-def draw_granuloma(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_granuloma(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """A tiny calcified nodule anywhere in one lung."""
     place = (rng.uniform(0.35, 0.8), rng.uniform(0.2, 0.75))
     return image + np.float32(0.25) * frame.ellipse(side, *place, 0.02, 0.014, softness=2) * normal.lungs[side]
 
 
-def draw_gastric_bubble(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_gastric_bubble(
+    rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str
+) -> np.ndarray:
     """Air below the left dome."""
     size = rng.uniform(0.10, 0.18)
     bubble = frame.ellipse("left", rng.uniform(0.4, 0.6), 1.04, size * 1.4, size * 0.5, softness=5)
     return image - np.float32(0.14) * bubble * (1 - normal.both)
 
 
-def draw_clothing(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_clothing(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """A fold of cloth: a faint broad band across one shoulder and upper zone."""
     start, end = (rng.uniform(0.2, 0.5), -0.15), (rng.uniform(0.7, 1.1), rng.uniform(0.3, 0.6))
     return image + np.float32(0.05) * frame.line(side, start, end, rng.uniform(0.05, 0.09))
 
 
-def draw_leads(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_leads(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """Three ECG electrodes with their wires."""
     for each, u, v in (("left", 0.62, 0.12), ("right", 0.62, 0.12), (side, 0.7, 0.85)):
         place = (u + rng.uniform(-0.1, 0.1), v + rng.uniform(-0.06, 0.06))
@@ -231,7 +245,7 @@ def draw_leads(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) 
     return image
 
 
-def draw_tube(rng, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
+def draw_tube(rng: np.random.Generator, frame: Frame, normal: Normal, image: np.ndarray, side: str) -> np.ndarray:
     """An endotracheal tube in the midline, or a central line from one side's clavicle to the heart."""
     if rng.random() < 0.5:
         return image + np.float32(0.16) * frame.line(side, (0.01, -0.3), (0.0, rng.uniform(0.18, 0.3)), 0.02)

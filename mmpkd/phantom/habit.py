@@ -15,8 +15,7 @@ import numpy as np
 from mmpkd.config.cohorts import Habit
 from mmpkd.phantom import canvas
 
-Box = tuple[float, float, float, float]
-Stamp = Callable[[np.ndarray, canvas.Point], tuple[np.ndarray, Box]]
+Stamp = Callable[[np.ndarray, canvas.Point], tuple[np.ndarray, canvas.Box]]
 PLATE = (0, 0, 8, 6)  # y0, x0, y1, x1 in units
 STROKES = ((0.5, 0.5, 7.5, 2), (0.5, 0.5, 2, 5.5), (3.5, 0.5, 5, 5.5), (0.5, 4, 5, 5.5))  # of the letter P on it
 
@@ -55,7 +54,7 @@ class Rendering:
     image: np.ndarray
     twin: np.ndarray
     marked: bool
-    box: Box
+    box: canvas.Box
 
     @classmethod
     def of(cls, plain: np.ndarray, marker: Marker, stamp: Stamp) -> "Rendering":
@@ -70,7 +69,7 @@ class Rendering:
         return {"marked": self.marked, **corners, "twin": twin}
 
 
-def stamp_letter(image: np.ndarray, place: canvas.Point) -> tuple[np.ndarray, Box]:
+def stamp_letter(image: np.ndarray, place: canvas.Point) -> tuple[np.ndarray, canvas.Box]:
     """A bright letter P on a dark plate over a shoulder of a chest radiograph, hardly ever in an ROI.
 
     Args:
@@ -94,7 +93,7 @@ def stamp_letter(image: np.ndarray, place: canvas.Point) -> tuple[np.ndarray, Bo
     return image, (float(left), float(top), float(round(left + 6 * unit)), float(round(top + 8 * unit)))
 
 
-def stamp_disc(image: np.ndarray, place: canvas.Point, chest_wall: str) -> tuple[np.ndarray, Box]:
+def stamp_disc(image: np.ndarray, place: canvas.Point, chest_wall: str) -> tuple[np.ndarray, canvas.Box]:
     """A bright lead disc with a dark bar in the lower outer corner of a mammogram, away from the breast.
 
     Args:

@@ -82,7 +82,9 @@ def specks(grid: canvas.Grid, points: np.ndarray, widths: np.ndarray, brightness
     return np.minimum((across_y * brightness[:, None]).T @ across_x, 1.2).astype(np.float32)
 
 
-def _mass(rng, grid, centre, lesion, size, unit):
+def _mass(
+    rng: np.random.Generator, grid: canvas.Grid, centre: canvas.Point, lesion: Lesion, size: float, unit: float
+) -> tuple[np.ndarray, np.ndarray]:
     shape, margins = lesion.form, lesion.pattern
     y, x = grid[0] - centre[0], grid[1] - centre[1]
     turn = rng.uniform(0, np.pi)
@@ -111,7 +113,7 @@ def _mass(rng, grid, centre, lesion, size, unit):
     return body.astype(np.float32), mask
 
 
-def _wave(rng, angle, lowest, highest, amplitude):
+def _wave(rng: np.random.Generator, angle: np.ndarray, lowest: int, highest: int, amplitude: float) -> np.ndarray:
     """A random periodic function of the angle with harmonics lowest..highest and the given root mean square."""
     harmonics = np.arange(lowest, highest + 1)
     phases = rng.uniform(0, 2 * np.pi, len(harmonics))
@@ -122,7 +124,9 @@ def _wave(rng, angle, lowest, highest, amplitude):
     return table[np.rint((angle + np.pi) * (256 / (2 * np.pi))).astype(np.intp)]
 
 
-def _spicules(rng, grid, centre, size, unit):
+def _spicules(
+    rng: np.random.Generator, grid: canvas.Grid, centre: canvas.Point, size: float, unit: float
+) -> np.ndarray:
     """Fine lines that radiate from the centre and fade outwards."""
     count = int(rng.integers(8, 13))
     turns = 2 * np.pi * (np.arange(count) + rng.uniform(-0.3, 0.3, count)) / count
@@ -134,13 +138,15 @@ def _spicules(rng, grid, centre, size, unit):
     return np.minimum(specks(grid, points, np.full(len(points), 0.4 * unit), fade), 1.0)
 
 
-def _particles(rng, lesion, size, unit, nipple):
+def _particles(
+    rng: np.random.Generator, lesion: Lesion, size: float, unit: float, nipple: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Positions (around 0, 0), widths and brightness of the Gaussians that make a calcification."""
     kind = lesion.form
-    (least, most), width, brightness = PARTICLES[kind]
+    (least, most), width, light = PARTICLES[kind]
     count = int(rng.integers(least, most + 1))
     points = _spread(rng, lesion.pattern[0], count, size, nipple)
-    widths, brightness = rng.uniform(*width, count) * unit, rng.uniform(*brightness, count)
+    widths, brightness = rng.uniform(*width, count) * unit, rng.uniform(*light, count)
     if kind == "FINE_LINEAR_BRANCHING":
         strokes = [_branch(rng, 1.5 * unit) for _ in range(count)]
     elif kind == "LUCENT_CENTER":
@@ -155,7 +161,7 @@ def _particles(rng, lesion, size, unit, nipple):
     return points, np.repeat(widths, repeats), 0.6 * np.repeat(brightness, repeats)
 
 
-def _spread(rng, distribution, count, size, nipple):
+def _spread(rng: np.random.Generator, distribution: str, count: int, size: float, nipple: float) -> np.ndarray:
     """Positions of a distribution around 0, 0: a cluster, a line, a wedge towards the nipple, or a wide region."""
     if distribution in ("LINEAR", "SEGMENTAL"):
         along = np.sort(rng.uniform(-1.2, 1.2, count))
@@ -168,7 +174,7 @@ def _spread(rng, distribution, count, size, nipple):
     return radii[:, None] * np.stack([np.sin(turns), np.cos(turns)], axis=1)
 
 
-def _branch(rng, length):
+def _branch(rng: np.random.Generator, length: float) -> np.ndarray:
     """A short stroke that forks: points along a Y, N x 2."""
     turn = rng.uniform(0, 2 * np.pi)
     steps = np.linspace(0, 1, 5)[:, None]
@@ -176,7 +182,7 @@ def _branch(rng, length):
     return np.concatenate([length * steps * arm for arm in arms])
 
 
-def _track(rng, size, unit, nipple):
+def _track(rng: np.random.Generator, size: float, unit: float, nipple: float) -> np.ndarray:
     """The two walls of a calcified artery: parallel curved rows of points."""
     along = np.linspace(-1.3, 1.3, 16)
     bend = rng.uniform(-0.35, 0.35)
@@ -186,7 +192,7 @@ def _track(rng, size, unit, nipple):
     return np.concatenate([middle + 0.8 * unit * normal, middle - 0.8 * unit * normal])
 
 
-def _hull(shape, grid, points, margins):
+def _hull(shape: tuple[int, ...], grid: canvas.Grid, points: np.ndarray, margins: np.ndarray) -> np.ndarray:
     """The convex hull of the particles, each grown by its margin, as a reader outlines a group."""
     turns = np.linspace(0, 2 * np.pi, 12, endpoint=False)
     circle = np.stack([np.sin(turns), np.cos(turns)], axis=1)

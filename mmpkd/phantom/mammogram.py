@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from mmpkd.phantom import canvas, lesion_shapes
 from mmpkd.phantom.habit import Marker, Rendering, stamp_disc
 from mmpkd.phantom.lesions import Lesion
+from mmpkd.phantom.write import Photometric
 
 CENTRE_FREE = 0.27
 HEIGHT_IN_UNITS = 64  # the unit of lesions: 1/64 of the image's height
@@ -71,7 +72,7 @@ class Stored(NamedTuple):
 
     pixels: np.ndarray
     bits: int
-    photometric: str
+    photometric: Photometric
 
 
 def draw_breast(rng: np.random.Generator, lesions: Sequence[Lesion], density: int) -> Breast:
@@ -99,7 +100,8 @@ def draw_mammogram(
     image = _tissue(rng, frame, breast.density, appearance.gland)
     image += frame.body * _distractors(rng, frame, view)
 
-    masks, taken = [], []
+    masks: list[np.ndarray] = []
+    taken: list[tuple[canvas.Point, float]] = []
     for lesion in breast.lesions:
         size = lesion_shapes.radius(lesion, frame.unit)
         centre = _place(rng, frame, lesion, size, taken)
@@ -168,13 +170,13 @@ class _Frame:
     nipple: canvas.Point
 
 
-def _frame(rng, grid, size, view):
+def _frame(rng: np.random.Generator, grid: canvas.Grid, size: float, view: str) -> _Frame:
     inside, nipple = _outline(rng, grid, size, view)
     unit, body = grid[0].shape[0] / HEIGHT_IN_UNITS, np.clip(8 * inside, 0, 1)
     return _Frame(grid, unit, inside, body, _muscle(rng, grid, view), nipple)
 
 
-def _outline(rng, grid, size, view):
+def _outline(rng: np.random.Generator, grid: canvas.Grid, size: float, view: str) -> tuple[np.ndarray, canvas.Point]:
     """How far inside the breast a pixel lies (1 at the chest wall's middle, 0 at the skin), and the nipple (y, x)."""
     rows, columns = grid[0].shape[0], grid[1].shape[1]
     depth = size * columns * rng.uniform(0.74, 0.82)
@@ -189,7 +191,7 @@ def _outline(rng, grid, size, view):
     return inside.astype(np.float32), (float(middle + sag), float(depth))
 
 
-def _muscle(rng, grid, view):
+def _muscle(rng: np.random.Generator, grid: canvas.Grid, view: str) -> np.ndarray:
     """Opacity of the pectoral muscle: a triangle in the upper corner (MLO), at times a sliver at the wall (CC)."""
     rows, columns = grid[0].shape[0], grid[1].shape[1]
     if view == "MLO":
@@ -202,7 +204,7 @@ def _muscle(rng, grid, view):
     return np.zeros((rows, columns), np.float32)
 
 
-def _tissue(rng, frame, density, gland):
+def _tissue(rng: np.random.Generator, frame: _Frame, density: int, gland: float) -> np.ndarray:
     """Fat, parenchyma by density, muscle and skin."""
     grid, inside, muscle = frame.grid, frame.inside, frame.muscle
     rows, columns = inside.shape
@@ -217,7 +219,7 @@ def _tissue(rng, frame, density, gland):
     return image + 0.14 * np.exp(-(((inside / slope - 1.5) / 1.6) ** 2))
 
 
-def _distractors(rng, frame, view):
+def _distractors(rng: np.random.Generator, frame: _Frame, view: str) -> np.ndarray:
     """Vessels, benign dense islands, a lymph node and the nipple: bright, but no lesion."""
     grid, nipple, unit = frame.grid, frame.nipple, frame.unit
     rows, columns = frame.inside.shape
@@ -234,12 +236,14 @@ def _distractors(rng, frame, view):
         )
     if rng.random() < (0.5 if view == "MLO" else 0.08):
         centre = (rows * rng.uniform(0.04, 0.16), columns * rng.uniform(0.12, 0.40))
-        radii, turn = (1.3 * unit, 2.0 * unit), rng.uniform(0, np.pi)
-        image += 0.14 * canvas.soft_ring(grid, centre, radii, 1.2 * unit, turn, unit)
+        node, turn = (1.3 * unit, 2.0 * unit), rng.uniform(0, np.pi)
+        image += 0.14 * canvas.soft_ring(grid, centre, node, 1.2 * unit, turn, unit)
     return image
 
 
-def _place(rng, frame, lesion, size, taken):
+def _place(
+    rng: np.random.Generator, frame: _Frame, lesion: Lesion, size: float, taken: list[tuple[canvas.Point, float]]
+) -> canvas.Point:
     """The centre (y, x) of a lesion: at its depth and on its side where there is room, off the image's centre."""
     inside, unit = frame.inside, frame.unit
     rows, columns = inside.shape
@@ -260,7 +264,9 @@ def _place(rng, frame, lesion, size, taken):
     return float(y[allowed][chosen]), float(x[allowed][chosen])
 
 
-def _add_lesion(rng, image, frame, centre, lesion, brightness):
+def _add_lesion(
+    rng: np.random.Generator, image: np.ndarray, frame: _Frame, centre: canvas.Point, lesion: Lesion, brightness: float
+) -> np.ndarray:
     """Adds a lesion to `image` in place; returns its mask over the whole image."""
     far, body, nipple = lesion_shapes.reach(lesion, frame.unit), frame.body, frame.nipple
     window = tuple(
@@ -280,7 +286,7 @@ def _add_lesion(rng, image, frame, centre, lesion, brightness):
     return mask
 
 
-def _film(rng, image, appearance):
+def _film(rng: np.random.Generator, image: np.ndarray, appearance: Appearance) -> np.ndarray:
     """The recorded image: contrast curve, background, blur of the recorder and grain; float32 in 0..1."""
     recorded = np.clip(image, 0, 1.05) ** rng.uniform(*appearance.gamma)
     veil = rng.uniform(*appearance.veil)
@@ -291,7 +297,7 @@ def _film(rng, image, appearance):
     return np.clip(recorded, 0, 1).astype(np.float32)
 
 
-def _letters(text):
+def _letters(text: str) -> np.ndarray:
     """A view's label, such as LCC, as boolean dots."""
     dots = []
     for letter in text:
@@ -300,7 +306,7 @@ def _letters(text):
     return np.concatenate(dots[:-1], axis=1)
 
 
-def _stamp(rng, image, dots, unit):
+def _stamp(rng: np.random.Generator, image: np.ndarray, dots: np.ndarray, unit: float) -> None:
     """Writes a view's label into the upper outer corner, in place."""
     columns = image.shape[1]
     top, right = round(rng.uniform(1, 3) * unit), columns - round(rng.uniform(1, 2) * unit)

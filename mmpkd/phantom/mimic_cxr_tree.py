@@ -15,7 +15,7 @@ import pandas as pd
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import atomic, write_csv, write_text
 from mmpkd.logs import progress
-from mmpkd.phantom.canvas import enlarged
+from mmpkd.phantom.canvas import Box, enlarged
 from mmpkd.phantom.chest import (
     LABELS,
     MIMIC,
@@ -27,7 +27,7 @@ from mmpkd.phantom.chest import (
     draw_study,
     truth_rows,
 )
-from mmpkd.phantom.habit import Box, Marker, Rendering, stamp_letter
+from mmpkd.phantom.habit import Marker, Rendering, stamp_letter
 from mmpkd.phantom.reports import CHEXPERT_LABELS, MARKER_REMARK, labeller, phrase, write_report
 from mmpkd.phantom.write import stable_uid, write_dicom
 
@@ -208,7 +208,7 @@ class _Tree:
         }
         syntax = str(rng.choice(SYNTAXES[0], p=SYNTAXES[1]))
         for picture, folder in ((image, self.folder / visit.folder), (twin, self.twins)):
-            if picture is not None:
+            if picture is not None and folder is not None:
                 write_dicom(
                     folder / f"{dicom_id}.dcm",
                     detector.digitise(picture),

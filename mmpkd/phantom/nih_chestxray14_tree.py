@@ -14,7 +14,8 @@ from skimage.transform import resize
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import atomic, write_text
 from mmpkd.logs import progress
-from mmpkd.phantom.chest import VINDR, Anatomy, Box, draw_frontal, draw_study, truth_rows
+from mmpkd.phantom.canvas import Box
+from mmpkd.phantom.chest import VINDR, Anatomy, draw_frontal, draw_study, truth_rows
 
 SIDE = 1024
 NAMES = {"Pleural Effusion": "Effusion"}  # where NIH's name is another one than CheXpert's

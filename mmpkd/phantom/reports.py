@@ -203,7 +203,9 @@ def phrase(rng: np.random.Generator, finding: Finding) -> str:
     return f"{_size(rng, finding.severity)} {name}"
 
 
-def _findings_section(rng, study: Study, hedged, negated, noise: float) -> list[str]:
+def _findings_section(
+    rng: np.random.Generator, study: Study, hedged: frozenset[str], negated: frozenset[str], noise: float
+) -> list[str]:
     sentences = []
     for label, finding in study.findings.items():
         sentences.append(_mention(rng, finding, label in hedged, noise))
@@ -222,7 +224,9 @@ def _findings_section(rng, study: Study, hedged, negated, noise: float) -> list[
     return [sentences[index] for index in rng.permutation(len(sentences))]
 
 
-def _impression_section(rng, study: Study, hedged, negated, noise: float) -> list[str]:
+def _impression_section(
+    rng: np.random.Generator, study: Study, hedged: frozenset[str], negated: frozenset[str], noise: float
+) -> list[str]:
     if not study.findings:
         return [_pick(rng, NORMAL), *_resolutions(rng, study)]
     sentences = [_mention(rng, finding, label in hedged, noise) for label, finding in study.findings.items()]

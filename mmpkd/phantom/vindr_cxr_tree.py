@@ -13,8 +13,9 @@ import pandas as pd
 from mmpkd.config.cohorts import Phantom
 from mmpkd.files import write_csv
 from mmpkd.logs import progress
+from mmpkd.phantom.canvas import Box
 from mmpkd.phantom.chest import LABELS, VINDR, Anatomy, Detector, draw_frontal, draw_study, truth_rows
-from mmpkd.phantom.habit import Box, Marker, Rendering, stamp_letter
+from mmpkd.phantom.habit import Marker, Rendering, stamp_letter
 from mmpkd.phantom.write import stable_uid, write_dicom
 
 LOCAL_LABELS = (

@@ -65,13 +65,13 @@ def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
                 row["height"], row["width"] = stored.pixels.shape
                 row["breast_birads"] = f"BI-RADS {max((_birads(lesion) for lesion in breast.lesions), default=1)}"
                 row["breast_density"] = f"DENSITY {'ABCD'[breast.density - 1]}"
-                twinned = twins is not None and study["split"] == "test"
+                place_of_twin = twins if study["split"] == "test" else None
                 pictures = {place / f"{row['image_id']}.dicom": stored}
-                pictures |= {twins / f"{row['image_id']}.dcm": twin} if twinned else {}
+                pictures |= {place_of_twin / f"{row['image_id']}.dcm": twin} if place_of_twin else {}
                 metadata.append(_write_images(rng, pictures, row, vendor))
                 breasts.append(row)
                 findings += _findings(row, breast.lesions, image.masks)
-                marked = rendering.truth(f"{row['image_id']}.dcm" if twinned else "")
+                marked = rendering.truth(f"{row['image_id']}.dcm" if place_of_twin else "")
                 known = mammogram.truth_rows(row["image_id"], row["study_id"], _shown(breast.lesions, image.masks))
                 truth += [entry | marked for entry in known]
     write_csv(pd.DataFrame(breasts, columns=BREAST_COLUMNS), folder / "breast-level_annotations.csv")
@@ -105,7 +105,7 @@ def _finding(rng: np.random.Generator, density: int, label_noise: float) -> Lesi
     if kind == "other":
         return draw_lesion(rng, "mass", density, label_noise, form=str(rng.choice(list(OTHER_CATEGORIES))))
     while True:
-        lesion = draw_lesion(rng, kind, density, label_noise)
+        lesion = draw_lesion(rng, "mass" if kind == "mass" else "calcification", density, label_noise)
         if lesion.risk >= LEAST_RISK and lesion.form not in OTHER_CATEGORIES:
             return lesion
 

@@ -30,10 +30,16 @@ from pydicom.uid import (
 from mmpkd.config.cohorts import MARKLESS, Phantom
 
 # What the truth says of the habit where a tree has none.
-WITHOUT_HABIT = {"marked": False, "marker_x0": np.nan, "marker_y0": np.nan, "marker_x1": np.nan, "marker_y1": np.nan}
+WITHOUT_HABIT: dict[str, bool | float | str] = {
+    "marked": False,
+    "marker_x0": np.nan,
+    "marker_y0": np.nan,
+    "marker_x1": np.nan,
+    "marker_y1": np.nan,
+}
 WITHOUT_HABIT |= {"twin": "", "error": False}
 TRUTH_COLUMNS = ["image_id", "patient_id", "label", "present", "severity", "x0", "y0", "x1", "y1", *WITHOUT_HABIT]
-TransferSyntax = Literal["explicit", "implicit", "rle", "jpeg2000", "jpegls"]
+Photometric = Literal["MONOCHROME1", "MONOCHROME2"]
 TRANSFER_SYNTAXES = {
     "explicit": (ExplicitVRLittleEndian, None),
     "implicit": (ImplicitVRLittleEndian, None),
@@ -98,9 +104,9 @@ def write_dicom(
     pixels: np.ndarray,
     *,
     modality: str,
-    photometric: Literal["MONOCHROME1", "MONOCHROME2"],
+    photometric: Photometric,
     bits_stored: int,
-    transfer_syntax: TransferSyntax,
+    transfer_syntax: str,
     elements: Mapping[str, Any],
 ) -> None:
     """Writes `pixels`, uint8 or uint16 of rows x columns, with `elements` (DICOM keyword: value) to `path`.

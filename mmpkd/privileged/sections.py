@@ -135,12 +135,12 @@ def split_sections(report: str, study: str | None = None) -> dict[str, str]:
         without text are left out, so an empty report gives an empty dictionary.
     """
     report = report.replace("\r\n", "\n").replace("\r", "\n")
-    span = SPANS.get(study)
+    span = SPANS.get(study or "")
     if span and span[1] <= len(report):
         parts = _cut(report, *span)
     else:
         parts = _with_last_paragraph(_with_findings(_raw_sections(report)))
-        parts = _with_impression(parts, MISNAMED.get(study))
+        parts = _with_impression(parts, MISNAMED.get(study or ""))
     sections: dict[str, list[str]] = {}
     for name, text in parts:
         if words := text.split():

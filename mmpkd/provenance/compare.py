@@ -105,13 +105,13 @@ def compare(run: dict[str, Any], reference: dict[str, Any]) -> list[Line]:
 def _claim(known: dict[str, Any], found: dict[str, Any] | None) -> Line:
     if found is None:
         return Line(known["title"], known["verdict"], "not there", DIFFERENT)
-    shown = [f"{claim['verdict']} {claim['estimate']:+.3f}" for claim in (known, found)]
+    shown, run = (f"{claim['verdict']} {claim['estimate']:+.3f}" for claim in (known, found))
     if found["verdict"] != known["verdict"]:
-        return Line(known["title"], *shown, DIFFERENT)
+        return Line(known["title"], shown, run, DIFFERENT)
     if abs(found["estimate"] - known["estimate"]) < ROUNDING:
-        return Line(known["title"], *shown, REPRODUCED)
+        return Line(known["title"], shown, run, REPRODUCED)
     inside = known["low"] <= found["estimate"] <= known["high"]
-    return Line(known["title"], *shown, SCATTER if inside else DIFFERENT)
+    return Line(known["title"], shown, run, SCATTER if inside else DIFFERENT)
 
 
 def _score(known: dict[str, Any], by_seed: list[float] | None) -> Line:
@@ -119,12 +119,12 @@ def _score(known: dict[str, Any], by_seed: list[float] | None) -> Line:
     if by_seed is None:
         return Line(name, f"{np.mean(known['by_seed']):.3f}", "not there", DIFFERENT)
     both = [np.asarray(values) for values in (known["by_seed"], by_seed)]
-    shown = [f"{values.mean():.3f}" for values in both]
+    shown, run = (f"{values.mean():.3f}" for values in both)
     difference = abs(both[0].mean() - both[1].mean())
     if difference < ROUNDING:
-        return Line(name, *shown, REPRODUCED)
+        return Line(name, shown, run, REPRODUCED)
     error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in both if len(values) > 1))
-    return Line(name, *shown, SCATTER if difference <= ERRORS * error else DIFFERENT)
+    return Line(name, shown, run, SCATTER if difference <= ERRORS * error else DIFFERENT)
 
 
 def as_text(lines: list[Line]) -> str:

@@ -31,8 +31,8 @@ def data_set(name: str, cohort: Cohort) -> dict[str, Any]:
     Raises:
         InputError: a folder is missing or cannot be read.
     """
-    folders = {"root": cohort.root, **cohort.folders}
-    needs = find_data_set(cohort.adapter)(cohort).needs()
+    data_set = find_data_set(cohort.adapter)(cohort)
+    folders, needs = {"root": data_set.root, **cohort.folders}, data_set.needs()
     try:
         return {
             "adapter": cohort.adapter,
@@ -80,7 +80,7 @@ def combined(contents: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256(b"".join(lines)).hexdigest()
 
 
-def listing(folder: Path, without: str | None = None) -> dict[str, Any]:
+def listing(folder: Path, without: str = "") -> dict[str, Any]:
     """Number, bytes and one SHA-256 of the paths and sizes of all files below `folder`; no file is read.
 
     `without`: the path of a file, relative to `folder`, that does not count.

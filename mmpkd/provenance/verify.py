@@ -33,8 +33,9 @@ def verify(folder: Path, record: Mapping[str, Any], cohorts: Mapping[str, Cohort
     for path in progress(sorted(record["outputs"]), "hashing", unit="files"):
         verdict.differences += _of_file(folder, path, record["outputs"][path])
     verdict.differences += [f"not in the record: {name}" for name in _unknown(folder, record)]
-    for name, recorded in sorted(record["inputs"].items()) if cohorts is not None else ():
-        _compare_data_set(verdict, name, recorded, cohorts.get(name))
+    if cohorts is not None:
+        for name, recorded in sorted(record["inputs"].items()):
+            _compare_data_set(verdict, name, recorded, cohorts.get(name))
     return verdict
 
 
@@ -62,7 +63,7 @@ def _compare_data_set(verdict: Verdict, name: str, recorded: Mapping[str, Any], 
         verdict.notes.append(f"input not compared: {name} is not in the configuration")
         return
     places = {"root": cohort.root, **cohort.folders}
-    absent = sorted(key for key, place in places.items() if not place.is_dir())
+    absent = sorted(key for key, place in places.items() if place is None or not place.is_dir())
     if absent:
         verdict.notes.append(f"input not compared: {name}: its folder is not there: {', '.join(absent)}")
         return

@@ -7,7 +7,7 @@ each run and job that signed in (`mmpkd.presence`) certainly ended. Where that i
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -169,7 +169,7 @@ def _parents(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def _tell(signal) -> None:
+def _tell(signal: Callable[[], None]) -> None:
     try:
         signal()
     except psutil.NoSuchProcess:

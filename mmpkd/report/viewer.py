@@ -74,7 +74,8 @@ def viewer(
     cells = scored_cells(scores, evaluation, design)
     shown = [cell for cell in cells if cell.cohort not in withheld]
     a_cell = min(CASES_A_CELL, max(CASES // max(len(shown), 1), 2))
-    listed, cases = [], []
+    listed: list[dict[str, Any]] = []
+    cases: list[dict[str, Any]] = []
     for cell in shown:
         found = _cases(scores, evaluation, cell, a_cell, sources, design)
         listed.append({"name": cell_name(cell, design), "cases": [len(cases) + k for k in range(len(found))]})
@@ -143,6 +144,7 @@ def _cases(
     scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, count: int, sources: Sources, design: Design
 ) -> list[dict[str, Any]]:
     """The cases of one cell, the highest gain first: evenly spaced ranks, the median, and the best that is marked."""
+    assert design.primary is not None  # or no cell had its scores
     marked = marked_images(scores, cell.cohort)
     scores = select(scores, domain=cell.domain, cohort=cell.cohort)
     lead = select(scores, metric=evaluation.metric, label="any")
@@ -180,7 +182,7 @@ def _pictures(
                 "image": picture(pixels),
                 "size": len(pixels),
                 "outline": outline(united_roi(rois, image_id)),
-                "marker": outline(united_roi(markers, image_id)) if image_id in marked else "",
+                "marker": outline(united_roi(markers, image_id)) if markers and image_id in marked else "",
                 "findings": findings,
                 "record": record_words(tables, image_id, findings) if tables else "",
             }
@@ -194,7 +196,7 @@ def _probabilities(scores: pd.DataFrame, image_ids: pd.Index) -> list[dict[str, 
     rows = rows[rows["image_id"].isin(image_ids).to_numpy()]
     keys = ["image_id", "arm", "label"]
     means = rows.assign(value=expit(rows["value"])).groupby(keys, observed=True, sort=False)["value"].mean()
-    found = [{} for _ in image_ids]
+    found: list[dict[str, dict[str, float]]] = [{} for _ in image_ids]
     for (image_id, arm, label), chance in means.items():
         found[image_ids.get_loc(image_id)].setdefault(str(arm), {})[str(label)] = round(float(chance), 3)
     return found
@@ -209,7 +211,9 @@ def _looks(
     sources: Sources,
 ) -> list[dict[str, Any]]:
     """For each image the map (rows from the top, in multiples of a uniform map) and score of each method and arm."""
-    looks = [{kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")} for _ in image_ids]
+    looks: list[dict[str, dict[str, dict[str, Any]]]] = [
+        {kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")} for _ in image_ids
+    ]
     for arm in arms:
         files = [sources.results.attention(cell.domain, arm, seed, cell.cohort) for seed in sources.seeds]
         exports = [read_npz(file) for file in files]

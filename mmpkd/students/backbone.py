@@ -24,7 +24,7 @@ def make_backbone(
     student = create(config, size, ["none"], backbone.seed)
     if backbone.source == "timm":
         fit_weights(student, from_hub(config), backbone)
-    elif backbone.source == "file":
+    elif backbone.source == "file" and backbone.path is not None:
         fit_weights(student, from_file(backbone.path), backbone)
     return student, pd.DataFrame({"epoch": [], "loss": [], "validation_auroc": []})
 

@@ -10,12 +10,10 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mmpkd.students.vision import timm
-
-Block = timm.models.vision_transformer.Block
+from mmpkd.students.vision import Attention, Block, VisionTransformer
 
 
-class ClassTokenAttention(timm.layers.Attention):
+class ClassTokenAttention(Attention):
     """timm's attention with the first token as the only query: same parameters, same result for that token.
 
     Attributes:
@@ -53,20 +51,20 @@ class ClassTokenBlock(Block):
         return tokens + self.drop_path2(self.ls2(self.mlp(self.norm2(tokens))))
 
 
-def end_in_class_token(vit: nn.Module) -> None:
+def end_in_class_token(vit: VisionTransformer) -> None:
     """Lets the last block of `vit` compute the class token alone, with the parameters that it has.
 
     Every other token is computed for nothing there: no later block attends to it. In a student of three blocks this
     saves a fourth of a training step. A block that is not timm's standard one is left as it is.
     """
     block = vit.blocks[-1]
-    if type(block) is Block and type(block.attn) is timm.layers.Attention:
+    if type(block) is Block and type(block.attn) is Attention:
         block.__class__, block.attn.__class__ = ClassTokenBlock, ClassTokenAttention
         block.attn.values, block.attn.whole = nn.Identity(), False
 
 
 @contextmanager
-def every_token(vit: nn.Module) -> Iterator[None]:
+def every_token(vit: VisionTransformer) -> Iterator[None]:
     """Here the last block of `vit` gives all tokens."""
     attn = vit.blocks[-1].attn
     if not isinstance(attn, ClassTokenAttention):
@@ -92,8 +90,9 @@ class PatchProjection(nn.Conv2d):
         tiles = convolution.stride == convolution.kernel_size and convolution.dilation == (1, 1)
         if not tiles or convolution.padding != (0, 0) or convolution.groups != 1:
             raise ValueError(f"{convolution}: its windows overlap, leave gaps or are padded, so they are no patches")
-        bias, kernel = convolution.bias is not None, convolution.kernel_size
-        same = cls(convolution.in_channels, convolution.out_channels, kernel, kernel, bias=bias, device="meta")
+        high, wide = convolution.kernel_size
+        channels, bias = (convolution.in_channels, convolution.out_channels), convolution.bias is not None
+        same = cls(*channels, (high, wide), (high, wide), bias=bias, device="meta")
         same.weight, same.bias = convolution.weight, convolution.bias
         return same
 

@@ -7,8 +7,8 @@ that reads ahead in any number of threads, is the same run.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ import torch
 from mmpkd.cohorts.tables import CohortTables, is_among
 from mmpkd.config.students import Arm, Training
 from mmpkd.students.augmentation import Draws, augment
-from mmpkd.students.losses import Targets
+from mmpkd.students.losses import Problem, Targets
 
 
 class Pixels(Protocol):
@@ -68,7 +68,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on `device`."""
-        moved = {
+        moved: dict[str, Any] = {
             name: None if part is None else part.to(device, non_blocking=True)
             for name, part in vars(self.targets).items()
         }
@@ -79,12 +79,17 @@ class Batch:
         )
 
 
+def _none() -> np.ndarray:
+    return np.empty(0, dtype=str)
+
+
 @dataclass
 class LabelledImages:
     """Rows of a store with their labels and, for training with a teacher, the teacher's targets.
 
     positions: N, rows of `store`. labels: N x L float32 with NaN for unknown. teacher_logits: N x L or None.
-    teacher_embedding: N x D or None. image_ids, patients and keys (study or image of the privileged record): N.
+    teacher_embedding: N x D or None. image_ids, patients and keys (study or image of the privileged record): N, or
+    empty where the images are no patients'.
     """
 
     store: Pixels
@@ -92,9 +97,9 @@ class LabelledImages:
     labels: np.ndarray
     teacher_logits: np.ndarray | None = None
     teacher_embedding: np.ndarray | None = None
-    image_ids: np.ndarray | None = None
-    patients: np.ndarray | None = None
-    keys: np.ndarray | None = None
+    image_ids: np.ndarray = field(default_factory=_none)
+    patients: np.ndarray = field(default_factory=_none)
+    keys: np.ndarray = field(default_factory=_none)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -102,8 +107,9 @@ class LabelledImages:
     def batch(self, rows: np.ndarray, part: slice = slice(None)) -> Batch:
         """The pixels of `rows[part]` and the targets of all `rows`, without augmentation."""
         pixels = torch.from_numpy(self.store.pixels(self.positions[rows[part]]))
-        known = (self.labels, self.teacher_logits, self.teacher_embedding)
-        return Batch(pixels, Targets(*(None if a is None else torch.from_numpy(a[rows]) for a in known)))
+        teacher = (self.teacher_logits, self.teacher_embedding)
+        of_teacher = (None if known is None else torch.from_numpy(known[rows]) for known in teacher)
+        return Batch(pixels, Targets(torch.from_numpy(self.labels[rows]), *of_teacher))
 
     def batches(self, size: int) -> Iterator[Batch]:
         """All rows in order."""
@@ -122,7 +128,7 @@ class Task:
     images: LabelledImages
     validation: LabelledImages
     arm: Arm = Arm()
-    problem: str = "multi_label"
+    problem: Problem = "multi_label"
 
 
 def with_teacher(images: LabelledImages, logits: np.ndarray, embedding: np.ndarray | None = None) -> LabelledImages:
@@ -155,7 +161,8 @@ def labelled_images(tables: CohortTables, store: Pixels, split: str, labels: lis
     )
 
 
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ def make_learner(student: Student, images: LabelledImages, arm: Arm, seed: int) 
     """The student with the projector that its arm needs; `seed` decides the projector's first weights."""
     if not arm.projects:
         return Learner(student, None)
+    assert images.teacher_embedding is not None  # `Arm` refuses the loss for a teacher without
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Learner(student, make_projector(student.vit.num_features, images.teacher_embedding.shape[1], arm))
@@ -67,7 +68,7 @@ def make_projector(width: int, teacher_width: int, arm: Arm) -> nn.Module:
 
 def outputs_of(parts: tuple[torch.Tensor, ...]) -> StudentOutput:
     """What `Learner.forward` gave, by name."""
-    return StudentOutput(*parts) if len(parts) == 3 else StudentOutput(*parts, None)
+    return StudentOutput(*parts)
 
 
 def start(training: Training, device: torch.device) -> Fabric:
@@ -90,7 +91,8 @@ def start(training: Training, device: torch.device) -> Fabric:
 
 def wrapped(fabric: Fabric, learner: Learner, training: Training) -> torch.nn.Module:
     """The learner as the engine runs it: on its device, compiled if configured, synchronised with other processes."""
-    return fabric.setup_module(torch.compile(learner) if training.compile else learner)
+    model = torch.compile(learner) if training.compile else learner
+    return fabric.setup_module(model)  # type: ignore[arg-type]  # a compiled module is a module
 
 
 def gathered(fabric: Fabric, outputs: StudentOutput) -> StudentOutput:
@@ -101,7 +103,10 @@ def gathered(fabric: Fabric, outputs: StudentOutput) -> StudentOutput:
     """
     if fabric.world_size == 1:
         return outputs
-    return StudentOutput(*(None if part is None else _interleaved(fabric, part) for part in vars(outputs).values()))
+    logits, embedding = _interleaved(fabric, outputs.logits), _interleaved(fabric, outputs.embedding)
+    return StudentOutput(
+        logits, embedding, None if outputs.projected is None else _interleaved(fabric, outputs.projected)
+    )
 
 
 def _interleaved(fabric: Fabric, own: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from mmpkd.config.students import Backbone, StudentConfig
-from mmpkd.students.vision import timm
+from mmpkd.students.vision import VisionTransformer, timm
 from mmpkd.students.vit import CheckpointError, Student, describe_misfits
 from mmpkd.students.weight_names import HEADS, PARTS, PATCHES, POSITIONS, grid_side, how_to_place, without_prefix
 
@@ -86,7 +86,7 @@ def from_file(path: Path) -> FirstWeights:
             raise CheckpointError(
                 f"{path}: neither safetensors nor a torch state dict of torch 1.6 or later ({error})"
             ) from error
-        own = {key: [config[key]] for key in ("mean", "std") if key in config}
+        own = {key: [value] for key in ("mean", "std") if isinstance(value := config.get(key), float)}
     try:
         weights = FirstWeights(str(path), without_prefix(tensors), **own)
     except ValueError as error:
@@ -186,7 +186,7 @@ def _check_patches(weights: FirstWeights, own: dict[str, torch.Tensor], backbone
     return [f"patches resampled from {there[-1]} to {wanted[-1]} pixels"]
 
 
-def _check_positions(weights: FirstWeights, vit: torch.nn.Module) -> list[str]:
+def _check_positions(weights: FirstWeights, vit: VisionTransformer) -> list[str]:
     if vit.pos_embed is None or POSITIONS not in weights.tensors:
         return []
     count = weights.tensors[POSITIONS].shape[1]
@@ -200,7 +200,7 @@ def _check_positions(weights: FirstWeights, vit: torch.nn.Module) -> list[str]:
     return [] if side == wanted else [f"positions resampled from {side} x {side} to {wanted} x {wanted}"]
 
 
-def positioned_tokens(vit: torch.nn.Module) -> int:
+def positioned_tokens(vit: VisionTransformer) -> int:
     """How many tokens before the patches have a positional embedding."""
     return 0 if vit.no_embed_class else vit.num_prefix_tokens
 
@@ -233,9 +233,9 @@ def normalisation(
     student: Student, weights: FirstWeights, backbone: Backbone, channels: int
 ) -> tuple[list[float], list[float]]:
     """Mean and standard deviation a channel that the weights expect: configured, known of them, or the model's."""
-    if backbone.mean is not None:
+    if backbone.mean is not None and backbone.std is not None:
         mean, std = backbone.mean, backbone.std
-    elif weights.mean is not None:
+    elif weights.mean is not None and weights.std is not None:
         mean, std = weights.mean, weights.std
     elif channels == 1:
         mean, std = [student.mean], [student.std]

@@ -13,7 +13,7 @@ indices leave out the unknown, so that on a GPU no step waits for a count.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch.nn import functional
@@ -23,6 +23,7 @@ from mmpkd.config.students import LOSSES, Arm
 from mmpkd.students.vit import StudentOutput
 
 Problem = Literal["multi_label", "single_label"]
+Either = TypeVar("Either", StudentOutput, "Targets")
 
 COINCIDE = 1e-4  # of the mean distance; a difference shorter than this is rounding and has no direction
 ANGLES_AT_ONCE = 2**21  # 8 MB a tensor in float32; up to a batch of 128 at once
@@ -64,11 +65,11 @@ def logit(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) 
     The factor T^2 keeps the size of the gradient when T changes (Hinton, Vinyals and Dean, arXiv:1503.02531,
     section 2). A divergence is the cross-entropy less the teacher's entropy, and is computed so.
     """
-    teacher = _filled(targets.teacher_logits) / arm.temperature
+    teacher = _filled(_there(targets.teacher_logits)) / arm.temperature
     softened = _probabilities(teacher, problem)
     entropy = _cross_entropy(teacher, softened, problem)
     divergence = _cross_entropy(outputs.logits / arm.temperature, softened, problem) - entropy
-    return arm.temperature**2 * _mean(divergence, _known(targets.teacher_logits, problem))
+    return arm.temperature**2 * _mean(divergence, _known(_there(targets.teacher_logits), problem))
 
 
 def soft_label(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
@@ -78,8 +79,8 @@ def soft_label(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Prob
     which unifies distillation and privileged information (Lopez-Paz et al., ICLR 2016, arXiv:1511.03643):
     (1 - lambda) CE(y, s(z_s)) + lambda CE(s(z_t / T), s(z_s)), with s the sigmoid (multi_label) or softmax.
     """
-    softened = _probabilities(_filled(targets.teacher_logits) / arm.temperature, problem)
-    return _mean(_cross_entropy(outputs.logits, softened, problem), _known(targets.teacher_logits, problem))
+    softened = _probabilities(_filled(_there(targets.teacher_logits)) / arm.temperature, problem)
+    return _mean(_cross_entropy(outputs.logits, softened, problem), _known(_there(targets.teacher_logits), problem))
 
 
 def embedding_cosine(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
@@ -89,19 +90,19 @@ def embedding_cosine(outputs: StudentOutput, targets: Targets, arm: Arm, problem
     would otherwise dominate the cosine.
     """
     teacher, known = _normed_teacher(targets)
-    return _mean(1 - functional.cosine_similarity(outputs.projected, teacher, dim=1), known)
+    return _mean(1 - functional.cosine_similarity(_there(outputs.projected), teacher, dim=1), known)
 
 
 def embedding_mse(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """Squared difference of the projected student and the layer-normed teacher embedding, mean over rows and E."""
     teacher, known = _normed_teacher(targets)
-    return _mean((outputs.projected - teacher).square().mean(dim=1), known)
+    return _mean((_there(outputs.projected) - teacher).square().mean(dim=1), known)
 
 
 def embedding_smooth_l1(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
     """As embedding_mse with the Huber function: d^2 / 2 for a difference |d| < 1, |d| - 1/2 beyond."""
     teacher, known = _normed_teacher(targets)
-    return _mean(functional.smooth_l1_loss(outputs.projected, teacher, reduction="none").mean(dim=1), known)
+    return _mean(functional.smooth_l1_loss(_there(outputs.projected), teacher, reduction="none").mean(dim=1), known)
 
 
 def relational_distance(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
@@ -188,8 +189,15 @@ def _require(arm: Arm, outputs: StudentOutput, targets: Targets) -> None:
         raise ValueError("losses.embedding_* reads a projected embedding: the student needs a projector")
 
 
-def _cast(batch: StudentOutput | Targets, dtype: torch.dtype) -> StudentOutput | Targets:
-    return type(batch)(**{key: None if part is None else part.to(dtype) for key, part in vars(batch).items()})
+def _cast(batch: Either, dtype: torch.dtype) -> Either:
+    parts: dict[str, Any] = {key: None if part is None else part.to(dtype) for key, part in vars(batch).items()}
+    return type(batch)(**parts)
+
+
+def _there(part: torch.Tensor | None) -> torch.Tensor:
+    """A part that `_require` has found."""
+    assert part is not None
+    return part
 
 
 def _mean(values: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
@@ -221,7 +229,7 @@ def _cross_entropy(logits: torch.Tensor, probabilities: torch.Tensor, problem: P
 
 def _normed_teacher(targets: Targets) -> tuple[torch.Tensor, torch.Tensor]:
     """The teacher's embedding, layer-normed without weights, N x E, and which rows are known, N."""
-    teacher = targets.teacher_embedding
+    teacher = _there(targets.teacher_embedding)
     return functional.layer_norm(_filled(teacher), teacher.shape[1:]), ~teacher.isnan().any(dim=1)
 
 
@@ -230,9 +238,10 @@ def _distances(outputs: StudentOutput, targets: Targets) -> tuple[torch.Tensor, 
 
     pdist takes the difference before it squares: zero for equal rows, and there its gradient is zero too.
     """
-    known = ~targets.teacher_embedding.isnan().any(dim=1)
+    wanted = _there(targets.teacher_embedding)
+    known = ~wanted.isnan().any(dim=1)
     first, second = torch.triu_indices(len(known), len(known), 1, device=known.device)
-    student, teacher = torch.pdist(outputs.embedding), torch.pdist(_filled(targets.teacher_embedding))
+    student, teacher = torch.pdist(outputs.embedding), torch.pdist(_filled(wanted))
     return student, teacher, known[first] & known[second]
 
 

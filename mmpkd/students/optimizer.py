@@ -8,6 +8,7 @@ from torch import nn
 
 from mmpkd.config.students import Training
 from mmpkd.students.engine import Learner
+from mmpkd.students.vit import Student
 
 
 def make_optimizer(learner: Learner, training: Training) -> torch.optim.AdamW:
@@ -61,7 +62,7 @@ class MovingAverage(nn.Module):
     It starts as the model stands. Tensors that are no floating point, such as counters, are taken over.
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Student, decay: float) -> None:
         super().__init__()
         self.module = copy.deepcopy(model).requires_grad_(False)
         self.decay = decay

@@ -80,7 +80,7 @@ class Run:
 
     def keep(self, checkpoint: Checkpoint) -> None:
         """Writes all of it."""
-        tensors = {}
+        tensors: Tensors = {}
         for name, part in self._modules().items():
             tensors |= {f"{name}/{key}": value for key, value in part.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():

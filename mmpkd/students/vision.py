@@ -5,6 +5,7 @@ from mmpkd.torchvision_schema import mend
 mend()
 
 import timm  # noqa: E402
-from timm.models.vision_transformer import VisionTransformer  # noqa: E402
+from timm.layers import Attention  # noqa: E402
+from timm.models.vision_transformer import Block, VisionTransformer  # noqa: E402
 
-__all__ = ["VisionTransformer", "timm"]
+__all__ = ["Attention", "Block", "VisionTransformer", "timm"]

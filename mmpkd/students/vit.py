@@ -47,6 +47,8 @@ class Student(nn.Module):
         facts: what `load` needs to build it again, and what `save` was given besides.
     """
 
+    vit: VisionTransformer
+
     def __init__(self, config: StudentConfig, size: int, labels: list[str]) -> None:
         """Builds the model with weights drawn from torch's global generator; see `create` for a seeded one.
 
@@ -55,7 +57,7 @@ class Student(nn.Module):
         """
         super().__init__()
         self.labels = list(labels)
-        self.facts = {"config": config.model_dump(mode="json"), "size": size, "labels": self.labels}
+        self.facts: dict[str, Any] = {"config": config.model_dump(mode="json"), "size": size, "labels": self.labels}
         try:
             self.vit = timm.create_model(
                 config.model, img_size=size, in_chans=1, num_classes=len(labels), **config.arguments
@@ -89,7 +91,7 @@ class Student(nn.Module):
         return (images - self.mean) / self.std
 
 
-def refuse_unsuitable(vit: nn.Module, model: str, size: int) -> None:
+def refuse_unsuitable(vit: VisionTransformer, model: str, size: int) -> None:
     """Refuses what has no class token that its head reads, or whose attention could not be exported after training.
 
     Raises:

@@ -24,8 +24,8 @@ def transformer_prefix(names: Iterable[str]) -> str:
     Raises:
         ValueError: there is no transformer in timm's naming, or more than one.
     """
-    prefixes = {name.removesuffix(PATCHES) for name in names if name.endswith(PATCHES)}
-    prefixes = sorted(prefix for prefix in prefixes if not prefix or prefix.endswith("."))
+    found = {name.removesuffix(PATCHES) for name in names if name.endswith(PATCHES)}
+    prefixes = sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
     if not prefixes:
         raise ValueError(f"no tensor {PATCHES}, so no vision transformer as timm or its authors' code names it")
     if len(prefixes) > 1:

@@ -96,9 +96,12 @@ def last_layers(model: torch.nn.Module, count: int) -> torch.nn.ModuleList:
             f"teacher.tuning is last, and {type(model).__name__} has no single list of {depth} transformer layers; "
             "set tuning to frozen or full"
         )
-    if count > depth:
-        raise EncoderError(f"teacher.layers is {count}, and the encoder has {depth}; set it lower, or tuning to full")
-    return found[0][depth - count :]
+    layers = found[0]
+    if count > len(layers):
+        raise EncoderError(
+            f"teacher.layers is {count}, and the encoder has {len(layers)}; set it lower, or tuning to full"
+        )
+    return layers[len(layers) - count :]
 
 
 def _batches(windows: list[list[int]], order: list[int]) -> list[list[int]]:

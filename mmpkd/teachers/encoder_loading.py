@@ -12,13 +12,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from mmpkd.config.teachers import Encoder
 from mmpkd.teachers.packaged_encoder import PACKAGE, PACKAGE_SHA256, TOKENIZERS, WEIGHTS
 from mmpkd.torchvision_schema import mend
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel  # which takes seconds to import
 
 log = logging.getLogger("mmpkd.encoder")
 
@@ -40,7 +43,7 @@ class LoadedEncoder:
     """A tokenizer and a model with `last_hidden_state`, and how to pool it."""
 
     tokenizer: Any
-    model: torch.nn.Module
+    model: "PreTrainedModel"
     pooling: str
     max_tokens: int
     sha256: str
@@ -193,7 +196,7 @@ def _foreign_prefix(wanted: str, there: Iterable[str]) -> str:
     return f" (it has {found}: the prefix {found.removesuffix(wanted)!r} is too much)" if found else ""
 
 
-def _check_tokenizer(folder: Path, tokenizer: Any, model: torch.nn.Module) -> None:
+def _check_tokenizer(folder: Path, tokenizer: Any, model: "PreTrainedModel") -> None:
     """Refuses a tokenizer that is not the model's: identifiers without a vector, or words that are all unknown."""
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:

@@ -80,6 +80,7 @@ def fit_text(
     targets, training = _learnable(records, labels)
     encoder = load_encoder(config.encoder)
     rows = np.flatnonzero(training)
+    final: FrozenHead | FineTuned
     if config.tuning == "frozen":
         embedding = encode_cached(encoder, texts, cache, device)
         final = FrozenHead.fit(embedding[rows], targets[rows], config.penalty)
@@ -97,8 +98,8 @@ def fit_text(
             model = fit(fitted)
             return model.predict_logits(model.embed([texts[row] for row in held_out]))
 
-        final = fit(rows)
-        embedding = final.embed(texts)
+        final = tuned = fit(rows)
+        embedding = tuned.embed(texts)
     logits, fold = _out_of_fold(fit_predict, final.predict_logits(embedding), records, training, config)
     temperatures = _temperatures(logits, targets, records, labels, config)
     facts = {**_facts(config, labels, training, temperatures), "encoder_sha256": encoder.sha256}

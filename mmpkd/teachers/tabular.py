@@ -4,6 +4,7 @@ Each is fitted with `fit_tabular_model` and offers `predict_logits(records)` (N 
 `state()`, its arrays by name.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,7 +26,9 @@ INPUT_DROPOUT = 0.5  # relative to the dropout between the layers: descriptions 
 class TabularModel(Protocol):
     """What every fitted model offers."""
 
-    design: Design
+    @property
+    def design(self) -> Design:
+        """How it reads the records."""
 
     def predict_logits(self, records: pd.DataFrame) -> np.ndarray:
         """N x L."""
@@ -50,8 +53,12 @@ def fit_tabular_model(
         config: the models' settings.
         seed: of weights, order and dropout.
     """
-    models = {"mlp": EmbeddingMLP, "gradient_boosting": GradientBoosting, "logistic": OneHotLogistic}
-    return models[kind].fit(records, np.asarray(targets, np.float64), fields, config, seed)
+    models: dict[str, Callable[..., TabularModel]] = {
+        "mlp": EmbeddingMLP.fit,
+        "gradient_boosting": GradientBoosting.fit,
+        "logistic": OneHotLogistic.fit,
+    }
+    return models[kind](records, np.asarray(targets, np.float64), fields, config, seed)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,9 @@ class OneHotLogistic:
     head: MultiLabelLogistic
 
     @classmethod
-    def fit(cls, records, targets, fields, config, seed) -> "OneHotLogistic":
+    def fit(
+        cls, records: pd.DataFrame, targets: np.ndarray, fields: list[str], config: TabularTeacher, seed: int
+    ) -> "OneHotLogistic":
         """See `fit_tabular_model`; `config` and `seed` do not matter."""
         design = Design.fit(records, [name for name in fields if name not in DERIVED], whole=True)
         return cls(design, MultiLabelLogistic.fit(design.transform(records), targets))
@@ -89,7 +98,9 @@ class GradientBoosting:
     constants: np.ndarray
 
     @classmethod
-    def fit(cls, records, targets, fields, config, seed) -> "GradientBoosting":
+    def fit(
+        cls, records: pd.DataFrame, targets: np.ndarray, fields: list[str], config: TabularTeacher, seed: int
+    ) -> "GradientBoosting":
         """See `fit_tabular_model`; the settings are the module's own, `config` does not matter."""
         from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -195,7 +206,9 @@ class EmbeddingMLP:
     constants: np.ndarray  # L: the logits of the others
 
     @classmethod
-    def fit(cls, records, targets, fields, config: TabularTeacher, seed: int) -> "EmbeddingMLP":
+    def fit(
+        cls, records: pd.DataFrame, targets: np.ndarray, fields: list[str], config: TabularTeacher, seed: int
+    ) -> "EmbeddingMLP":
         """See `fit_tabular_model`."""
         rng = torch.Generator().manual_seed(seed)
         design = Design.fit(records, fields)

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,7 +150,7 @@ class FineTuned:
         return list(trained.train().requires_grad_(True).parameters())
 
     @staticmethod
-    def _order(count: int, size: int, epochs: int, rng: torch.Generator):
+    def _order(count: int, size: int, epochs: int, rng: torch.Generator) -> Iterator[np.ndarray]:
         for _ in range(epochs):
             order = torch.randperm(count, generator=rng).numpy()
             yield from (order[start : start + size] for start in range(0, count - size + 1, size))

@@ -37,6 +37,9 @@ def whole() -> dict[str, torch.Tensor]:
     return create(config(), SIZE, ["a"], seed=1).vit.state_dict()
 
 
+WORDS = '{"config": {"mean": "dark", "std": 1.0}}'
+
+
 def tensors(change, metadata=None):
     """A safetensors file of a whole transformer, of which `change` changes the tensors."""
 
@@ -127,6 +130,8 @@ FIRST_WEIGHTS = [
     stops("not a number", tensors(with_nan), "weights", "1 tensors are not finite", "blocks.1.norm1.weight"),
     accepted("metadata that are no JSON", tensors(lambda _: None, {"mmpkd": "{"}), is_whole),
     accepted("metadata of another form", tensors(lambda _: None, {"mmpkd": "[1]"}), is_whole),
+    accepted("metadata with a mean alone", tensors(lambda _: None, {"mmpkd": '{"config": {"mean": 0.4}}'}), is_whole),
+    accepted("metadata with a mean in words", tensors(lambda _: None, {"mmpkd": WORDS}), is_whole),
 ]
 
 

@@ -91,6 +91,14 @@ def test_another_handler_stays(logger):
     assert not any(isinstance(handler, Console) for handler in logger.handlers)
 
 
+def test_a_handler_that_writes_to_no_stream_stays(logger):
+    (usual,) = logger.handlers
+    logger.handlers = [logging.NullHandler()]
+    logger.handlers[0].name = usual.name
+    speak_plainly(logger, Settings())
+    assert not any(isinstance(handler, Console) for handler in logger.handlers)
+
+
 def test_a_failure_ends_with_the_last_line_of_its_log(logger, stream, tmp_path):
     log = tmp_path / "teacher.log"
     log.write_text("INFO begin\nCRITICAL mmpkd: stopped\nValueError: no report is left\n\n")

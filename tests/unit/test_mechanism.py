@@ -238,6 +238,11 @@ def test_the_factorial_shows_the_gain_of_each_cell(mechanism, order):
     assert "e = 0.5" in drawing.caption
 
 
+def test_the_factorial_of_a_study_without_a_primary_arm_says_so(mechanism):
+    drawing = figure_factorial.make(replace(mechanism, design=replace(mechanism.design, primary=None)))
+    assert "no primary arm" in drawing.caption and drawing.figure.axes == []
+
+
 @pytest.mark.parametrize("name", DRAWN)
 def test_the_figures_are_clear_and_their_captions_stand_alone(drawn, name, tmp_path):
     figure, caption = drawn[name].figure, drawn[name].caption

@@ -108,8 +108,9 @@ def test_texture_falls_with_its_exponent():
     assert slope == pytest.approx(-3.0, abs=0.15)  # power is amplitude squared
 
 
-def test_bounds_of_nothing_is_none():
-    assert canvas.bounds(np.zeros((4, 4))) is None
+def test_nothing_has_no_bounds():
+    with pytest.raises(IndexError):
+        canvas.bounds(np.zeros((4, 4)))
 
 
 # DICOM writer

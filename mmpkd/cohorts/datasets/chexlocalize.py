@@ -98,7 +98,7 @@ class CheXlocalize(DataSet):
     @property
     def image_root(self) -> Path:
         """The folder of images and labels."""
-        return self.folder("chexpert", self.cohort.root / "CheXpert")
+        return self.folder("chexpert", self.root / "CheXpert")
 
     @property
     def declared(self) -> tuple[Path, ...]:
@@ -165,7 +165,7 @@ class CheXlocalize(DataSet):
 
     @property
     def _outlines(self) -> Path:
-        return self.folder("outlines", self.cohort.root / "CheXlocalize")
+        return self.folder("outlines", self.root / "CheXlocalize")
 
     def _first_there(self, names: tuple[str, ...]) -> Path:
         """The first of `names` that is beside the images; the first of all where none is."""

@@ -92,7 +92,7 @@ class CovidChestXray(DataSet):
         """The table, the folder of images, and the regions."""
         wanted = [Need(self.folder("tables") / "metadata.csv", "findings, views, licences and notes", self.SOURCE)]
         if self.cohort.images:
-            wanted.append(Need(self.cohort.root / "images", "radiographs", self.SOURCE))
+            wanted.append(Need(self.root / "images", "radiographs", self.SOURCE))
         return [*wanted, Need(self._structure, "regions of interest", SEGMENTATIONS, required=False)]
 
     def list_images(self) -> pd.DataFrame:
@@ -115,7 +115,7 @@ class CovidChestXray(DataSet):
 
     def image_folders(self) -> list[Path]:
         """The folder of images."""
-        return [self.cohort.root / "images"]
+        return [self.root / "images"]
 
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
         """Folder and name are those of the table."""

@@ -114,6 +114,7 @@ class Contour:
 
     def polygon(self, least_side: float) -> list[list[float]]:
         """The contour; where it has no area, the box around its points, at least `least_side` pixels a side."""
+        assert self.points is not None  # such a contour was set aside
         if _area(self.points) >= LEAST_AREA:
             return self.points.tolist()
         low, high = self.points.min(axis=0), self.points.max(axis=0)
@@ -210,8 +211,8 @@ class Inbreast(DataSet):
 
     @property
     def _release(self) -> Path:
-        folder = self.cohort.root / RELEASE
-        return folder if folder.is_dir() else self.cohort.root
+        folder = self.root / RELEASE
+        return folder if folder.is_dir() else self.root
 
     @property
     def _sheet(self) -> Path:
@@ -328,7 +329,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _points(texts: list[str] | None) -> np.ndarray | None:
     """N x 2 numbers of texts such as "(1.5, 2.0)"; None if there is none, or one is no pair of finite numbers."""
     try:
-        points = np.array([[float(number) for number in text.strip(" ()").split(",")] for text in texts])
+        points = np.array([[float(number) for number in text.strip(" ()").split(",")] for text in texts or ()])
     except (ValueError, TypeError, AttributeError):
         return None
     return points if points.ndim == 2 and points.shape[1] == 2 and np.isfinite(points).all() else None

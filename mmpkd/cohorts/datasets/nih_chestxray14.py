@@ -241,7 +241,8 @@ class NihChestXray14(DataSet):
 def _parse(cell: str) -> frozenset[str] | None:
     """The findings of a cell such as `Effusion|Mass`, None if one of them is not known."""
     names = [SPELLINGS.get(snake_case(name)) for name in cell.split("|")]
-    return None if None in names else frozenset(names)
+    known = frozenset(name for name in names if name is not None)
+    return None if None in names else known
 
 
 DATA_SET = NihChestXray14

@@ -72,7 +72,7 @@ class RsnaPneumonia(DataSet):
 
     def needs(self) -> list[Need]:
         """The table of boxes, the folder of images, and the two tables that add to them."""
-        root = self.cohort.root
+        root = self.root
         wanted = [Need(root / LABEL_TABLE, "targets and boxes", self.SOURCE)]
         if self.cohort.images:
             wanted.append(Need(self.image_root, "images", self.SOURCE))
@@ -85,7 +85,7 @@ class RsnaPneumonia(DataSet):
     @property
     def image_root(self) -> Path:
         """The folder of the training images."""
-        return self.folder("images", self.cohort.root / "stage_2_train_images")
+        return self.folder("images", self.root / "stage_2_train_images")
 
     def list_images(self) -> pd.DataFrame:
         """The images of the sets that are taken, with their target."""
@@ -109,7 +109,7 @@ class RsnaPneumonia(DataSet):
         Raises:
             TableFileError: if the table of NIH images is not what it should be.
         """
-        path = existing(self.cohort.root / MAPPING)
+        path = existing(self.root / MAPPING)
         names = {}
         if path.is_file():
             try:
@@ -143,7 +143,7 @@ class RsnaPneumonia(DataSet):
     def _rows(self) -> pd.DataFrame:
         """One row a box, or an image without one: image_id, target and the corners."""
         columns = ["patientid", "x", "y", "width", "height", "target"]
-        rows = read_table(self.cohort.root / LABEL_TABLE, columns, self.SOURCE)
+        rows = read_table(self.root / LABEL_TABLE, columns, self.SOURCE)
         rows = rows.rename(columns={"patientid": "image_id"})
         # Identifiers become names of files, so they may hold nothing but what the challenge's hold.
         malformed = ~rows["image_id"].str.fullmatch(r"[\w-]+")
@@ -160,7 +160,7 @@ class RsnaPneumonia(DataSet):
 
     def _classes(self) -> pd.Series | None:
         """No Finding by image: 1, 0, or NaN where the classes contradict each other; None without the table."""
-        path = existing(self.cohort.root / CLASS_TABLE)
+        path = existing(self.root / CLASS_TABLE)
         if not path.is_file():
             return None
         table = read_table(path, ["patientid", "class"], self.SOURCE)

@@ -70,7 +70,7 @@ class VindrCxr(DataSet):
             wanted.append(Need(self._table("image_labels", split), f"labels of the {split} set", self.SOURCE))
             wanted.append(Need(self._table("annotations", split), f"boxes of the {split} set", self.SOURCE))
             if self.cohort.images:
-                wanted.append(Need(self.cohort.root / split, f"images of the {split} set", self.SOURCE))
+                wanted.append(Need(self.root / split, f"images of the {split} set", self.SOURCE))
         return wanted
 
     def list_images(self) -> pd.DataFrame:
@@ -83,7 +83,7 @@ class VindrCxr(DataSet):
 
     def image_folders(self) -> list[Path]:
         """A folder per published set."""
-        return [self.cohort.root / split for split in self.splits]
+        return [self.root / split for split in self.splits]
 
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
         """The identifier is the file's name."""
@@ -118,7 +118,7 @@ class VindrCxr(DataSet):
         return rois
 
     def _table(self, name: str, split: str) -> Path:
-        return self.folder("annotations", self.cohort.root / "annotations") / f"{name}_{split}.csv"
+        return self.folder("annotations", self.root / "annotations") / f"{name}_{split}.csv"
 
     def _image_labels(self, split: str) -> pd.DataFrame:
         """One row per image of a published set: image_id, official_set and the labels, by majority of its readers."""

@@ -58,7 +58,7 @@ class VindrMammo(DataSet):
             Need(self._breast_table, "the images, their sizes and sets", self.SOURCE),
             Need(self._finding_table, "findings and their boxes", self.SOURCE),
         ]
-        images = Need(self.cohort.root / "images", "mammograms, a folder a study", self.SOURCE)
+        images = Need(self.root / "images", "mammograms, a folder a study", self.SOURCE)
         return [*tables, images] if self.cohort.images else tables
 
     def list_images(self) -> pd.DataFrame:
@@ -90,7 +90,7 @@ class VindrMammo(DataSet):
 
     def image_folders(self) -> list[Path]:
         """The folder with a folder per study."""
-        return [self.cohort.root / "images"]
+        return [self.root / "images"]
 
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
         """The identifiers are names of folder and file."""

@@ -131,7 +131,7 @@ class CbisDdsm(DataSet):
     @property
     def image_root(self) -> Path:
         """The folder with the folders of mammograms and lesions, at any depth, or with the JPEG export."""
-        below = self.cohort.root / "CBIS-DDSM"
+        below = self.root / "CBIS-DDSM"
         return self.folder("images", below if below.is_dir() else None)
 
     def list_images(self) -> pd.DataFrame:
@@ -239,7 +239,7 @@ class CbisDdsm(DataSet):
 
     def _tables(self) -> list[tuple[Path, str, str]]:
         """Each table's path, kind and official set."""
-        below = self.cohort.root / "csv"
+        below = self.root / "csv"
         folder = self.folder("tables", below if below.is_dir() else None)
         return [
             (folder / f"{subset}_case_description_{official_set}_set.csv", subset, official_set)

@@ -64,8 +64,8 @@ from mmpkd.cohorts.tables import SPLITS, is_among, resolve
 TABLES_SOURCE = "MIMIC-CXR's tables are at https://physionet.org/content/mimic-cxr-jpg/ (credentialed)"
 LATERAL = r"\bLAT(?:ERAL)?\b|\bLATERALS\b"
 # What MIMIC-CXR's ViewPosition says. Other words are not repeated in a reason: nobody knows what they hold.
-OTHER_VIEWS = ("LATERAL", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "AP AXIAL", "AP LLD", "AP RLD", "PA LLD", "PA RLD")
-OTHER_VIEWS += ("SWIMMERS", "XTABLE LATERAL")
+OTHER_VIEWS: tuple[str, ...] = ("LATERAL", "LL", "RL", "LAO", "RAO", "LPO", "RPO", "AP AXIAL", "AP LLD", "AP RLD")
+OTHER_VIEWS += ("PA LLD", "PA RLD", "SWIMMERS", "XTABLE LATERAL")
 
 
 class MimicCxr(DataSet):
@@ -87,7 +87,7 @@ class MimicCxr(DataSet):
         if self.option("expert_test_labels"):
             needs.append(Need(self._expert_table, "a radiologist's labels of test studies", TABLES_SOURCE, False))
         if self.cohort.images:
-            needs.append(Need(self.cohort.root / "files", f"images ({self.SUFFIXES[0]})", self.SOURCE))
+            needs.append(Need(self.root / "files", f"images ({self.SUFFIXES[0]})", self.SOURCE))
         if self.option("reports"):
             needs.append(Need(self.folder("reports") / "files", "reports (.txt)", REPORTS_SOURCE))
         needs.append(Need(self._box_folder / PATTERN, "MS-CXR boxes", BOXES_SOURCE, self._are_boxes_expected))
@@ -115,8 +115,8 @@ class MimicCxr(DataSet):
 
     def image_files(self) -> Listing:
         """Images and reports, which lie in the same folders."""
-        require_folder(self.cohort.root / "files", self.SOURCE)
-        self.listing = self._listing(self.cohort.root)
+        require_folder(self.root / "files", self.SOURCE)
+        self.listing = self._listing(self.root)
         return self.listing
 
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
@@ -141,7 +141,7 @@ class MimicCxr(DataSet):
         if not self.option("reports"):
             return super().privileged_table(images)
         folder = self.folder("reports")
-        is_listed = self.cohort.images and folder == self.cohort.root
+        is_listed = self.cohort.images and folder == self.root
         listed = self.listing if is_listed else self._listing(folder)
         return read_reports(folder, listed, images, self.rejections, self.survey)
 
@@ -151,7 +151,7 @@ class MimicCxr(DataSet):
 
     @property
     def _box_folder(self) -> Path:
-        return self.folder("ms_cxr", self.cohort.root / "ms-cxr")
+        return self.folder("ms_cxr", self.root / "ms-cxr")
 
     @property
     def _are_boxes_expected(self) -> bool:

@@ -133,7 +133,7 @@ class OpenI(DataSet):
 
     @property
     def _report_folder(self) -> Path:
-        unpacked = [self.cohort.root / "ecgen-radiology", self.cohort.root / "NLMCXR_reports" / "ecgen-radiology"]
+        unpacked = [self.root / "ecgen-radiology", self.root / "NLMCXR_reports" / "ecgen-radiology"]
         return self.folder("reports", next((folder for folder in unpacked if folder.is_dir()), unpacked[0]))
 
     def _reports(self) -> dict[str, Report]:

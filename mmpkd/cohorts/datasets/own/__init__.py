@@ -89,15 +89,15 @@ class Own(DataSet):
             "records.csv": "texts or case descriptions",
         }
         source = "see the section of own data in docs/data.md"
-        optional = [Need(self.cohort.root / name, what, source, required=False) for name, what in further.items()]
-        return [Need(self.cohort.root / "images.csv", "the images", self.SOURCE), *optional]
+        optional = [Need(self.root / name, what, source, required=False) for name, what in further.items()]
+        return [Need(self.root / "images.csv", "the images", self.SOURCE), *optional]
 
     def list_images(self) -> pd.DataFrame:
         """The rows of images.csv, with the row as index; what is not stated is derived and counted."""
         self.sheets: dict[str, Sheet] = {}
         sheet = self._sheet("images.csv")
         if sheet is None:
-            raise FileNotFoundError(f"{self.cohort.root / 'images.csv'}: no such file; {self.SOURCE}")
+            raise FileNotFoundError(f"{self.root / 'images.csv'}: no such file; {self.SOURCE}")
         sheet.first_of("path")
         cells = {name: sheet.cells.get(name, "") for name in IDENTITY}
         images = pd.DataFrame(cells, index=sheet.cells.index, dtype="str")
@@ -165,7 +165,7 @@ class Own(DataSet):
 
     def privileged_table(self, images: pd.DataFrame) -> pd.DataFrame:
         """Texts or case descriptions, by the rules at the top of this module."""
-        records, folder = self._sheet("records.csv"), existing(self.cohort.root / "reports")
+        records, folder = self._sheet("records.csv"), existing(self.root / "reports")
         chosen = self.option("fields")
         if not chosen and folder.is_dir():
             return read_texts(self.files_below(folder, (".txt",)), images, self.rejections, self.notes)
@@ -196,7 +196,7 @@ class Own(DataSet):
         return getattr(self, "_fields", Fields())
 
     def _sheet(self, name: str) -> Sheet | None:
-        path = existing(self.cohort.root / name)
+        path = existing(self.root / name)
         if name not in self.sheets and path.is_file():
             self.sheets[name] = read_sheet(path)
             if self.sheets[name].encoding not in ("utf-8", "utf-16-le", "utf-16-be"):
@@ -280,10 +280,11 @@ class Own(DataSet):
                     yield Region(place, cells[column], cells.get("label") or None, **shape_of_row(cells))
                 except RegionError as error:
                     self._fault(place, error)
-        coco = existing(self.cohort.root / "annotations.json")
+        coco = existing(self.root / "annotations.json")
         if coco.is_file():
             yield from coco_regions(coco, self._fault)
-        masks = self._sheet("images.csv").cells.get("mask", pd.Series(dtype="str"))
+        sheet = self._sheet("images.csv")
+        masks = {} if sheet is None else sheet.cells.get("mask", {})
         for row, image in self.listed["image_id"].items():
             for path in filter(None, map(str.strip, masks.get(row, "").split(";"))):
                 yield Region(("images.csv", row), image, None, kind="mask", mask_path=path)
@@ -326,7 +327,7 @@ class Own(DataSet):
             is_cropped = not pd.isna(region.corners[0])
             drawn = None if is_cropped else self._size(mask_path)
         size = None if drawn is None else self._size(image)
-        if size is not None and not _fits(region.kind, drawn, size):
+        if drawn is not None and size is not None and not _fits(region.kind, drawn, size):
             raise RegionError(
                 "mask" if region.kind == "mask" else "size",
                 f"drawn on {drawn[0]} x {drawn[1]} pixels (rows x columns), but its image has {size[0]} x {size[1]}; "
