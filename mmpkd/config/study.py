@@ -108,6 +108,9 @@ class Study(Section):
     gpus: int = Field(0, ge=0, description="GPUs that a job of training or attention export asks the scheduler for")
     tables: list[Literal[TABLES]] = Field(list(TABLES), description="tables that `all` makes")
     figures: list[Literal[FIGURES]] = Field(list(FIGURES), description="figures that `all` makes")
+    figure_columns: Literal[1, 2] = Field(
+        2, description="columns of a page that figures fit: 1: 89 mm, 2: 183 mm, for many cohorts or arms"
+    )
     report: bool = Field(True, description="make report.html")
     restricted_images_in_report: bool = Field(False, description="show pictures of restricted cohorts all the same")
     cohorts: dict[Name, Cohort] = Field(description="the data sets")

@@ -21,6 +21,7 @@ class Inputs:
         files: further files by the name of the rule's input.
         keys: what belongs to these files (domains, arms, seeds, cohorts, folders), by name.
         study: whole sections of the configuration as plain values.
+        columns: of a page that a figure fits, 1 or 2.
     """
 
     scores: pd.DataFrame | None = None
@@ -29,6 +30,7 @@ class Inputs:
     files: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
+    columns: int = 2
 
     @classmethod
     def of(cls, files: Mapping[str, Any], params: Mapping[str, Any]) -> "Inputs":
@@ -40,4 +42,5 @@ class Inputs:
             files=files,
             keys=params.get("of_files", {}),
             study=params.get("study", {}),
+            columns=params.get("columns", 2),
         )
