@@ -113,7 +113,7 @@ def _argument(action: argparse.Action) -> tuple[str, str, str]:
     default = "required" if action.required and action.nargs != "*" else ""
     if action.default not in (None, False, [], argparse.SUPPRESS):
         default = f"`{action.default}`"
-    return f"`{name}`", default, action.help or ", ".join(action.choices)
+    return f"`{name}`", default, action.help or ", ".join(action.choices or ())
 
 
 def _adapters() -> Iterator[str]:
@@ -122,7 +122,7 @@ def _adapters() -> Iterator[str]:
     for adapter in sorted(module.name for module in iter_modules(datasets.__path__)):
         data_set = find_data_set(adapter)
         yield f"## `{adapter}`"
-        yield from map(_block, getdoc(import_module(f"{datasets.__name__}.{adapter}")).split("\n\n"))
+        yield from map(_block, _doc(import_module(f"{datasets.__name__}.{adapter}")).split("\n\n"))
         rows = [(f"`options.{name}`", f"`{flow(value)}`") for name, value in data_set.OPTIONS.items()]
         rows += [(f"`folders.{name}`", "") for name in data_set.FOLDERS]
         rows += [("`restricted`", "`true`, by its licence")] if data_set.RESTRICTED else []
@@ -158,11 +158,17 @@ def _outputs() -> Iterator[str]:
 def _output(output: Output) -> Iterator[str]:
     """What an output answers and holds, from the docstrings of its module and of `make`."""
     module = import_module(f"mmpkd.outputs.{output.rule}")
-    made, _, columns = getdoc(module.make).partition("\n\nReturns:\n")
-    yield _text(getdoc(module))
+    made, _, columns = _doc(module.make).partition("\n\nReturns:\n")
+    yield _text(_doc(module))
     if output.kind == "table":
         yield _text(made)
         yield _text("Columns: " + re.sub(r"\n +", "\n", columns.partition("\n\n")[0].strip()))
+
+
+def _doc(described: object) -> str:
+    if not (text := getdoc(described)):
+        raise ValueError(f"{described}: a docstring is missing")
+    return text
 
 
 def _text(words: str) -> str:

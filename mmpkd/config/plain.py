@@ -28,7 +28,7 @@ def plain_design(study: Study) -> dict[str, Any]:
 
 def settings_of(study: Study, output: Output) -> dict[str, Any]:
     """What a table or figure reads, in the form that `mmpkd.outputs.inputs.Inputs.of` takes."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"columns": study.figure_columns} if output.kind == "figure" else {}
     if output.evaluation:
         settings["evaluation"] = plain(study.evaluation, *output.evaluation)
     if output.design:

@@ -113,6 +113,9 @@ class Study(Section):
     figures: list[Literal[FIGURES]] = Field(  # type: ignore[valid-type]
         list(FIGURES), description="figures that `all` makes"
     )
+    figure_columns: Literal[1, 2] = Field(
+        2, description="columns of a page that figures fit: 1: 89 mm, 2: 183 mm, for many cohorts or arms"
+    )
     report: bool = Field(True, description="make report.html")
     restricted_images_in_report: bool = Field(False, description="show pictures of restricted cohorts all the same")
     cohorts: dict[Name, Cohort] = Field(description="the data sets")

@@ -2,13 +2,16 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.typing import LineStyleType, RcKeyType
@@ -18,10 +21,15 @@ from mmpkd.files import atomic, write_text
 from mmpkd.outputs.words import phantom_words
 
 SINGLE_COLUMN, DOUBLE_COLUMN, PAGE = 3.5, 7.2, 9.3  # inches; a figure is no taller than a page
+WIDTHS = {1: SINGLE_COLUMN, 2: DOUBLE_COLUMN}  # by columns of a page
 LETTERS = 17  # of 7 pt type that fit an inch
+TITLE_LETTERS = 14  # of a title that fit an inch
+LEGEND_LINE = 0.15
 ARMS_ABREAST = 4  # more arms need the whole width for a domain, and names that stand upright
 PNG_DOTS_PER_INCH = 200
-INK, GREY, PALE = "#222222", "#6f6f6f", "#d9d9d9"
+INK, GREY, PALE, BAND = "#222222", "#6f6f6f", "#d9d9d9", "#efefef"
+# Behind words, so that no line runs through them.
+PLAIN: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 STYLE: dict[RcKeyType, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
@@ -100,10 +108,10 @@ def _cycled(colours: Sequence[str], markers: Sequence[str], place: int) -> tuple
     return colours[place % len(colours)], markers[place % len(markers)]
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure of that size in inches, laid out so that nothing overlaps."""
+def new_figure(columns: int, height: float) -> Figure:
+    """A figure of that many columns' width and that height in inches, laid out so that nothing overlaps."""
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
-    return Figure(figsize=(width, height), layout=layout)
+    return Figure(figsize=(WIDTHS[columns], height), layout=layout)
 
 
 def draw_estimate(
@@ -124,9 +132,9 @@ def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
     ]
 
 
-def name_arms(axes: Axes, titles: list[str]) -> None:
-    """Arms as places along the x axis: their titles stand upright where there are many."""
-    if len(titles) <= ARMS_ABREAST:
+def name_arms(axes: Axes, titles: list[str], narrow: bool = False) -> None:
+    """Arms as places along the x axis: their titles stand upright where there are many or the panel is narrow."""
+    if len(titles) <= ARMS_ABREAST and not narrow:
         axes.set_xticks(range(len(titles)), [title.replace(" ", "\n") for title in titles])
     else:
         axes.set_xticks(range(len(titles)), titles, rotation=90)
@@ -134,17 +142,35 @@ def name_arms(axes: Axes, titles: list[str]) -> None:
     axes.grid(axis="y")
 
 
-def legend_below(figure: Figure, handles: Sequence[Line2D], columns: int | None = None) -> None:
+def title_over(axes: Axes, text: str, letters: int) -> None:
+    """A title that may reach over the panels on the right; it breaks after so many letters."""
+    lines = wrap(text, letters)
+    axes.set_title("\n".join(" " * (lines.count("\n") + 1)))  # keeps the height free
+    above: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, mpl.rcParams["axes.titlepad"])}
+    style: dict[str, Any] = {"weight": "bold", "va": "baseline", "in_layout": False}
+    size = mpl.rcParams["axes.titlesize"]
+    axes.annotate(lines, **above, textcoords="offset points", fontsize=size, **style)
+
+
+def legend_below(figure: Figure | SubFigure, handles: Sequence[Artist]) -> None:
     """One legend for all panels, below them: in one row where it fits the width, else in columns."""
-    columns = columns or legend_columns([str(handle.get_label()) for handle in handles])
+    columns = legend_columns([str(handle.get_label()) for handle in handles], figure.bbox.width / figure.dpi)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.6)
 
 
-def legend_columns(names: Sequence[str]) -> int:
-    """Columns of a legend below a figure of two columns' width; an entry takes 0.55 inches and its name."""
-    if sum(len(name) / LETTERS + 0.55 for name in names) <= DOUBLE_COLUMN:
-        return max(len(names), 1)
-    return max(int(DOUBLE_COLUMN / (max(map(len, names)) / LETTERS + 0.55)), 1)
+def legend_columns(names: Sequence[str], width: float) -> int:
+    """The most columns of a legend that is no wider than `width` inches; an entry takes 0.48 inches and its name."""
+    for columns in range(len(names), 1, -1):
+        longest = [max(map(len, part)) for part in np.array_split(names, columns)]  # matplotlib splits them so
+        if sum(length / LETTERS + 0.48 for length in longest) <= width:
+            return columns
+    return 1
+
+
+def legend_height(handles: Sequence[Artist], columns: int) -> float:
+    """Inches that a legend below a figure of that many columns takes."""
+    abreast = legend_columns([str(handle.get_label()) for handle in handles], WIDTHS[columns])
+    return LEGEND_LINE * ceil(len(handles) / abreast) + 0.15
 
 
 def fitting_arms(arms: Sequence[str], rows: int, inches: float, space: float) -> list[str]:
@@ -167,7 +193,7 @@ def left_out(drawn: Collection[str], arms: Sequence[str], table: str, design: De
 
 def wrap(text: str, width: int) -> str:
     """Breaks `text` into lines of at most `width` characters, between words."""
-    return fill(text, width, break_long_words=False)
+    return fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -178,21 +204,23 @@ class Drawing:
         figure: the figure.
         caption: what it shows; it stands alone.
         design: of the study; the caption says which of its cohorts are fabricated, wherever the figure goes.
+        alt: what it shows in words and its main numbers, for who cannot see it; kept in the PNG and in the PDF.
     """
 
     figure: Figure
     caption: str
     design: Design | None = None
+    alt: str = ""
 
     @styled
     def write(self, pdf: str | Path, png: str | Path, caption: str | Path) -> None:
         """Writes PDF, PNG, and the caption as text. The same figure gives the same bytes each time."""
-        text = self.caption + phantom_words(self.design)
+        text, alt = (words + phantom_words(self.design) for words in (self.caption, self.alt))
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")  # the layout found now holds for both files, and for the next time
-        no_date = {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None}
+        no_date = {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None, "Subject": alt}
         with atomic(pdf) as temporary:
             self.figure.savefig(temporary, metadata=no_date)
         with atomic(png) as temporary:
-            self.figure.savefig(temporary, dpi=PNG_DOTS_PER_INCH, metadata={"Software": None})
+            self.figure.savefig(temporary, dpi=PNG_DOTS_PER_INCH, metadata={"Software": None, "Description": alt})
         write_text(text.strip() + "\n", caption)

@@ -1,8 +1,10 @@
 """Where students of the reference and of the primary arm look, on images that a rule picks and no hand."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +24,15 @@ from mmpkd.evaluation.reliance import marked_images
 from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
-from mmpkd.outputs.figure import DOUBLE_COLUMN, SINGLE_COLUMN, Drawing, new_figure, styled
+from mmpkd.outputs.figure import PAGE, Drawing, new_figure, styled, wrap
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, cohort_name
 
 COLOURS = "magma"
 OPACITY = 0.6
 CLIPPED = 99.5  # percentile of all maps at which the colour scale ends
-PANEL = 1.1  # inches
-BLOCKS_A_ROW = 2
+PANEL = 1.0  # inches
+PANEL_LETTERS = 18
 MARKED_RULE = "median\nwith marker"
 
 
@@ -42,6 +44,7 @@ class Example:
     cohort: str
     rule: str
     gain: float
+    finding: str  # labels of the regions
     pixels: np.ndarray  # uint8
     roi: np.ndarray  # bool
     maps: Mapping[str, np.ndarray]  # arm -> attention, mean over seeds, 1 = a uniform map
@@ -60,7 +63,8 @@ def make(inputs: Inputs) -> Drawing:
     stores = {cohort: ImageStore(paths) for cohort, paths in folders.items()}
     rois = {cohort: roi_masks(paths) for cohort, paths in folders.items()}
     examples = assemble(chosen, stores, rois, attention, evaluation.methods[0])
-    return Drawing(*draw(examples, evaluation, inputs.design, keys["withheld"]), inputs.design)
+    drawn = draw(examples, evaluation, inputs.design, keys["withheld"], inputs.columns)
+    return Drawing(*drawn, inputs.design, alt=_alt(examples, keys["withheld"], evaluation, inputs.design))
 
 
 def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> pd.DataFrame:
@@ -126,12 +130,15 @@ def assemble(
     for row in chosen.to_dict("records"):
         store = stores[row["cohort"]]
         pixels = store.pixels(store.positions([row["image_id"]]))[0]
+        regions, _ = rois[row["cohort"]]
         roi = united_roi(rois[row["cohort"]], row["image_id"])
+        finding = ", ".join(sorted(set(regions.loc[regions["image_id"] == row["image_id"], "label"])))
         arms = [arm for domain, arm, cohort in attention if (domain, cohort) == (row["domain"], row["cohort"])]
         exports = {arm: attention[row["domain"], arm, row["cohort"]] for arm in arms}
         maps = {arm: _mean_map(exports[arm], row["image_id"], method, len(pixels)) for arm in arms}
         scores = {arm: row[arm] for arm in arms}
-        examples.append(Example(row["domain"], row["cohort"], row["rule"], row["gain"], pixels, roi, maps, scores))
+        of_row = row["domain"], row["cohort"], row["rule"], row["gain"]
+        examples.append(Example(*of_row, finding, pixels, roi, maps, scores))
     return examples
 
 
@@ -142,7 +149,11 @@ def _mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method
 
 @styled
 def draw(
-    examples: Sequence[Example], evaluation: Evaluation, design: Design, withheld: Collection[str] = ()
+    examples: Sequence[Example],
+    evaluation: Evaluation,
+    design: Design,
+    withheld: Collection[str] = (),
+    columns: int = 2,
 ) -> tuple[Figure, str]:
     """One block per domain; a row per rule, columns the image with its ROI, then the arms' maps.
 
@@ -151,31 +162,41 @@ def draw(
         evaluation: primary metric and first method, for the words.
         design: the titles of the arms.
         withheld: cohorts of which no picture may be shown: their examples are left out, and the caption says so.
+        columns: of a page that the figure fits.
     """
     shown = [example for example in examples if example.cohort not in withheld]
     missing = sorted({example.cohort for example in examples} & set(withheld))
     if not shown:
         return _nothing_to_show(missing, design)
     domains = list(dict.fromkeys(example.domain for example in shown))
-    lines = -(-len(domains) // BLOCKS_A_ROW)
-    across = min(len(domains), BLOCKS_A_ROW)
+    words = max(text.count("\n") for example in shown for text in _below(example, evaluation, design)) + 1
+    across = min(len(domains), columns)
+    # Rows of blocks side by side are level.
+    below = partial(_below, evaluation=evaluation, design=design, lines=words if across > 1 else 0)
+    lines = ceil(len(domains) / across)
     depth = max(sum(example.domain == domain for example in shown) for domain in domains)
-    height = lines * depth * (PANEL + 0.16)
-    figure = new_figure(DOUBLE_COLUMN if across > 1 else SINGLE_COLUMN + 0.3, height + 0.9)
+    height = lines * min(depth * (PANEL + 0.12 * words + 0.12) + 0.4, (PAGE - 0.5) / lines)
+    figure = new_figure(across, height + 0.5)
     top = max(np.percentile([values for example in shown for values in example.maps.values()], CLIPPED), 1.0)
     scale = ScalarMappable(Normalize(0, top), COLOURS)
-    (pictures,), (bar,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.3, 0.5])
+    (pictures,), (bar,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[height, 0.5])
     blocks = np.atleast_1d(pictures.subfigures(lines, across)).ravel()
     for block, domain in zip(blocks, domains, strict=False):
-        _draw_block(block, [example for example in shown if example.domain == domain], depth, scale, design)
+        of_domain = [example for example in shown if example.domain == domain]
+        _draw_block(block, of_domain, depth, scale, below, design)
     _draw_scale(bar, top)
     return figure, _caption(shown, missing, evaluation, design)
 
 
 def _draw_block(
-    block: SubFigure, examples: Sequence[Example], depth: int, scale: ScalarMappable, design: Design
+    block: SubFigure,
+    examples: Sequence[Example],
+    depth: int,
+    scale: ScalarMappable,
+    below: Callable[[Example], list[str]],
+    design: Design,
 ) -> None:
-    """The rows of one domain, above as many empty ones as make `depth`."""
+    """The rows of one domain, above as many empty ones as make `depth`; `below`: the words below the panels."""
     arms = design.order(examples[0].maps)
     panels = block.subplots(depth, 1 + len(arms), squeeze=False)
     for axes in panels[len(examples) :].flat:
@@ -186,14 +207,22 @@ def _draw_block(
             axes.imshow(example.pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
-        row[0].set_ylabel(f"{example.rule}\n{signed(example.gain, 2)}")
+        row[0].set_ylabel(f"{example.rule}\ngain {signed(example.gain, 2)}")
         for axes, arm in zip(row[1:], arms, strict=True):
             axes.imshow(example.maps[arm], cmap=scale.cmap, norm=scale.norm, alpha=OPACITY, interpolation="nearest")
-            axes.set_xlabel(f"{example.map_scores[arm]:.2f}", labelpad=2)
-        for axes in row:
+        for axes, words in zip(row, below(example), strict=True):
             _outline(axes, example.roi)
+            axes.set_xlabel(words, labelpad=2)
     for axes, title in zip(panels[0], ["image", *map(design.title, arms)], strict=True):
         axes.set_title(title, weight="normal", loc="center", fontsize=7)
+
+
+def _below(example: Example, evaluation: Evaluation, design: Design, lines: int = 0) -> list[str]:
+    """The finding, then the score of each arm, for the words below the panels; all of as many lines, at least."""
+    metric = METRIC_NAMES[evaluation.metric]
+    scores = [f"{metric} {example.map_scores[arm]:.2f}" for arm in design.order(example.maps)]
+    texts = [wrap(text, PANEL_LETTERS) for text in (example.finding, *scores)]
+    return [text + "\n" * (lines - text.count("\n") - 1) for text in texts]
 
 
 def _outline(axes: Axes, roi: np.ndarray) -> None:
@@ -229,14 +258,29 @@ def _caption(shown: Sequence[Example], missing: Sequence[str], evaluation: Evalu
         f"of {arm} over {reference} in {metric}, mean over seeds{marked}. Columns: the image; then, over it, the "
         f"{METHOD_NAMES[evaluation.methods[0]]} map of each arm ({arms}), mean over seeds, interpolated from the patch "
         f"grid, in multiples of a uniform map; one colour scale for all, ending at the {CLIPPED}th percentile. "
-        f"Outline: ROI. Left of a row: its gain; below a map: {metric} of that arm's students on the image, mean over "
-        f"seeds (not the score of the mean map). n: {len(shown)} images. Extremes are not typical, and a few images "
-        f"show no effect: see the figure of localisation." + _withheld_words(missing, design)
+        f"Outline: ROI, with its finding below the image. Left of a row: its gain in {metric}; below a map: {metric} "
+        f"of that arm's students on the image, mean over seeds (not the score of the mean map). n: {len(shown)} "
+        "images. Extremes are not typical, and a few images show no effect: see the figure of localisation."
+        + _withheld_words(missing, design)
+    )
+
+
+def _alt(examples: Sequence[Example], withheld: Collection[str], evaluation: Evaluation, design: Design) -> str:
+    assert design.primary is not None  # whose gains chose the images
+    of_cell: dict[str, list[str]] = {}
+    for example in examples:
+        if example.cohort not in withheld:
+            name = cell_name(design.cell(example.domain, example.cohort), design)
+            of_cell.setdefault(name, []).append(f"{example.rule} {signed(example.gain, 2)}".replace("\n", " "))
+    found = "; ".join(f"{name}: {', '.join(gains)}" for name, gains in of_cell.items())
+    what = f"gain of {design.title(design.primary)} over {design.title(design.reference)}"
+    return (
+        f"Images under attention maps, picked by their {what} in {METRIC_NAMES[evaluation.metric]}. {found or 'None'}."
     )
 
 
 def _nothing_to_show(missing: Sequence[str], design: Design) -> tuple[Figure, str]:
-    figure = new_figure(SINGLE_COLUMN, 0.8)
+    figure = new_figure(1, 0.8)
     figure.text(0.5, 0.5, "No picture is shown.", ha="center", va="center")
     return figure, "Attention maps on test images." + _withheld_words(missing, design)
 

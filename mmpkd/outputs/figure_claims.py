@@ -13,63 +13,96 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import Design
 from mmpkd.evaluation.verdicts import signed
 from mmpkd.outputs.figure import (
-    DOUBLE_COLUMN,
     GREY,
     PALE,
+    PLAIN,
     Drawing,
     Mark,
     arm_marks,
     draw_estimate,
+    legend_below,
+    legend_height,
     new_figure,
     styled,
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import KNOWN_ANSWERS, METHOD_NAMES, METRIC_NAMES, cell_name, count_range, p_text, percent
+from mmpkd.outputs.words import (
+    KNOWN_ANSWERS,
+    METHOD_NAMES,
+    METRIC_NAMES,
+    cell_name,
+    count,
+    count_range,
+    numbers,
+    p_text,
+    percent,
+)
 
 ROW_HEIGHT = 0.56
-LETTERS_OF_TITLE = 38
+LINE = 0.12
+LETTERS_OF_TITLE = {1: 60, 2: 38}
 VERDICTS = {"supported": "#1b6e3c", "contradicted": "#a11d1d", "inconclusive": "#555555"}
 OFFSET = 0.17  # of the two contrasts of a claim from the middle of its row
 
 
 def make(inputs: Inputs) -> Drawing:
     """The figure of `draw`, from the CSV file of the table of claims."""
-    return Drawing(*draw(pd.read_csv(inputs.files["claims"]), inputs.evaluation, inputs.design), inputs.design)
+    claims = pd.read_csv(inputs.files["claims"])
+    return Drawing(*draw(claims, inputs.evaluation, inputs.design, inputs.columns), inputs.design, alt=_alt(claims))
 
 
 @styled
-def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> tuple[Figure, str]:
+def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design, columns: int = 2) -> tuple[Figure, str]:
     """One row per claim: the contrast, the same against the shuffled teacher, and the verdict in words.
+
+    In two columns the claim stands left of its row, in one above it.
 
     Args:
         claims: what `mmpkd.evaluation.claims.claims_table` returned, or its CSV.
         evaluation: primary metric, method and confidence.
         design: the roles of the arms.
+        columns: of a page that the figure fits.
     """
-    figure = new_figure(DOUBLE_COLUMN, ROW_HEIGHT * len(claims) + 1.0)
-    axes, columns = figure.subplots(1, 2, sharey=True, width_ratios=[1.45, 1])
     marks = arm_marks(claims["arm"], design)
-    for row, claim in enumerate(claims.itertuples()):
-        _draw_claim(axes, row, claim, marks[claim.arm])
+    titles = [_title(claim, evaluation, design, LETTERS_OF_TITLE[columns]) for claim in claims.itertuples()]
+    above = LINE * max(title.count("\n") + 1.5 for title in titles) / ROW_HEIGHT if columns == 1 else 0  # in rows
+    places = [row * (1 + above) for row in range(len(claims))]
+    handles = _handles(claims, marks, design)
+    height = ROW_HEIGHT * (1 + above) * len(claims) + {1: 0.85, 2: 0.7}[columns] + legend_height(handles, columns)
+    figure = new_figure(columns, height)
+    axes, words = figure.subplots(1, 2, sharey=True, width_ratios={1: [1, 1.1], 2: [1.45, 1]}[columns])
+    for place, claim in zip(places, claims.itertuples(), strict=True):
+        _draw_claim(axes, place, claim, marks[claim.arm])
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
-    axes.set_ylim(len(claims) - 0.5, -0.5)
-    axes.set_yticks(range(len(claims)), [_title(claim, evaluation) for claim in claims.itertuples()])
+    axes.set_ylim(places[-1] + 0.5, -0.5 - above)
+    axes.set_yticks(places, titles)
+    if columns == 1:
+        _titles_above(axes)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     exceptions = ", or as named" if any(_own_score(claim, evaluation) for claim in claims.itertuples()) else ""
-    axes.set_xlabel(
-        f"contrast in {METRIC_NAMES[evaluation.metric]} ({METHOD_NAMES[evaluation.methods[0]]}){exceptions}"
-    )
-    _write_columns(columns, claims, evaluation)
-    figure.legend(handles=_handles(claims, marks, design), loc="outside lower center", ncols=2, columnspacing=1.6)
+    label = f"contrast in {METRIC_NAMES[evaluation.metric]} ({METHOD_NAMES[evaluation.methods[0]]}){exceptions}"
+    axes.set_xlabel(wrap(label, {1: 26, 2: 60}[columns]))
+    _write_words(words, claims, places, evaluation, columns)
+    legend_below(figure, handles)
     return figure, _caption(claims, evaluation, design)
 
 
-def _title(claim: Any, evaluation: Evaluation) -> str:
-    """The claim, and below it its score where that is not the study's primary one."""
-    title, score = wrap(claim.title, LETTERS_OF_TITLE), _own_score(claim, evaluation)
-    return f"{title}\n{wrap(f'({score})', LETTERS_OF_TITLE)}" if score else title
+def _titles_above(axes: Axes) -> None:
+    """Moves the titles of rows to above their markers."""
+    axes.set_zorder(1)  # titles reach into the words
+    for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True):
+        style: dict[str, Any] = {"va": "bottom", "transform": axes.get_yaxis_transform(), "in_layout": False}
+        axes.text(0.02, place - 0.5, label.get_text(), bbox=PLAIN, **style)
+    axes.set_yticks([])
+
+
+def _title(claim: Any, evaluation: Evaluation, design: Design, letters: int) -> str:
+    """The claim, whether it rests on phantoms, and below it its score where that is not the study's primary one."""
+    phantom = any(design.parse(cell).cohort in design.phantoms for cell in claim.cells.split())
+    title, score = wrap(claim.title + " (phantom)" * phantom, letters), _own_score(claim, evaluation)
+    return f"{title}\n{wrap(f'({score})', letters)}" if score else title
 
 
 def _own_score(claim: Any, evaluation: Evaluation) -> str:
@@ -79,7 +112,7 @@ def _own_score(claim: Any, evaluation: Evaluation) -> str:
     return f"{METRIC_NAMES[claim.metric]}, {METHOD_NAMES[claim.method]}"
 
 
-def _draw_claim(axes: Axes, row: int, claim: Any, mark: Mark) -> None:
+def _draw_claim(axes: Axes, row: float, claim: Any, mark: Mark) -> None:
     centre = 0.0 if pd.isna(claim.margin) else claim.margin
     if pd.notna(claim.minimum_detectable):
         left, width = centre - claim.minimum_detectable, 2 * claim.minimum_detectable
@@ -101,19 +134,30 @@ def _draw_claim(axes: Axes, row: int, claim: Any, mark: Mark) -> None:
     )
 
 
-def _write_columns(axes: Axes, claims: pd.DataFrame, evaluation: Evaluation) -> None:
-    """Numbers and verdict at the right of each row."""
+def _write_words(axes: Axes, claims: pd.DataFrame, places: list[float], evaluation: Evaluation, columns: int) -> None:
+    """Numbers and verdict at the right of each row; in one column p stands below the interval."""
     axes.set_axis_off()
-    columns = {0.0: f"estimate\n[{percent(evaluation.confidence)} interval]", 0.47: "p\n(Holm)", 0.7: "verdict"}
-    for x, title in columns.items():
-        axes.text(x, 1.02, title, transform=axes.transAxes, va="bottom", weight="bold")
-    for row, claim in enumerate(claims.itertuples()):
-        axes.text(0.0, row, interval_text(claim.estimate, claim.low, claim.high), va="center")
-        axes.text(0.47, row, p_text(claim.p_holm), va="center")
-        verdict, known = claim.verdict + credit_text(claim), known_text(claim)
-        place = "bottom" if known else "center"
-        axes.text(0.7, row, verdict, va=place, weight="bold", color=VERDICTS[claim.verdict])
-        axes.text(0.7, row, known, va="top", weight="normal" if claim.recovered else "bold")
+    interval = f"estimate\n[{percent(evaluation.confidence)} interval]"
+    if columns == 1:
+        heads = {0.0: f"{interval}\np (Holm)", 0.58: "verdict"}
+    else:
+        heads = {0.0: interval, 0.47: "p\n(Holm)", 0.7: "verdict"}
+    for x, head in heads.items():
+        axes.text(x, 1.02, head, transform=axes.transAxes, va="bottom", weight="bold")
+    for place, claim in zip(places, claims.itertuples(), strict=True):
+        estimate, p = interval_text(claim.estimate, claim.low, claim.high), p_text(claim.p_holm)
+        for x, text in zip(heads, [f"{estimate}\np {p}"] if columns == 1 else [estimate, p], strict=False):
+            axes.text(x, place, text, va="center")
+        verdict, known, x = claim.verdict + credit_text(claim), known_text(claim), max(heads)
+        axes.text(
+            x,
+            place,
+            verdict,
+            va="bottom" if known else "center",
+            weight="bold",
+            color=VERDICTS[claim.verdict],
+        )
+        axes.text(x, place, known, va="top", weight="normal" if claim.recovered else "bold")
 
 
 def interval_text(estimate: float, low: float, high: float) -> str:
@@ -159,6 +203,15 @@ def _handles(claims: pd.DataFrame, marks: dict[str, Mark], design: Design) -> li
             Line2D([], [], color="black", linewidth=1, linestyle=(0, (2, 1.5)), label="margin of a claim of no gain")
         )
     return handles
+
+
+def _alt(claims: pd.DataFrame) -> str:
+    verdicts = ", ".join(f"{(claims['verdict'] == verdict).sum()} {verdict}" for verdict in VERDICTS)
+    each = "; ".join(
+        f"“{claim.title}” {numbers(claim.estimate, claim.low, claim.high)}, {claim.verdict}"
+        for claim in claims.itertuples()
+    )
+    return f"Forest plot of {count(len(claims), 'claim')}: {verdicts}. {each}."
 
 
 def _caption(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> str:

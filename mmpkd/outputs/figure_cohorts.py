@@ -11,11 +11,23 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mmpkd.cohorts.tables import SPLITS, CohortTables, read_tables
-from mmpkd.outputs.figure import DOUBLE_COLUMN, GREY, Drawing, cohort_marks, new_figure, styled, wrap
+from mmpkd.outputs.figure import (
+    BAND,
+    GREY,
+    PAGE,
+    Drawing,
+    cohort_marks,
+    legend_below,
+    legend_height,
+    new_figure,
+    styled,
+)
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import cohort_name
 
 ROW_HEIGHT = 0.2
+COUNTS_HEIGHT = 0.46  # of a cohort's row, with a place of its own for every marker
+MARKER_HEIGHT = 0.07
 SPLIT_MARKERS = {"train": "o", "validate": "s", "test": "^"}
 WHISKERS = (5, 95)  # percentiles
 
@@ -28,17 +40,19 @@ def make(inputs: Inputs) -> Drawing:
         for name, folders in inputs.keys["shards"].items()
         if folders
     }
-    named = ({cohort_name(name, inputs.design): part for name, part in parts.items()} for parts in (cohorts, rois))
-    return Drawing(*draw(*named), inputs.design)
+    named = {cohort_name(name, inputs.design): part for name, part in cohorts.items()}
+    named_rois = {cohort_name(name, inputs.design): part for name, part in rois.items()}
+    return Drawing(*draw(named, named_rois, inputs.columns), inputs.design, alt=_alt(named, named_rois))
 
 
 @styled
-def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) -> tuple[Figure, str]:
+def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame], columns: int = 2) -> tuple[Figure, str]:
     """Three panels: counts by split, share of positive images by label, and area of ROI by label.
 
     Args:
         cohorts: the tables of each cohort.
         rois: for each cohort `rois.parquet` of its image store: label, and area as a share of the stored square.
+        columns: of a page that the figure fits.
 
     Raises:
         ValueError: there is no cohort.
@@ -46,17 +60,27 @@ def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) 
     if not cohorts:
         raise ValueError("figure cohorts: there is no cohort to draw")
     prevalence = label_prevalence(cohorts)
-    areas = {(name, label): part["area"] for name, table in rois.items() for label, part in table.groupby("label")}
-    depths = [len(cohorts), max(prevalence["label"].nunique(), 1), max(len(areas), 1)]
-    figure = new_figure(
-        DOUBLE_COLUMN, max(depths[0] * 0.42 + depths[1] * ROW_HEIGHT + 1.5, depths[2] * ROW_HEIGHT + 0.8)
-    )
-    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[1, 1.05])[0]
-    counts_axes, label_axes = left.subplots(2, 1, height_ratios=[depths[0] * 0.42 + 0.3, depths[1] * ROW_HEIGHT + 0.4])
-    _draw_counts(counts_axes, cohorts)
-    _draw_prevalence(label_axes, prevalence, list(cohorts))
-    _draw_areas(right.subplots(), areas, list(cohorts))
-    return figure, _caption(cohorts, rois)
+    areas = {name: dict(list(table.groupby("label")["area"])) for name, table in rois.items() if len(table)}
+    label_height = max(ROW_HEIGHT, MARKER_HEIGHT * prevalence.groupby("label").size().max())
+    handles = [*_split_handles()], [*_cohort_handles(list(cohorts))]
+    legends = [legend_height(part, 1) + 0.7 for part in handles]  # with title and name of the axis
+    heights = [
+        len(cohorts) * COUNTS_HEIGHT + legends[0],
+        prevalence["label"].nunique() * label_height + legends[1],
+        sum(len(part) + 1 for part in areas.values()) * ROW_HEIGHT + 0.7,
+    ]
+    if columns == 1:
+        figure = new_figure(1, sum(heights))
+        counts, labels, regions = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
+    else:
+        left, regions = new_figure(2, min(max(sum(heights[:2]), heights[2]), PAGE)).subfigures(1, 2, squeeze=False)[0]
+        counts, labels = left.subfigures(2, 1, squeeze=False, height_ratios=heights[:2])[:, 0]
+    _draw_counts(counts.subplots(), cohorts)
+    _draw_prevalence(labels.subplots(), prevalence, list(cohorts))
+    for panel, part in zip((counts, labels), handles, strict=True):
+        legend_below(panel, part)
+    _draw_areas(regions.subplots(), areas, list(cohorts))
+    return counts.figure, _caption(cohorts, rois)
 
 
 def label_prevalence(cohorts: Mapping[str, CohortTables]) -> pd.DataFrame:
@@ -71,20 +95,16 @@ def label_prevalence(cohorts: Mapping[str, CohortTables]) -> pd.DataFrame:
 
 
 def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables]) -> None:
-    """Images (filled) and patients (open) of each split, on a logarithmic axis."""
+    """Images (filled) and patients (open) of each split, on a logarithmic axis; no marker hides another."""
     marks = cohort_marks(list(cohorts))
     for place, (name, tables) in enumerate(cohorts.items()):
         by_split = tables.images.groupby("split")
-        for offset, numbers, filled in (
-            (-0.16, by_split.size(), True),
-            (0.16, by_split["patient_id"].nunique(), False),
-        ):
-            colour = marks[name].colour
-            present = [split for split in SPLITS if numbers.get(split, 0)]
-            axes.plot([numbers[split] for split in present], [place + offset] * len(present), color="#e0e0e0", zorder=1)
-            for split in present:
-                style: dict[str, Any] = {"color": colour, "markerfacecolor": colour if filled else "white", "zorder": 3}
-                axes.plot(numbers[split], place + offset, SPLIT_MARKERS[split], markersize=4.5, **style)
+        numbers = ((by_split.size(), marks[name].colour), (by_split["patient_id"].nunique(), "white"))
+        shown = [(split, of_split[split], face) for split in SPLITS for of_split, face in numbers if split in of_split]
+        for row, (split, number, face) in enumerate(shown):
+            offset = (row - (len(shown) - 1) / 2) * MARKER_HEIGHT / COUNTS_HEIGHT
+            style: dict[str, Any] = {"color": marks[name].colour, "markerfacecolor": face, "markersize": 4, "zorder": 3}
+            axes.plot(number, place + offset, SPLIT_MARKERS[split], **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -96,29 +116,29 @@ def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables]) -> None:
     axes.grid(axis="x")
     axes.set_title("a  Images and patients by split")
     axes.set_xlabel("number (log axis)")
-    handles = [
-        Line2D([], [], color=GREY, marker=marker, linestyle="", label=split) for split, marker in SPLIT_MARKERS.items()
-    ]
-    handles.append(
-        Line2D([], [], color=GREY, marker="o", markerfacecolor="white", linestyle="", label="open: patients")
-    )
-    axes.legend(
-        handles=handles,
-        ncols=4,
-        loc="upper center",
-        bbox_to_anchor=(0.4, -1.2 / max(len(cohorts), 4)),
-        handletextpad=0.2,
-        columnspacing=0.9,
-    )
+
+
+def _split_handles() -> list[Line2D]:
+    filled = [Line2D([], [], color=GREY, marker=mark, linestyle="", label=name) for name, mark in SPLIT_MARKERS.items()]
+    style: dict[str, Any] = {"color": GREY, "marker": "o", "markerfacecolor": "white", "linestyle": ""}
+    return [*filled, Line2D([], [], label="open: patients", **style)]
+
+
+def _cohort_handles(names: list[str]) -> list[Line2D]:
+    marks = cohort_marks(names)
+    return [Line2D([], [], color=m.colour, marker=m.marker, linestyle="", label=name) for name, m in marks.items()]
 
 
 def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> None:
-    labels = list(dict.fromkeys(prevalence["label"]))
-    for name, mark in cohort_marks(names).items():
-        part = prevalence[prevalence["cohort"] == name]
-        places = [labels.index(label) for label in part["label"]]
-        style: dict[str, Any] = {"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.4}
-        axes.plot(100 * part["share"], places, mark.marker, label=name, **style)
+    """A row per label, in which the cohorts that know it stand one above the other."""
+    marks, labels = cohort_marks(names), list(dict.fromkeys(prevalence["label"]))
+    most = max(prevalence.groupby("label").size().max(), 2)
+    for place, label in enumerate(labels):
+        rows = prevalence[prevalence["label"] == label]
+        for number, row in enumerate(rows.itertuples()):
+            offset = (number - (len(rows) - 1) / 2) * min(1 / most, MARKER_HEIGHT / ROW_HEIGHT)
+            mark = marks[row.cohort]
+            axes.plot(100 * row.share, place + offset, mark.marker, color=mark.colour, markersize=4, mew=0)
     axes.set_xlim(0, 105 * prevalence["share"].max() if len(prevalence) else 1)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels)
@@ -126,53 +146,64 @@ def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> 
     axes.grid(True)
     axes.set_title("b  Positive images by label")
     axes.set_xlabel("% of images whose label is known")
-    axes.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.35, -0.22), handletextpad=0.2, columnspacing=0.9)
 
 
-def _draw_areas(axes: Axes, areas: Mapping[tuple[str, str], pd.Series], names: list[str]) -> None:
-    """Box plots: median, quartiles, and the 5th to the 95th percentile."""
-    longest = max((len(f"{name}: {label}") for name, label in areas), default=0)
-    letters = 40 if longest <= 28 else 18  # long names leave a narrow panel
-    axes.set_title(wrap("c  Regions of interest (ROI)", letters))
-    axes.set_xlabel(wrap("area, % of the image (log axis)", letters))
+def _draw_areas(axes: Axes, areas: Mapping[str, Mapping[str, pd.Series]], names: list[str]) -> None:
+    """Box plots below the name of their cohort: median, quartiles, and the 5th to the 95th percentile."""
+    axes.set_title("c  Regions of interest (ROI)")
+    axes.set_xlabel("area, % of the image (log axis)")
     if not areas:
         axes.text(0.5, 0.5, "no ROI", transform=axes.transAxes, ha="center")
         axes.set_yticks([])
         return
-    marks = cohort_marks(names)
-    boxes = axes.boxplot(
-        [100 * np.maximum(area, 1e-6) for area in areas.values()],
-        positions=range(len(areas)),
-        orientation="horizontal",
-        whis=WHISKERS,
-        showfliers=False,
-        widths=0.6,
-        patch_artist=True,
-        medianprops={"color": "black", "linewidth": 1},
-    )
-    for box, (name, _) in zip(boxes["boxes"], areas, strict=True):
-        box.set(facecolor=marks[name].colour, edgecolor=GREY, linewidth=0.5, alpha=0.8)
+    marks, ticks = cohort_marks(names), list[str]()
+    for name, of_label in areas.items():
+        heading = len(ticks)
+        axes.axhspan(heading - 0.5, heading + 0.5, color=BAND, linewidth=0, zorder=0)
+        ticks += [name, *(f"{label} (n = {len(area):,})" for label, area in of_label.items())]
+        boxes = axes.boxplot(
+            [100 * np.maximum(area, 1e-6) for area in of_label.values()],
+            positions=range(heading + 1, len(ticks)),
+            orientation="horizontal",
+            whis=WHISKERS,
+            showfliers=False,
+            widths=0.6,
+            patch_artist=True,
+            medianprops={"color": "black", "linewidth": 1},
+        )
+        for box in boxes["boxes"]:
+            box.set(facecolor=marks[name].colour, edgecolor=GREY, linewidth=0.5, alpha=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(len(areas) - 0.4, -0.6)
-    axes.set_yticks(
-        range(len(areas)), [f"{name}: {label} (n = {len(area):,})" for (name, label), area in areas.items()]
-    )
+    axes.set_ylim(len(ticks) - 0.4, -0.6)
+    axes.set_yticks(range(len(ticks)), ticks)
+    for text in axes.get_yticklabels():
+        text.set_fontweight("bold" if text.get_text() in areas else "normal")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
 
 
-def _caption(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) -> str:
-    counted = "; ".join(
+def _alt(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) -> str:
+    areas = "; ".join(f"{name} {100 * part['area'].median():.1f} %" for name, part in rois.items() if len(part))
+    medians = f" Median area of ROI, as a share of the image: {areas}." if areas else ""
+    return f"Dot plots and box plots of the cohorts. {_counted(cohorts, rois)}.{medians}"
+
+
+def _counted(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) -> str:
+    return "; ".join(
         f"{name}: {len(tables.images):,} images of {tables.images['patient_id'].nunique():,} patients, "
         f"{len(rois.get(name, ())):,} ROI, {len(tables.rejected):,} records set aside"
         for name, tables in cohorts.items()
     )
+
+
+def _caption(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) -> str:
     return (
         f"The cohorts. (a) Images (filled) and patients (open) by split; no patient stands in two splits. (b) Share of "
         f"positive images among those whose label is known, all splits; labels are those that students are trained on, "
         f"which may be noisy. (c) Area of regions of interest (ROI) as a share of the stored square image, padding "
-        f"included, all splits: median, quartiles and the 5th to the 95th percentile of ROI; n counts ROI. {counted}. "
+        f"included, all splits: median, quartiles and the 5th to the 95th percentile of ROI; n counts ROI. "
+        f"{_counted(cohorts, rois)}. "
         f"Labels and ROI of different cohorts were made by different rules and need not mean the same."
     )

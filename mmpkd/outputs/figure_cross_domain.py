@@ -1,6 +1,7 @@
 """Does the gain travel? Every training domain on every cohort."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,10 @@ from mmpkd.design import IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, RELATIONS, C
 from mmpkd.evaluation.matrices import MissingScores, select
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate, gain_matrix
 from mmpkd.outputs.figure import (
-    DOUBLE_COLUMN,
+    BAND,
     GREY,
     PAGE,
+    PLAIN,
     Drawing,
     Mark,
     arm_handles,
@@ -29,7 +31,7 @@ from mmpkd.outputs.figure import (
 )
 from mmpkd.outputs.figure_localization import main_contrast, sample_size, select_students
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, cohort_name, interval_words
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, cohort_name, interval_words, numbers
 
 HEADINGS = {
     IN_DOMAIN: "cohort of training",
@@ -40,9 +42,8 @@ ROW_HEIGHT = 0.3
 MARKER_HEIGHT = 0.07
 ROOM = PAGE - 0.85  # for the rows
 SPREAD = 0.6  # of a row's height, over which its arms stand
-LETTERS_OF_ALL = 76  # that fit the panels side by side
-BAND = "#efefef"
-HEADING = 0.8  # rows that a heading takes
+LETTERS_OF_ALL = {1: 56, 2: 76}  # that fit the panels side by side
+HEADING, NAME = 0.8, 0.55  # rows that a heading takes, and the name of a cell above its markers
 
 
 @styled
@@ -54,23 +55,28 @@ def make(inputs: Inputs) -> Drawing:
     all_arms = [arm for arm in design.order(students["arm"].unique()) if arm != design.reference]
     present = set(students["cohort"].unique())
     cells = [cell for cell in nearest_first(design.cells) if cell.cohort in present]
-    places, headings, depth = _places(cells)
-    arms = fitting_arms(all_arms, len(cells), ROOM - HEADING * ROW_HEIGHT * len(headings), MARKER_HEIGHT / SPREAD)
+    places, headings, depth = _places(cells, NAME if inputs.columns == 1 else 0.0)
+    other = ROW_HEIGHT * (depth - len(cells))  # the headings and, in one column, the names of cells
+    arms = fitting_arms(all_arms, len(cells), ROOM - other, MARKER_HEIGHT / SPREAD)
     methods = list(evaluation.methods)
     row_height = min(max(ROW_HEIGHT, MARKER_HEIGHT / SPREAD * len(arms)), ROOM / max(depth, 1))
-    figure = new_figure(DOUBLE_COLUMN, row_height * depth + 0.85)
+    figure = new_figure(inputs.columns, row_height * depth + 0.85)
     reference = design.title(design.reference)
-    letters = LETTERS_OF_ALL // len(methods)
+    letters = LETTERS_OF_ALL[inputs.columns] // len(methods)
     panels = figure.subplots(1, len(methods), squeeze=False, sharex=True, sharey=True)[0]
-    for axes, method in zip(panels, methods, strict=True):
-        _draw_panel(axes, _gains(rows, cells, arms, evaluation, method, design), places, arm_marks(arms, design))
+    gains = [_gains(rows, cells, arms, evaluation, method, design) for method in methods]
+    for axes, method, of_method in zip(panels, methods, gains, strict=True):
+        _draw_panel(axes, of_method, places, arm_marks(arms, design))
         axes.set_title(wrap(METHOD_NAMES[method], letters))
         axes.set_xlabel(wrap(f"gain over {reference} in {METRIC_NAMES[evaluation.metric]}", letters))
     _name_rows(panels, cells, places, headings, design)
+    if inputs.columns == 1:
+        _names_above(panels[0], len(cells))
     seed = Line2D([], [], color=GREY, marker="|", markersize=5, linestyle="", label="one seed")
     legend_below(figure, [*arm_handles(arms, design), seed])
     caption = _caption(rows, cells, evaluation, design, main_contrast(rows, arms, evaluation, design))
-    return Drawing(figure, caption + left_out(arms, all_arms, "cross-domain", design), inputs.design)
+    caption += left_out(arms, all_arms, "cross-domain", design)
+    return Drawing(figure, caption, design, alt=_alt(cells, gains[0], evaluation, design))
 
 
 def nearest_first(cells: Sequence[Cell]) -> list[Cell]:
@@ -78,15 +84,15 @@ def nearest_first(cells: Sequence[Cell]) -> list[Cell]:
     return sorted(cells, key=lambda cell: RELATIONS.index(cell.relation))
 
 
-def _places(cells: list[Cell]) -> tuple[list[float], dict[str, float], float]:
-    """Where each cell and each heading stands, from the top, and the depth of all."""
+def _places(cells: list[Cell], name: float) -> tuple[list[float], dict[str, float], float]:
+    """Where each cell and each heading stands, from the top, and the depth of all; `name`: of what is above a cell."""
     places, headings, at = [], {}, 0.0
     for cell in cells:
         if cell.relation not in headings:
             headings[cell.relation] = at + HEADING / 2
             at += HEADING
-        places.append(at + 0.5)
-        at += 1
+        places.append(at + name + 0.5)
+        at += name + 1
     return places, headings, at
 
 
@@ -137,6 +143,38 @@ def _name_rows(
         axes.tick_params(axis="y", length=0)
         for middle in headings.values():
             axes.axhspan(middle - HEADING / 2, middle + HEADING / 2, color=BAND, linewidth=0, zorder=0)
+
+
+def _names_above(axes: Axes, cells: int) -> None:
+    """Moves the names of rows to above their markers, and headings into their bands, from the left edge on."""
+    labels = axes.get_yticklabels()
+    axes.set_zorder(1)  # names reach into the next panel
+    axes.set_facecolor("none")
+    for number, (place, label) in enumerate(zip(axes.get_yticks(), labels, strict=True)):
+        shift = 0.5 + NAME / 2 if number < cells else 0.0
+        behind = PLAIN if number < cells else PLAIN | {"facecolor": BAND}
+        style: dict[str, Any] = {"weight": label.get_fontweight(), "va": "center", "in_layout": False, "bbox": behind}
+        axes.text(0.02, place - shift, label.get_text(), transform=axes.get_yaxis_transform(), **style)
+    axes.set_yticks([])
+
+
+def _alt(
+    cells: list[Cell], gains: list[dict[str, tuple[np.ndarray, Estimate]]], evaluation: Evaluation, design: Design
+) -> str:
+    """The gains of the first arm, which has the first method."""
+    found = [(cell, of_arms) for cell, of_arms in zip(cells, gains, strict=True) if of_arms]
+    estimates = [next(iter(of_arms.values()))[1] for _, of_arms in found]
+    above, below = sum(one.low > 0 for one in estimates), sum(one.high < 0 for one in estimates)
+    each = "; ".join(
+        f"{cell_name(cell, design)} {numbers(one.estimate, one.low, one.high)}"
+        for (cell, _), one in zip(found, estimates, strict=True)
+    )
+    arm = next((design.title(name) for _, of_arms in found for name in of_arms), "no arm")
+    return (
+        f"Forest plot. Gain of {arm} over {design.title(design.reference)} in {METRIC_NAMES[evaluation.metric]} of the "
+        f"{METHOD_NAMES[evaluation.methods[0]]} map: the interval is above zero in {above} and below zero in {below} "
+        f"of {len(found)} pairs of training domain and cohort. {each}."
+    )
 
 
 def _caption(rows: pd.DataFrame, cells: list[Cell], evaluation: Evaluation, design: Design, contrast: str) -> str:

@@ -1,10 +1,10 @@
 """When a gain is expected: errors that follow the marker or chance, and privileged data that mention it or not."""
 
 from mmpkd.evaluation.statistics import paired_gain
-from mmpkd.outputs.figure import GREY, SINGLE_COLUMN, Drawing, arm_marks, draw_estimate, new_figure, styled
+from mmpkd.outputs.figure import GREY, Drawing, arm_marks, draw_estimate, new_figure, styled
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.mechanism import habits_of, sample_words
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words, numbers
 
 CELLS = {  # where errors come from, and whether the privileged data mention the marker
     ("marker", False): "errors follow the marker,\nnot mentioned",
@@ -16,10 +16,10 @@ CELLS = {  # where errors come from, and whether the privileged data mention the
 
 @styled
 def make(inputs: Inputs) -> Drawing:
-    """One row per cell: the gain of the primary arm over the reference."""
+    """One row per cell: the gain of the primary arm over the reference. It always fits one column."""
     evaluation, design, primary = inputs.evaluation, inputs.design, inputs.design.primary
     if primary is None:
-        figure = new_figure(SINGLE_COLUMN, 0.8)
+        figure = new_figure(1, 0.8)
         figure.text(0.5, 0.5, "No gain is shown.", ha="center", va="center")
         return Drawing(figure, "When a gain is expected. This study has no primary arm.", design)
     habits = habits_of(inputs)
@@ -30,7 +30,7 @@ def make(inputs: Inputs) -> Drawing:
         if habits[cell.domain].errors == most
     }
     rows = [key for key in CELLS if key in homes]
-    figure = new_figure(SINGLE_COLUMN, 0.42 * len(rows) + 0.7)
+    figure = new_figure(1, 0.42 * len(rows) + 0.7)
     axes, mark = figure.subplots(), arm_marks([primary], design)[primary]
     axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
     gains = [
@@ -44,7 +44,7 @@ def make(inputs: Inputs) -> Drawing:
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=5)
     axes.grid(axis="x")
-    axes.set_xlabel(f"gain of {design.title(primary)} in {METRIC_NAMES[evaluation.metric]}")
+    axes.set_xlabel(f"gain of {design.title(primary)} in {METRIC_NAMES[evaluation.metric]}\n(phantoms)")
     caption = (
         f"When a gain is expected. Gain of {design.title(primary)} over {design.title(design.reference)} in "
         f"{METRIC_NAMES[evaluation.metric]} of the {METHOD_NAMES[evaluation.methods[0]]} map, in phantoms that differ "
@@ -54,4 +54,9 @@ def make(inputs: Inputs) -> Drawing:
         f"marker learns the errors. Means with {interval_words(evaluation.confidence)}. n per row: "
         f"{sample_words(gains)}. The effect is planted, so nothing follows for patients."
     )
-    return Drawing(figure, caption, inputs.design)
+    found = "; ".join(
+        f"{CELLS[key]} {numbers(gain.estimate, gain.low, gain.high)}".replace("\n", " ")
+        for key, gain in zip(rows, gains, strict=True)
+    )
+    alt = f"Forest plot of the gain of {design.title(primary)} in phantoms. {found}."
+    return Drawing(figure, caption, inputs.design, alt)

@@ -1,6 +1,7 @@
 """The method as a picture: what is there in training, and what is left at test time."""
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 from math import ceil
 from typing import Any
 
@@ -10,19 +11,21 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from mmpkd.config.students import LOSSES, Arm
 from mmpkd.design import Design
-from mmpkd.outputs.figure import DOUBLE_COLUMN, GREY, LETTERS, Drawing, arm_marks, styled, wrap
+from mmpkd.outputs.figure import GREY, LETTERS, WIDTHS, Drawing, arm_marks, styled, wrap
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import cohort_name, domain_name
 
 # All lengths are inches: the axes fill the figure.
 LINE = 0.135
-ARMS_START, ARMS_ABREAST = 1.42, 4
 BAND = {"training": "#eef4f9", "test": "#f5f1ea"}
 FILL = {"data": "#ffffff", "privileged": "#fdeadd", "model": "#dcebf5", "loss": "#ececec"}
 EDGE = {"data": GREY, "privileged": "#D55E00", "model": "#0072B2", "loss": GREY}
-COLUMNS = {"source": 0.16, "model": 2.16, "output": 4.0, "end": 5.68}
-WIDTHS = {"source": 1.62, "model": 1.46, "output": 1.3, "end": 1.36}
-BOX_LETTERS = {"source": 30, "model": 26}  # that fit a line of a box
+STEPS = ("source", "model", "output", "end")  # of teacher and student, from left to right or from top to bottom
+LEFTS, STEP_WIDTHS = (0.16, 2.16, 4.0, 5.68), (1.62, 1.46, 1.3, 1.36)  # of the steps side by side
+LANES, LANE_WIDTH = (0.14, 1.75), 1.4  # of teacher and student side by side
+BOX_LETTERS = {1: {"source": 24, "model": 24}, 2: {"source": 30, "model": 26}}  # that fit a line of a box
+ARMS_START, ARMS_ABREAST = {1: 0.0, 2: 1.42}, {1: 2, 2: 4}  # in one column the arms stand below their heading
+HEADING = {1: 0.36, 2: 0.0}
 PRIVILEGED = {"text": "reports", "tabular": "case descriptions"}
 TEACHERS = {
     "text": "text encoder",
@@ -31,136 +34,179 @@ TEACHERS = {
     "logistic": "logistic model",
 }
 
+DASHED = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+GRADIENT = "gradient, to the student alone"
+
 Box = tuple[float, float, float, float]  # left, bottom, width, height
 
 
 def make(inputs: Inputs) -> Drawing:
     """The figure of `draw`, from the configuration alone: no cohort is in it, fabricated or not."""
-    return Drawing(*draw(inputs.study))
+    alt = (
+        "Schematic. In training a teacher reads the privileged data, and an image-only student learns from the labels "
+        f"and the teacher's cached targets, in {len(inputs.study['arms'])} arms. At test time the student sees the "
+        "image alone: its attention map is compared with regions of interest, its logits with labels."
+    )
+    return Drawing(*draw(inputs.study, inputs.columns), alt=alt)
 
 
 @styled
-def draw(study: Mapping[str, Any]) -> tuple[Figure, str]:
-    """The schematic and its caption.
+def draw(study: Mapping[str, Any], columns: int = 2) -> tuple[Figure, str]:
+    """The schematic and its caption: steps from left to right or, in one column, from top to bottom.
 
     Args:
         study: the configuration as plain values: `domains`, `arms` and `design`; `imaging` for an image's size.
+        columns: of a page that the figure fits.
     """
     domains, design = study["domains"], Design.of(study)
     arms = {name: Arm.model_validate(arm) for name, arm in study["arms"].items()}
+    letters = BOX_LETTERS[columns]
     facts = {
-        "source": _lines(domains, lambda teacher: PRIVILEGED[teacher["kind"]], BOX_LETTERS["source"]),
-        "model": _lines(domains, lambda teacher: TEACHERS[teacher.get("model", teacher["kind"])], BOX_LETTERS["model"]),
+        "source": _lines(domains, lambda teacher: PRIVILEGED[teacher["kind"]], letters["source"]),
+        "model": _lines(domains, lambda teacher: TEACHERS[teacher.get("model", teacher["kind"])], letters["model"]),
     }
-    privileged_height = (max(map(len, facts.values())) + 1) * LINE + 0.24
-    test_height, training_height = 1.3, privileged_height + 1.58 + _arms_height(arms)
+    tall = (max(map(len, facts.values())) + 1) * LINE + 0.24
+    boxes, boxes_height = (_boxes_down if columns == 1 else _boxes_across)(tall)
+    width, arms_height = WIDTHS[columns], _arms_height(arms, columns)
+    test_height, training_height = {1: 1.95, 2: 1.3}[columns], boxes_height + 0.72 + arms_height
     height = test_height + training_height + 0.16
-    figure = Figure(figsize=(DOUBLE_COLUMN, height))
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, DOUBLE_COLUMN), ylim=(0, height))
+    figure = Figure(figsize=(width, height))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
-    band = (0.05, test_height + 0.11, DOUBLE_COLUMN - 0.1, training_height)
-    _draw_training(axes, study, facts, band, privileged_height)
-    arms_box = (COLUMNS["source"], band[1] + 0.08, band[2] - 0.22, _arms_height(arms))
-    _draw_arms(axes, arms, design, arms_box)
-    _draw_test(axes, (0.05, 0.05, DOUBLE_COLUMN - 0.1, test_height - 0.02))
+    band = (0.05, test_height + 0.11, width - 0.1, training_height)
+    _band(axes, band, "Training", BAND["training"])
+    top = band[1] + band[3] - 0.34
+    _draw_training(axes, study, facts, {name: (x, top - y, *size) for name, (x, y, *size) in boxes.items()}, columns)
+    _draw_arms(axes, arms, design, (LEFTS[0], band[1] + 0.08, band[2] - 0.22, arms_height), columns)
+    _draw_test(axes, (0.05, 0.05, width - 0.1, test_height - 0.02), columns)
     return figure, _caption(domains, list(map(design.title, design.order(arms))))
 
 
-def _draw_training(axes: Axes, study: Mapping[str, Any], facts: dict[str, list[str]], band: Box, height: float) -> None:
-    """Above the teacher's way, below the student's; `height` is that of the teacher's boxes."""
-    _band(axes, band, "Training", BAND["training"])
-    upper = band[1] + band[3] - height - 0.34
-    lower = upper - 0.86
+def _boxes_across(tall: float) -> tuple[dict[tuple[str, str], Box], float]:
+    """The boxes by lane and step, teacher above student, and the depth of all; the second number is the depth of each.
+
+    Args:
+        tall: height of the boxes that name the teachers.
+    """
+    places = dict(zip(STEPS, zip(LEFTS, STEP_WIDTHS, strict=True), strict=True))
+    boxes = {}
+    for step, (left, width) in places.items():
+        boxes["teacher", step] = (left, tall, width, tall)
+        boxes["student", step] = (left, tall + 0.86, width, 0.6)
+    return boxes, tall + 0.86
+
+
+def _boxes_down(tall: float) -> tuple[dict[tuple[str, str], Box], float]:
+    """The same with the teacher left of the student."""
+    boxes, depth = {}, 0.0
+    for step, height in zip(STEPS, (tall, tall, 0.5, 0.6), strict=True):
+        depth += height
+        for lane, left in zip(("teacher", "student"), LANES, strict=True):
+            boxes[lane, step] = (left, depth, LANE_WIDTH, height)
+        depth += 0.2
+    return boxes, depth - 0.2
+
+
+def _draw_training(
+    axes: Axes, study: Mapping[str, Any], facts: dict[str, list[str]], boxes: dict[tuple[str, str], Box], columns: int
+) -> None:
     size = [f"{study['imaging']['size']} x {study['imaging']['size']} pixels"] if "imaging" in study else []
-    privileged = _box(axes, "source", upper, height, "Privileged data", facts["source"], "privileged")
-    teacher = _box(axes, "model", upper, height, "Teacher", facts["model"], "privileged")
-    targets = _box(axes, "output", upper, height, "Cached targets", ["logits, embedding"], "privileged")
-    distillation = _box(axes, "end", upper, height, "Distillation loss", ["student's output", "to targets"], "loss")
-    image = _box(axes, "source", lower, 0.6, "Image", size, "data")
-    student = _box(axes, "model", lower, 0.6, "Student", ["vision transformer"], "model")
-    output = _box(axes, "output", lower, 0.6, "Student's output", ["logits, embedding"], "model")
-    labels = _box(axes, "end", lower, 0.6, "Label loss", ["student's logits", "to labels"], "loss")
-    for start, end in ((privileged, teacher), (teacher, targets), (targets, distillation)):
-        _across(axes, start, end, EDGE["privileged"])
-    for start, end in ((image, student), (student, output), (output, labels)):
-        _across(axes, start, end, EDGE["model"])
-    _arrow(axes, (output[0] + output[2], lower + 0.48), (distillation[0], upper + 0.08), EDGE["model"])
-    _gradient(axes, student, labels, upper)
+    words = {
+        ("teacher", "source"): ("Privileged data", facts["source"], "privileged"),
+        ("teacher", "model"): ("Teacher", facts["model"], "privileged"),
+        ("teacher", "output"): ("Cached targets", ["logits, embedding"], "privileged"),
+        ("teacher", "end"): ("Distillation loss", ["student's output", "to targets"], "loss"),
+        ("student", "source"): ("Image", size, "data"),
+        ("student", "model"): ("Student", ["vision transformer"], "model"),
+        ("student", "output"): ("Student's output", ["logits, embedding"], "model"),
+        ("student", "end"): ("Label loss", ["student's logits", "to labels"], "loss"),
+    }
+    for place, (title, lines, kind) in words.items():
+        _box(axes, boxes[place], title, lines, kind)
+    for lane, colour in (("teacher", EDGE["privileged"]), ("student", EDGE["model"])):
+        for start, end in pairwise(STEPS):
+            _connect(axes, boxes[lane, start], boxes[lane, end], colour)
+    output, loss = boxes["student", "output"], boxes["teacher", "end"]
+    if columns == 1:
+        start, end = (output[0] + 0.2, output[1]), (loss[0] + loss[2] - 0.2, loss[1] + loss[3])
+    else:
+        start, end = (output[0] + output[2], output[1] + 0.48), (loss[0], loss[1] + 0.08)
+    _arrow(axes, start, end, EDGE["model"])
+    (_gradient_up if columns == 1 else _gradient_back)(axes, boxes["student", "model"], boxes["student", "end"], loss)
 
 
-def _gradient(axes: Axes, student: Box, labels: Box, losses_meet: float) -> None:
-    """A dashed way from both losses back to the student."""
+def _gradient_back(axes: Axes, student: Box, labels: Box, distillation: Box) -> None:
+    """A dashed way from both losses back to the student, below the boxes."""
     start, end = labels[0] + labels[2] / 2, student[0] + student[2] / 2
-    top, bottom = labels[1] + labels[3], labels[1]
+    top, bottom, losses_meet = labels[1] + labels[3], labels[1], distillation[1]
     level = bottom - 0.14
-    dashed: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
-    axes.plot([start, start], [top, losses_meet], **dashed)
+    axes.plot([start, start], [top, losses_meet], **DASHED)
     axes.text(start + 0.07, (top + losses_meet) / 2, "+", color=GREY, fontsize=9, va="center")
-    axes.plot([start, start, end, end], [bottom, level, level, bottom - 0.09], **dashed)
+    axes.plot([start, start, end, end], [bottom, level, level, bottom - 0.09], **DASHED)
     _arrow(axes, (end, bottom - 0.1), (end, bottom), GREY)
-    axes.text(
-        (start + end) / 2,
-        level - 0.03,
-        "gradient, to the student alone",
-        color=GREY,
-        fontsize=6.5,
-        ha="center",
-        va="top",
-    )
+    axes.text((start + end) / 2, level - 0.03, GRADIENT, color=GREY, fontsize=6.5, ha="center", va="top")
 
 
-def _draw_arms(axes: Axes, arms: Mapping[str, Arm], design: Design, box: Box) -> None:
+def _gradient_up(axes: Axes, student: Box, labels: Box, distillation: Box) -> None:
+    """The same, right of the boxes."""
+    right, left = student[0] + student[2], distillation[0] + distillation[2]
+    start, end = labels[1] + labels[3] / 2, student[1] + student[3] / 2
+    axes.plot([left, labels[0]], [start, start], **DASHED)
+    axes.text((left + labels[0]) / 2, start + 0.03, "+", color=GREY, fontsize=9, ha="center", va="bottom")
+    axes.plot([right, right + 0.1, right + 0.1], [start, start, end], **DASHED)
+    _arrow(axes, (right + 0.1, end), (right, end), GREY)
+    axes.text(right + 0.13, (start + end) / 2, GRADIENT, color=GREY, fontsize=6.5, va="center", rotation=270)
+
+
+def _draw_arms(axes: Axes, arms: Mapping[str, Arm], design: Design, box: Box, columns: int) -> None:
     """What distinguishes the arms, a few in a row."""
     left, bottom, width, height = box
     axes.text(left, bottom + height - 0.1, "Arms", weight="bold", va="center")
-    axes.text(left, bottom + height - 0.26, "same seed, first", color=GREY, fontsize=6.5, va="center")
-    axes.text(left, bottom + height - 0.39, "weights and data order", color=GREY, fontsize=6.5, va="center")
-    marks = arm_marks(arms, design)
-    step = _arm_step(arms, width)
-    row_height = height / _arm_rows(arms)
-    for number, (arm, mark) in enumerate(marks.items()):
-        x = left + ARMS_START + number % ARMS_ABREAST * step
-        top = bottom + height - number // ARMS_ABREAST * row_height
+    same = "same seed, first weights and data order"
+    for row, line in enumerate((same if columns == 1 else wrap(same, 24)).split("\n")):
+        axes.text(left, bottom + height - 0.26 - 0.13 * row, line, color=GREY, fontsize=6.5, va="center")
+    step, abreast = _arm_step(arms, columns), ARMS_ABREAST[columns]
+    row_height = (height - HEADING[columns]) / ceil(len(arms) / abreast)
+    for number, (arm, mark) in enumerate(arm_marks(arms, design).items()):
+        x = left + ARMS_START[columns] + number % abreast * step + 0.05
+        top = bottom + height - HEADING[columns] - number // abreast * row_height
         axes.plot(x, top - 0.1, mark.marker, color=mark.colour)
         axes.text(x + 0.1, top - 0.1, design.title(arm), weight="bold", va="center")
         for row, line in enumerate(_arm_lines(arms[arm], int(step * LETTERS))):
             axes.text(x + 0.1, top - 0.26 - 0.13 * row, line, fontsize=6.5, va="center")
 
 
-def _arm_rows(arms: Mapping[str, Arm]) -> int:
-    return ceil(len(arms) / ARMS_ABREAST)
+def _arm_step(arms: Mapping[str, Arm], columns: int) -> float:
+    return (WIDTHS[columns] - 0.32 - ARMS_START[columns]) / min(len(arms), ARMS_ABREAST[columns])
 
 
-def _arm_step(arms: Mapping[str, Arm], width: float) -> float:
-    return (width - ARMS_START) / min(len(arms), ARMS_ABREAST)
-
-
-def _arms_height(arms: Mapping[str, Arm]) -> float:
+def _arms_height(arms: Mapping[str, Arm], columns: int) -> float:
     """Inches that the arms take."""
-    letters = int(_arm_step(arms, DOUBLE_COLUMN - 0.32) * LETTERS)
-    lines = max(len(_arm_lines(arm, letters)) for arm in arms.values())
-    return max(0.54, 0.2 + 0.13 * lines) * _arm_rows(arms)
+    lines = max(len(_arm_lines(arm, int(_arm_step(arms, columns) * LETTERS))) for arm in arms.values())
+    return max(0.54, 0.2 + 0.13 * lines) * ceil(len(arms) / ARMS_ABREAST[columns]) + HEADING[columns]
 
 
-def _draw_test(axes: Axes, band: Box) -> None:
+def _draw_test(axes: Axes, band: Box, columns: int) -> None:
     _band(axes, band, "Test: the image alone", BAND["test"])
-    upper, lower = band[1] + 0.6, band[1] + 0.1
-    image = _box(axes, "source", band[1] + 0.32, 0.5, "Image", [], "data")
-    student = _box(axes, "model", band[1] + 0.32, 0.5, "Student", ["no teacher, no text"], "model")
-    attention = _box(axes, "output", upper, 0.42, "Attention map", [], "model")
-    logits = _box(axes, "output", lower, 0.42, "Logits", [], "model")
-    localization = _box(axes, "end", upper, 0.42, "Localisation", ["against ROI"], "loss")
-    classification = _box(axes, "end", lower, 0.42, "Classification", ["against labels"], "loss")
-    _across(axes, image, student, EDGE["model"])
-    for output in (attention, logits):
-        _arrow(
-            axes,
-            (student[0] + student[2], student[1] + student[3] / 2),
-            (output[0], output[1] + output[3] / 2),
-            EDGE["model"],
-        )
-    _across(axes, attention, localization, EDGE["model"])
-    _across(axes, logits, classification, EDGE["model"])
+    bottom = band[1]
+    if columns == 1:
+        (left, right), width = LANES, LANE_WIDTH
+        image, student = (left, bottom + 1.15, width, 0.42), (right, bottom + 1.15, width, 0.42)
+        attention, logits = (left, bottom + 0.62, width, 0.36), (right, bottom + 0.62, width, 0.36)
+        ends = (left, bottom + 0.06, width, 0.42), (right, bottom + 0.06, width, 0.42)
+    else:
+        image, student = ((LEFTS[k], bottom + 0.32, STEP_WIDTHS[k], 0.5) for k in (0, 1))
+        attention, logits = ((LEFTS[2], bottom + y, STEP_WIDTHS[2], 0.42) for y in (0.6, 0.1))
+        ends = [(LEFTS[3], bottom + y, STEP_WIDTHS[3], 0.42) for y in (0.6, 0.1)]
+    _box(axes, image, "Image", [], "data")
+    _box(axes, student, "Student", ["no teacher, no text"], "model")
+    _connect(axes, image, student, EDGE["model"])
+    words = (("Attention map", "Localisation", "against ROI"), ("Logits", "Classification", "against labels"))
+    for output, end, (title, score, against) in zip((attention, logits), ends, words, strict=True):
+        _box(axes, output, title, [], "model")
+        _box(axes, end, score, [against], "loss")
+        _connect(axes, student, output, EDGE["model"])
+        _connect(axes, output, end, EDGE["model"])
 
 
 def _band(axes: Axes, box: Box, title: str, colour: str) -> None:
@@ -168,9 +214,9 @@ def _band(axes: Axes, box: Box, title: str, colour: str) -> None:
     axes.text(box[0] + 0.11, box[1] + box[3] - 0.13, title, weight="bold", fontsize=8, va="center")
 
 
-def _box(axes: Axes, column: str, bottom: float, height: float, title: str, lines: list[str], kind: str) -> Box:
+def _box(axes: Axes, box: Box, title: str, lines: list[str], kind: str) -> None:
     """A box with a bold title and further lines, centred."""
-    left, width = COLUMNS[column], WIDTHS[column]
+    left, bottom, width, height = box
     pad = 0.04
     patch = FancyBboxPatch(
         (left + pad, bottom + pad),
@@ -188,12 +234,14 @@ def _box(axes: Axes, column: str, bottom: float, height: float, title: str, line
     axes.text(left + width / 2, top, title, weight="bold", ha="center", va="center", zorder=3)
     for number, line in enumerate(lines, start=1):
         axes.text(left + width / 2, top - number * LINE, line, fontsize=6.5, ha="center", va="center", zorder=3)
-    return left, bottom, width, height
 
 
-def _across(axes: Axes, start: Box, end: Box, colour: str) -> None:
-    level = start[1] + start[3] / 2
-    _arrow(axes, (start[0] + start[2], level), (end[0], level), colour)
+def _connect(axes: Axes, start: Box, end: Box, colour: str) -> None:
+    """An arrow to a box on the right, or to one further down."""
+    if end[0] >= start[0] + start[2]:
+        _arrow(axes, (start[0] + start[2], start[1] + start[3] / 2), (end[0], end[1] + end[3] / 2), colour)
+    else:
+        _arrow(axes, (start[0] + start[2] / 2, start[1]), (end[0] + end[2] / 2, end[1] + end[3]), colour)
 
 
 def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str) -> None:

@@ -1,8 +1,9 @@
 """How the students learnt: validation AUROC and losses by epoch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,14 +13,16 @@ from matplotlib.typing import LineStyleType
 from mmpkd.design import Design
 from mmpkd.imaging.store import stored
 from mmpkd.outputs.figure import (
-    DOUBLE_COLUMN,
     GREY,
     LETTERS,
     PAGE,
+    TITLE_LETTERS,
+    WIDTHS,
     Drawing,
     arm_handles,
     arm_marks,
     legend_below,
+    legend_height,
     new_figure,
     styled,
     wrap,
@@ -28,11 +31,12 @@ from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import cell_name, count, count_range, domain_name
 
 PANEL_HEIGHT = 1.55
+DOMAINS_ABREAST = {1: 2, 2: 4}
 SHUFFLED_LINE = (0, (3, 1.5))  # lines that coincide stay visible
 NOT_LOSSES = ("epoch", "learning_rate", "validation_auroc", "selected")
 NAMES = {
-    "validation_auroc": "AUROC on\nvalidation images",
-    "loss": "training loss,\nsum of terms",
+    "validation_auroc": "AUROC on validation images",
+    "loss": "training loss, sum of terms",
     "label_loss": "label loss",
     "logit_loss": "logit distillation",
     "soft_label_loss": "soft-label loss",
@@ -52,12 +56,16 @@ def make(inputs: Inputs) -> Drawing:
         domain: stored(pd.read_parquet(f"{folder}/images.parquet"), shards)
         for domain, (folder, shards) in inputs.keys["learnt"].items()
     }
-    return Drawing(*draw(histories, images, inputs.design), inputs.design)
+    drawn = draw(histories, images, inputs.design, inputs.columns)
+    return Drawing(*drawn, inputs.design, alt=_alt(histories, inputs.design))
 
 
 @styled
 def draw(
-    histories: Mapping[tuple[str, str, int], pd.DataFrame], images: Mapping[str, pd.DataFrame], design: Design
+    histories: Mapping[tuple[str, str, int], pd.DataFrame],
+    images: Mapping[str, pd.DataFrame],
+    design: Design,
+    columns: int = 2,
 ) -> tuple[Figure, str]:
     """One column per domain, one row per quantity: validation AUROC, then each term of the loss.
 
@@ -65,6 +73,7 @@ def draw(
         histories: content of `history.csv` by domain, arm and seed.
         images: for each domain the stored images of its cohort of training (columns patient_id and split).
         design: the roles of the arms.
+        columns: of a page that the figure fits.
 
     Raises:
         ValueError: there is no history.
@@ -78,26 +87,45 @@ def draw(
     domains = list(dict.fromkeys(domain for domain, _, _ in histories))
     arms = design.order(table["arm"].unique())
     quantities = ["validation_auroc", *_loss_terms(table)]
-    height = min(PANEL_HEIGHT, (PAGE - 1.2) / len(quantities))
-    figure = new_figure(DOUBLE_COLUMN, height * len(quantities) + 0.55)
-    panels = figure.subplots(len(quantities), len(domains), squeeze=False, sharex=True, sharey="row")
-    for row, quantity in zip(panels, quantities, strict=True):
-        for axes, domain in zip(row, domains, strict=True):
-            _draw_panel(axes, table[table["domain"] == domain], arms, quantity, design)
-        row[0].set_ylabel(NAMES.get(quantity, quantity.replace("_", " ")))
-    for axes, domain in zip(panels[0], domains, strict=True):
-        axes.set_title(
-            wrap(cell_name(design.cell(domain, design.home(domain)), design), int(5 / len(domains) * LETTERS))
-        )
-    for axes in panels[-1]:
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+    abreast = min(len(domains), DOMAINS_ABREAST[columns])
+    blocks = [domains[start : start + abreast] for start in range(0, len(domains), abreast)]
+    handles = _handles(arms, design)
+    below, depth = legend_height(handles, columns) + 0.4 * len(blocks), len(quantities) * len(blocks)
+    height = min(PANEL_HEIGHT, (PAGE - below) / depth)
+    figure = new_figure(columns, height * depth + below)
+    panels = figure.subplots(depth, abreast, squeeze=False, sharey="row")
+    for number, block in enumerate(blocks):
+        rows = panels[number * len(quantities) : (number + 1) * len(quantities)]
+        for column, domain in zip(rows.T, block, strict=False):
+            _draw_domain(column, table[table["domain"] == domain], arms, quantities, design)
+            name = cell_name(design.cell(domain, design.home(domain)), design)
+            column[0].set_title(wrap(name, int((WIDTHS[columns] / abreast - 0.3) * TITLE_LETTERS)))
+        for axes in rows[:, len(block) :].flat:
+            axes.set_axis_off()
+        for axes, quantity in zip(rows[:, 0], quantities, strict=True):
+            axes.set_ylabel(wrap(NAMES.get(quantity, quantity.replace("_", " ")), max(int(height * LETTERS), 8)))
+    legend_below(figure, handles)
+    return figure, _caption(table, domains, list(map(design.title, arms)), images)
+
+
+def _handles(arms: list[str], design: Design) -> list[Line2D]:
     selected = Line2D([], [], color=GREY, marker="o", markersize=3, linewidth=0.5, label="one seed, selected epoch")
     handles = arm_handles(arms, design)
     for handle, arm in zip(handles, arms, strict=True):
         handle.set_linestyle(_line(arm, design))
-    legend_below(figure, [*handles, selected])
-    return figure, _caption(table, domains, list(map(design.title, arms)), images)
+    return [*handles, selected]
+
+
+def _draw_domain(
+    column: Sequence[Axes], table: pd.DataFrame, arms: list[str], quantities: list[str], design: Design
+) -> None:
+    """The quantities of a domain above one another, over as many epochs as its students were trained."""
+    for axes, quantity in zip(column, quantities, strict=True):
+        _draw_panel(axes, table, arms, quantity, design)
+        axes.tick_params(labelbottom=axes is column[-1])
+        axes.set_xlim(0.5, table["epoch"].max() + 0.5)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    column[-1].set_xlabel("epoch")
 
 
 def _loss_terms(table: pd.DataFrame) -> list[str]:
@@ -143,6 +171,21 @@ def _caption(table: pd.DataFrame, domains: list[str], titles: list[str], images:
         "Axes do not start at zero. Labels of training and validation may be noisy, and a validation AUROC at the "
         "chosen epoch is optimistic: test images are shown in the figure of classification."
     )
+
+
+def _alt(histories: Mapping[tuple[str, str, int], pd.DataFrame], design: Design) -> str:
+    chosen = {
+        key: history.loc[history["selected"].astype(bool), "validation_auroc"] for key, history in histories.items()
+    }
+    of_domain: dict[str, dict[str, list[float]]] = {}
+    for (domain, arm, _), values in chosen.items():
+        of_domain.setdefault(domain, {}).setdefault(arm, []).extend(values)
+    found = "; ".join(
+        f"{cell_name(design.cell(domain, design.home(domain)), design)}: "
+        + ", ".join(f"{design.title(arm)} {np.mean(of_arm[arm]):.2f}" for arm in design.order(of_arm))
+        for domain, of_arm in of_domain.items()
+    )
+    return f"Line plots by epoch. Validation AUROC at the selected epoch, mean over seeds: {found}."
 
 
 def _counts(images: pd.DataFrame, domain: str) -> str:

@@ -21,6 +21,7 @@ class Inputs:
         files: further files by the name of the rule's input.
         keys: what belongs to these files (domains, arms, seeds, cohorts, folders), by name.
         study: whole sections of the configuration as plain values.
+        columns: of a page that a figure fits, 1 or 2.
     """
 
     scores: pd.DataFrame = None
@@ -29,11 +30,13 @@ class Inputs:
     files: Mapping[str, Any] = field(default_factory=dict)
     keys: Mapping[str, Any] = field(default_factory=dict)
     study: Mapping[str, Any] = field(default_factory=dict)
+    columns: int = 2
 
     @classmethod
     def of(cls, files: Mapping[str, Any], params: Mapping[str, Any]) -> "Inputs":
         """Reads what the rule of an output gives: its input, and its params as `rules/outputs.smk` has them."""
         asked: dict[str, Any] = {"keys": params.get("of_files", {}), "study": params.get("study", {})}
+        asked["columns"] = params.get("columns", 2)
         if "scores" in files:
             asked["scores"] = pd.read_parquet(files["scores"])
         if "evaluation" in params:

@@ -43,9 +43,11 @@ COHORT_NAMES = {
     "nih_chestxray14": "NIH ChestX-ray14",
     "open_i": "Open-i",
     "rsna_pneumonia": "RSNA Pneumonia",
+    "covid_chestxray": "COVID-19 image collection",
     "cbis_ddsm": "CBIS-DDSM",
     "vindr_mammo": "VinDr-Mammo",
     "inbreast": "INbreast",
+    "mini_mias": "mini-MIAS",
 }
 
 

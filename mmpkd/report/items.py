@@ -5,6 +5,7 @@ import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from io import BytesIO
 from os.path import relpath
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from xml.sax.saxutils import quoteattr
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
+from PIL import Image
 
 from mmpkd.config.outputs import Output
 from mmpkd.outputs.words import MEANINGS
@@ -41,7 +43,7 @@ class FigureItem:
     name: str
     title: str
     caption: str
-    summary: str  # first sentence of the caption: what stands for the picture
+    summary: str  # what stands for the picture: its alternative text or, without one, the caption's first sentence
     file: str
     data: str  # the PNG, base64
 
@@ -79,11 +81,13 @@ def read_figure(output: Output, results: Results) -> FigureItem:
     if not content.startswith(b"\x89PNG"):
         raise ValueError(f"{files['png']} is no PNG file; make {output.rule} again")
     text = Path(files["caption"]).read_text(encoding="utf-8").strip()
+    with Image.open(BytesIO(content)) as picture:
+        alt = picture.info.get("Description")
     return FigureItem(
         name=output.name,
         title=output.title,
         caption=text,
-        summary=re.split(r"(?<=\.)\s", text, maxsplit=1)[0],
+        summary=alt or re.split(r"(?<=\.)\s", text, maxsplit=1)[0],
         file=relpath(files["pdf"], results.root),
         data=base64.b64encode(content).decode("ascii"),
     )

@@ -76,10 +76,20 @@ def drawn(demo, mechanism, crowded) -> dict[str, Drawing]:
         "mechanism_of_many_arms": figure_mechanism.make(crowded),
         "dose": figure_dose.make(mechanism),
         "factorial": figure_factorial.make(mechanism),
+        **{
+            f"{name}_in_one_column": module.make(replace(inputs, columns=1))
+            for name, module, inputs in (
+                ("mechanism", figure_mechanism, demo),
+                ("mechanism_of_eight", figure_mechanism, mechanism),
+                ("mechanism_of_many_arms", figure_mechanism, crowded),
+                ("dose", figure_dose, mechanism),
+            )
+        },
     }
 
 
-DRAWN = ("mechanism", "mechanism_of_eight", "mechanism_of_many_arms", "dose", "factorial")
+STACKED = ("mechanism", "mechanism_of_eight", "mechanism_of_many_arms", "dose")
+DRAWN = (*STACKED, "factorial", *(f"{name}_in_one_column" for name in STACKED))
 
 
 def drop_arm(inputs: Inputs, domain: str, arm: str) -> Inputs:
@@ -248,9 +258,11 @@ def test_the_figures_are_clear_and_their_captions_stand_alone(drawn, name, tmp_p
     figure, caption = drawn[name].figure, drawn[name].caption
     check_texts(figure)
     width, height = figure.get_size_inches()
-    assert width in (SINGLE_COLUMN, DOUBLE_COLUMN) and height <= PAGE + 0.01
+    narrow = name == "factorial" or name.endswith("one_column")
+    assert width == (SINGLE_COLUMN if narrow else DOUBLE_COLUMN) and height <= PAGE + 0.01
     assert caption.endswith(".") and str(nan) not in caption and "  " not in caption and "3 seeds" in caption
     paths = [tmp_path / f"{name}.{kind}" for kind in ("pdf", "png", "txt")]
     drawn[name].write(*paths)
-    cohort = "MIMIC-CXR" if name in ("mechanism", "mechanism_of_many_arms") else "errors 500"
+    demo = name.removesuffix("_in_one_column") in ("mechanism", "mechanism_of_many_arms")
+    cohort = "MIMIC-CXR" if demo else "errors 500"
     assert cohort in paths[2].read_text().rpartition("say nothing about patients: ")[2]

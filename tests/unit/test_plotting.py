@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from mmpkd.cohorts.tables import CohortTables
@@ -33,6 +34,7 @@ from mmpkd.outputs import (
     words,
 )
 from mmpkd.outputs.figure import Drawing
+from mmpkd.outputs.inputs import Inputs
 from tests.outputs import make
 from tests.synthetic import AWAY, DESIGN, DOMAIN_OF, HOME, LABELS, design_of, synthetic_scores, with_reliance
 
@@ -138,7 +140,9 @@ def make_examples(scores: pd.DataFrame) -> list[figure_attention_examples.Exampl
     ids = {cohort: scores.loc[scores["cohort"] == cohort, "image_id"].unique().astype(str) for cohort in homes.values()}
     masks = np.zeros((100, 32, 32), dtype=np.uint8)
     masks[:, 20:, 20:] = 1  # to the border
-    regions = {name: (pd.DataFrame({"image_id": names}), masks[: len(names)]) for name, names in ids.items()}
+    regions = {
+        name: (pd.DataFrame({"image_id": names, "label": "mass"}), masks[: len(names)]) for name, names in ids.items()
+    }
     exports = {
         (domain, arm, home): [{"image_id": ids[home], "rollout": rng.random((len(ids[home]), 4, 4))} for _ in range(3)]
         for domain, home in homes.items()
@@ -154,19 +158,28 @@ def examples(scores):
 
 
 @pytest.fixture(scope="module")
-def drawn(scores, histories, tables, rois, examples):
+def drawn_at(scores, histories, tables, rois, examples):
+    """All figures for one and for two columns."""
+    images = {d: tables[facts["training"]].images for d, facts in DOMAINS.items()}
+    claims = claims_table(scores, CLAIMS, EVALUATION, DESIGN)
     return {
-        "method": figure_method.draw(STUDY),
-        "cohorts": figure_cohorts.draw(tables, rois),
-        "training": figure_training.draw(
-            histories, {d: tables[facts["training"]].images for d, facts in DOMAINS.items()}, DESIGN
-        ),
-        "classification": make(figure_classification, scores, EVALUATION, DESIGN),
-        "attention_examples": figure_attention_examples.draw(examples, EVALUATION, DESIGN),
-        "localization": make(figure_localization, scores, EVALUATION, DESIGN),
-        "cross_domain": make(figure_cross_domain, scores, EVALUATION, DESIGN),
-        "claims": figure_claims.draw(claims_table(scores, CLAIMS, EVALUATION, DESIGN), EVALUATION, DESIGN),
+        columns: {
+            "method": figure_method.draw(STUDY, columns),
+            "cohorts": figure_cohorts.draw(tables, rois, columns),
+            "training": figure_training.draw(histories, images, DESIGN, columns),
+            "classification": make(figure_classification, scores, EVALUATION, DESIGN, columns=columns),
+            "attention_examples": figure_attention_examples.draw(examples, EVALUATION, DESIGN, columns=columns),
+            "localization": make(figure_localization, scores, EVALUATION, DESIGN, columns=columns),
+            "cross_domain": make(figure_cross_domain, scores, EVALUATION, DESIGN, columns=columns),
+            "claims": figure_claims.draw(claims, EVALUATION, DESIGN, columns),
+        }
+        for columns in style.WIDTHS
     }
+
+
+@pytest.fixture(scope="module")
+def drawn(drawn_at):
+    return drawn_at[2]
 
 
 FIGURES = (
@@ -220,9 +233,9 @@ def crowded_scores():
     return crowd.astype(dict.fromkeys(("domain", "arm", "cohort", "method", "metric", "label"), "category"))
 
 
-@pytest.fixture(scope="module")
-def crowded(crowded_scores, tables, rois):
-    rng = np.random.default_rng(7)
+@pytest.fixture(scope="module", params=[1, 2])
+def crowded(request, crowded_scores, tables, rois):
+    rng, columns = np.random.default_rng(7), request.param
     arms = {**ARMS, **dict.fromkeys(CROWDED_ARMS, {**ARMS["shuffled"], "title": None})}
     teachers = [{"kind": "text"}, *[{"kind": "tabular", "model": "gradient_boosting"}] * 3]
     domains = {
@@ -231,18 +244,26 @@ def crowded(crowded_scores, tables, rois):
     }
     sources = {new: old for _, names in CROWD.values() for old, new in names.items()}
     return {
-        "method": figure_method.draw({**STUDY, "domains": domains, "arms": arms, "imaging": {"size": 224}}),
+        "method": figure_method.draw({**STUDY, "domains": domains, "arms": arms, "imaging": {"size": 224}}, columns),
         "cohorts": figure_cohorts.draw(
-            {new: tables[old] for new, old in sources.items()}, {new: rois[old] for new, old in sources.items()}
+            {new: tables[old] for new, old in sources.items()},
+            {new: rois[old] for new, old in sources.items()},
+            columns,
         ),
         "training": figure_training.draw(
             {(d, a, k): make_history(rng, a != "baseline") for d in CROWDED_DOMAINS for a in arms for k in range(2)},
             dict.fromkeys(CROWDED_DOMAINS, tables["mimic_cxr"].images),
             CROWDED_DESIGN,
+            columns,
         ),
-        "localization": make(figure_localization, crowded_scores, EVALUATION, CROWDED_DESIGN),
-        "cross_domain": make(figure_cross_domain, crowded_scores, EVALUATION, CROWDED_DESIGN),
-        "classification": make(figure_classification, crowded_scores, EVALUATION, CROWDED_DESIGN),
+        **{
+            name: make(module, crowded_scores, EVALUATION, CROWDED_DESIGN, columns=columns)
+            for name, module in (
+                ("localization", figure_localization),
+                ("cross_domain", figure_cross_domain),
+                ("classification", figure_classification),
+            )
+        },
     }
 
 
@@ -266,16 +287,18 @@ def shown_texts(figure) -> list[tuple[str, object]]:
         return [(text.get_text(), text.get_window_extent(renderer)) for text in texts if id(text) not in hidden]
 
 
+@pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("name", FIGURES)
-def test_no_text_overlaps_or_leaves_the_figure(drawn, name):
-    check_texts(drawn[name][0])
+def test_no_text_overlaps_or_leaves_the_figure(drawn_at, name, columns):
+    check_texts(drawn_at[columns][name][0])
 
 
 @pytest.mark.parametrize("name", CROWDED)
 def test_a_crowded_study_is_drawn_as_clearly(crowded, name):
     figure, caption = crowded[name]
     check_texts(figure)
-    assert figure.get_size_inches()[1] <= 9.5
+    width, height = figure.get_size_inches()
+    assert height <= 9.5 or (width == style.SINGLE_COLUMN and name in ("method", "cohorts"))
     named = {CROWDED_DESIGN.title(arm) for arm in CROWDED_ARMS}
     assert name == "cohorts" or all(arm in caption + " ".join(text for text, _ in shown_texts(figure)) for arm in named)
 
@@ -294,11 +317,12 @@ def check_texts(figure) -> None:
         assert not shared, f"{one!r} overlaps {other!r}"
 
 
+@pytest.mark.parametrize("columns", [1, 2])
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_fits_a_journal_page_and_its_caption_stands_alone(drawn, name):
-    figure, caption = drawn[name]
+def test_a_figure_fits_a_journal_page_and_its_caption_stands_alone(drawn_at, name, columns):
+    figure, caption = drawn_at[columns][name]
     width, height = figure.get_size_inches()
-    assert width == style.DOUBLE_COLUMN
+    assert width == style.WIDTHS[columns]
     assert height < 9.5
     assert caption.endswith(".")
     assert "nan" not in caption
@@ -324,6 +348,27 @@ def test_the_same_data_give_the_same_bytes(scores, tmp_path):
         Drawing(*figure_claims.draw(table, EVALUATION, DESIGN)).write(*paths)
         contents.append([path.read_bytes() for path in paths])
     assert contents[0] == contents[1] == contents[2]
+
+
+def test_alternative_texts_hold_the_main_numbers_and_travel_with_the_files(scores, tmp_path):
+    gain = paired_gain(scores, [HOME], "mmpkd", "baseline", EVALUATION.score())
+    number = words.numbers(gain.estimate, gain.low, gain.high)
+    claims_table(scores, CLAIMS, EVALUATION, DESIGN).to_csv(tmp_path / "claims.csv", index=False)
+    inputs = Inputs(scores, EVALUATION, DESIGN, files={"claims": tmp_path / "claims.csv"})
+    for module in (figure_claims, figure_localization, figure_cross_domain):
+        drawing = module.make(inputs)
+        assert number in drawing.alt and "nan" not in drawing.alt
+        paths = [tmp_path / f"a.{kind}" for kind in ("pdf", "png", "txt")]
+        drawing.write(*paths)
+        with Image.open(paths[1]) as picture:
+            assert picture.info["Description"].startswith(drawing.alt)
+            assert "Phantom data, which say nothing about patients: MIMIC-CXR" in picture.info["Description"]
+        assert b"/Subject" in paths[0].read_bytes()
+    table = classification_table(scores, EVALUATION.confidence, "baseline")
+    auroc = table[(table["label"] == "macro") & (table["metric"] == "auroc") & (table["arm"] == "mmpkd")]
+    mean = auroc.set_index(["domain", "cohort"]).loc[("cxr", "mimic_cxr"), "estimate"]
+    alt = figure_classification.make(inputs).alt
+    assert f"MMPKD {mean:.2f}" in alt.partition("mammograms")[0]
 
 
 def test_phantoms_are_named_in_the_caption_that_is_saved(drawn, tmp_path):
@@ -439,6 +484,29 @@ def test_localization_shows_means_seeds_and_gains(scores, drawn):
     np.testing.assert_allclose(sorted(markers_of(left, colour, False)), sorted([*by_seed, by_seed.mean()]), atol=1e-6)
     np.testing.assert_allclose(sorted(markers_of(right, colour, False)), sorted([*gains, gains.mean()]), atol=1e-6)
     assert f"30 images, {mmpkd['patient_id'].nunique()} patients, 3 seeds" in caption
+
+
+def test_controls_do_not_stretch_the_scale_of_the_students(scores):
+    """One far below stands at the lower end by name and value; one within is a line."""
+    far = (scores["domain"] == "control") & (scores["arm"] == "uniform") & (scores["metric"] == "pixel_auroc")
+    scores = scores.assign(value=scores["value"].mask(far, -40.0))
+    figure, _ = make(figure_localization, scores, EVALUATION, DESIGN)
+    check_texts(figure)
+    assert figure.axes[0].get_ylim()[0] > -1
+    words = " ".join(text for text, _ in shown_texts(figure)).replace("\n", " ")
+    assert words.count("\u2193 uniform map -40.00") == words.count("\u2193") == 4  # two domains, two methods
+
+
+def test_no_marker_of_the_cohorts_hides_another(drawn_at):
+    """Counts and shares that are equal stand apart, and each panel names a cohort once."""
+    for figure, _ in (drawn_at[columns]["cohorts"] for columns in style.WIDTHS):
+        FigureCanvasAgg(figure).draw()
+        for axes in figure.axes[:2]:
+            lines = [line for line in axes.lines if len(line.get_xdata())]
+            centres = np.array([axes.transData.transform(line.get_xydata()[0]) for line in lines])
+            apart = [np.linalg.norm(one - other) for one, other in combinations(centres, 2)]
+            assert min(apart) > 4 / 72 * figure.dpi  # of a marker's 4 pt
+        assert [text for text, _ in shown_texts(figure)].count("vindr_cxr") == 3
 
 
 def test_localization_compares_with_the_controls(scores):
