@@ -34,7 +34,7 @@ TEACHERS = {
     "logistic": "logistic model",
 }
 
-DASHED = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
+DASHED: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 2)), "zorder": 1}
 GRADIENT = "gradient, to the student alone"
 
 Box = tuple[float, float, float, float]  # left, bottom, width, height
@@ -76,7 +76,8 @@ def draw(study: Mapping[str, Any], columns: int = 2) -> tuple[Figure, str]:
     band = (0.05, test_height + 0.11, width - 0.1, training_height)
     _band(axes, band, "Training", BAND["training"])
     top = band[1] + band[3] - 0.34
-    _draw_training(axes, study, facts, {name: (x, top - y, *size) for name, (x, y, *size) in boxes.items()}, columns)
+    places = {name: (x, top - y, across, down) for name, (x, y, across, down) in boxes.items()}
+    _draw_training(axes, study, facts, places, columns)
     _draw_arms(axes, arms, design, (LEFTS[0], band[1] + 0.08, band[2] - 0.22, arms_height), columns)
     _draw_test(axes, (0.05, 0.05, width - 0.1, test_height - 0.02), columns)
     return figure, _caption(domains, list(map(design.title, design.order(arms))))
@@ -128,10 +129,9 @@ def _draw_training(
             _connect(axes, boxes[lane, start], boxes[lane, end], colour)
     output, loss = boxes["student", "output"], boxes["teacher", "end"]
     if columns == 1:
-        start, end = (output[0] + 0.2, output[1]), (loss[0] + loss[2] - 0.2, loss[1] + loss[3])
+        _arrow(axes, (output[0] + 0.2, output[1]), (loss[0] + loss[2] - 0.2, loss[1] + loss[3]), EDGE["model"])
     else:
-        start, end = (output[0] + output[2], output[1] + 0.48), (loss[0], loss[1] + 0.08)
-    _arrow(axes, start, end, EDGE["model"])
+        _arrow(axes, (output[0] + output[2], output[1] + 0.48), (loss[0], loss[1] + 0.08), EDGE["model"])
     (_gradient_up if columns == 1 else _gradient_back)(axes, boxes["student", "model"], boxes["student", "end"], loss)
 
 
@@ -193,7 +193,7 @@ def _draw_test(axes: Axes, band: Box, columns: int) -> None:
         (left, right), width = LANES, LANE_WIDTH
         image, student = (left, bottom + 1.15, width, 0.42), (right, bottom + 1.15, width, 0.42)
         attention, logits = (left, bottom + 0.62, width, 0.36), (right, bottom + 0.62, width, 0.36)
-        ends = (left, bottom + 0.06, width, 0.42), (right, bottom + 0.06, width, 0.42)
+        ends = [(left, bottom + 0.06, width, 0.42), (right, bottom + 0.06, width, 0.42)]
     else:
         image, student = ((LEFTS[k], bottom + 0.32, STEP_WIDTHS[k], 0.5) for k in (0, 1))
         attention, logits = ((LEFTS[2], bottom + y, STEP_WIDTHS[2], 0.42) for y in (0.6, 0.1))

@@ -124,7 +124,7 @@ def _draw_domain(
         _draw_panel(axes, table, arms, quantity, design)
         axes.tick_params(labelbottom=axes is column[-1])
         axes.set_xlim(0.5, table["epoch"].max() + 0.5)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
     column[-1].set_xlabel("epoch")
 
 
