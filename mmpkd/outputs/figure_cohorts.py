@@ -70,7 +70,7 @@ def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame], 
         sum(len(part) + 1 for part in areas.values()) * ROW_HEIGHT + 0.7,
     ]
     if columns == 1:
-        figure = new_figure(1, sum(heights))
+        figure = new_figure(1, min(sum(heights), PAGE))
         counts, labels, regions = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
     else:
         left, regions = new_figure(2, min(max(sum(heights[:2]), heights[2]), PAGE)).subfigures(1, 2, squeeze=False)[0]
