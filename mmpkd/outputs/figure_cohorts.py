@@ -30,6 +30,7 @@ COUNTS_HEIGHT = 0.46  # of a cohort's row, with a place of its own for every mar
 MARKER_HEIGHT = 0.07
 SPLIT_MARKERS = {"train": "o", "validate": "s", "test": "^"}
 WHISKERS = (5, 95)  # percentiles
+SQUEEZED = 0.88  # of their height, at which rows are still legible
 
 
 def make(inputs: Inputs) -> Drawing:
@@ -70,7 +71,7 @@ def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame], 
         sum(len(part) + 1 for part in areas.values()) * ROW_HEIGHT + 0.7,
     ]
     if columns == 1:
-        figure = new_figure(1, min(sum(heights), PAGE))
+        figure = new_figure(1, _fitted(sum(heights)))
         counts, labels, regions = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
     else:
         left, regions = new_figure(2, min(max(sum(heights[:2]), heights[2]), PAGE)).subfigures(1, 2, squeeze=False)[0]
@@ -81,6 +82,11 @@ def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame], 
         legend_below(panel, part)
     _draw_areas(regions.subplots(), areas, list(cohorts))
     return counts.figure, _caption(cohorts, rois)
+
+
+def _fitted(height: float) -> float:
+    """The height of a page where rows stay legible at that; else the height itself."""
+    return PAGE if PAGE < height <= PAGE / SQUEEZED else height
 
 
 def label_prevalence(cohorts: Mapping[str, CohortTables]) -> pd.DataFrame:

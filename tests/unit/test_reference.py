@@ -8,7 +8,7 @@ PAGES = pages()
 
 
 def test_there_is_no_other_page():
-    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(PAGES)
+    assert sorted(path.name for path in FOLDER.glob("*.md")) == sorted(PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)
