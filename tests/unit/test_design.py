@@ -108,7 +108,7 @@ def examples_figure(scores, evaluation, design):
         maps, values = {arm: rng.random((16, 16)) for arm in arms}, {arm: row[arm] for arm in arms}
         pixels = rng.integers(0, 256, (16, 16), dtype=np.uint8)
         example = figure_attention_examples.Example(
-            row["domain"], row["cohort"], row["rule"], row["gain"], pixels, roi, maps, values
+            row["domain"], row["cohort"], row["rule"], row["gain"], "a finding", pixels, roi, maps, values
         )
         examples.append(example)
     assert len(examples) == 6
