@@ -196,6 +196,12 @@ def wrap(text: str, width: int) -> str:
     return fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
+def _round_places(figure: Figure) -> None:
+    """Rounds the places of panels: the last digit of the solver's depends on where objects lie in memory."""
+    for axes in figure.axes:
+        axes.set_position([round(value, 9) for value in axes.get_position().bounds])
+
+
 @dataclass(frozen=True)
 class Drawing:
     """What a `make` of a figure returns.
@@ -218,6 +224,7 @@ class Drawing:
         text, alt = (words + phantom_words(self.design) for words in (self.caption, self.alt))
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")  # the layout found now holds for both files, and for the next time
+        _round_places(self.figure)
         no_date = {"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None, "Subject": alt}
         with atomic(pdf) as temporary:
             self.figure.savefig(temporary, metadata=no_date)
