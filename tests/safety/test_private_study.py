@@ -176,7 +176,7 @@ def test_no_network_was_there(run):
 
 def test_the_search_sees_through_the_formats(tmp_path):
     """A name as drawn text, as metadata, and in a picture inside a page."""
-    figure = new_figure(3, 2)
+    figure = new_figure(1, 2)
     figure.text(0.1, 0.5, NAME)
     paths = [tmp_path / name for name in ("drawn.pdf", "drawn.png", "drawn.txt")]
     Drawing(figure, "Nobody.").write(*paths)
