@@ -379,6 +379,8 @@ def test_phantoms_are_named_in_the_caption_that_is_saved(drawn, tmp_path):
 
 def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path):
     class Broken:
+        axes = ()
+
         def draw_without_rendering(self):
             pass
 
