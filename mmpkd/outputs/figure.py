@@ -199,7 +199,8 @@ def wrap(text: str, width: int) -> str:
 def _round_places(figure: Figure) -> None:
     """Rounds the places of panels: the last digit of the solver's depends on where objects lie in memory."""
     for axes in figure.axes:
-        axes.set_position([round(value, 9) for value in axes.get_position().bounds])
+        left, bottom, width, height = (round(value, 9) for value in axes.get_position().bounds)
+        axes.set_position((left, bottom, width, height))
 
 
 @dataclass(frozen=True)
