@@ -276,8 +276,8 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "compare",
         help="whether a run says what a reference said: verdicts, contrasts, scores",
         description="Compares the claims and the primary score of every arm with those of a reference: reproduced, "
-        "within the scatter of seeds, or different. Exit code: 0, 1 if something is different, 2 for a mistake in the "
-        "command, or a run or reference that is absent or broken.",
+        "within the scatter of seeds, or different. The project ships the reference of the demo. Exit code: 0, 1 if "
+        "something is different, 2 for a mistake in the command, or a run or reference that is absent or broken.",
     )
     command.set_defaults(run=_compare)
     command.add_argument("results", type=Path, help="results/<study>")

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from inspect import getdoc
-from pathlib import Path
 from pkgutil import iter_modules
 from textwrap import dedent
 from typing import Any
@@ -17,9 +16,9 @@ from mmpkd.config.document import flow
 from mmpkd.config.outputs import OUTPUTS, Output
 from mmpkd.config.study import Study
 from mmpkd.outputs.words import COLUMNS
+from mmpkd.provenance.record import REPOSITORY
 
-ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "docs" / "reference"
+FOLDER = REPOSITORY / "docs" / "reference"
 TYPES = {"string": "text", "boolean": "true or false"}
 BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
 
@@ -97,7 +96,7 @@ def _type(schema: Schema) -> str:
 def _commands() -> Iterator[str]:
     yield "# Commands"
     yield "## `make`"
-    targets = re.findall(r"^([a-z_]+):.*## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    targets = re.findall(r"^([a-z_]+):.*## (.*)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield _table(("target", "what it does"), [(f"`make {target}`", words) for target, words in targets])
     (commands,) = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
     for name, command in commands.choices.items():

@@ -99,7 +99,7 @@ class Study(Section):
     """A study: domains x arms x seeds, evaluated on every cohort with regions of interest of every domain."""
 
     study: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="name; results go to results/<study>/")
-    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="one student an arm, domain and seed")
+    seeds: list[int] = Field([0, 1, 2, 3, 4], min_length=1, description="one student per arm, domain and seed")
     seeds_together: bool = Field(
         False,
         description="one job trains all seeds of an arm: quicker for small students, but a failed job loses all",

@@ -114,6 +114,13 @@ def new_figure(columns: int, height: float) -> Figure:
     return Figure(figsize=(WIDTHS[columns], height), layout=layout)
 
 
+def words_alone(words: str) -> Figure:
+    """What stands in place of a figure that has nothing to draw."""
+    figure = new_figure(1, 0.8)
+    figure.text(0.5, 0.5, words, ha="center", va="center")
+    return figure
+
+
 def draw_estimate(
     axes: Axes, x: float, y: float, low: float, high: float, mark: Mark, horizontal: bool = True, **kwargs: Any
 ) -> None:

@@ -24,7 +24,7 @@ from mmpkd.evaluation.reliance import marked_images
 from mmpkd.evaluation.verdicts import signed
 from mmpkd.files import read_npz
 from mmpkd.imaging.store import ImageStore, roi_masks
-from mmpkd.outputs.figure import PAGE, Drawing, new_figure, styled, wrap
+from mmpkd.outputs.figure import PAGE, Drawing, new_figure, styled, words_alone, wrap
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, cohort_name
 
@@ -280,9 +280,7 @@ def _alt(examples: Sequence[Example], withheld: Collection[str], evaluation: Eva
 
 
 def _nothing_to_show(missing: Sequence[str], design: Design) -> tuple[Figure, str]:
-    figure = new_figure(1, 0.8)
-    figure.text(0.5, 0.5, "No picture is shown.", ha="center", va="center")
-    return figure, "Attention maps on test images." + _withheld_words(missing, design)
+    return words_alone("No picture is shown."), "Attention maps on test images." + _withheld_words(missing, design)
 
 
 def _withheld_words(missing: Sequence[str], design: Design) -> str:

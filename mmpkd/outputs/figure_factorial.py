@@ -1,7 +1,7 @@
 """When a gain is expected: errors that follow the marker or chance, and privileged data that mention it or not."""
 
 from mmpkd.evaluation.statistics import paired_gain
-from mmpkd.outputs.figure import GREY, Drawing, arm_marks, draw_estimate, new_figure, styled
+from mmpkd.outputs.figure import GREY, Drawing, arm_marks, draw_estimate, new_figure, styled, words_alone
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.mechanism import habits_of, sample_words
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, interval_words, numbers
@@ -19,9 +19,9 @@ def make(inputs: Inputs) -> Drawing:
     """One row per cell: the gain of the primary arm over the reference. It always fits one column."""
     evaluation, design, primary = inputs.evaluation, inputs.design, inputs.design.primary
     if primary is None:
-        figure = new_figure(1, 0.8)
-        figure.text(0.5, 0.5, "No gain is shown.", ha="center", va="center")
-        return Drawing(figure, "When a gain is expected. This study has no primary arm.", design)
+        return Drawing(
+            words_alone("No gain is shown."), "When a gain is expected. This study has no primary arm.", design
+        )
     habits = habits_of(inputs)
     most = max(habit.errors for habit in habits.values())
     homes = {

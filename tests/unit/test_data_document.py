@@ -36,9 +36,7 @@ def module_text(adapter: str) -> str:
     return inspect.getdoc(import_module(f"mmpkd.cohorts.datasets.{adapter}"))
 
 
-def test_the_guides_are_short_and_have_a_sentence_per_line():
-    words = {name: len(guide(name).split()) for name in GUIDES}
-    assert words["data"] <= 1200 and words["recovery"] + words["privacy"] <= 1200
+def test_the_guides_have_a_sentence_per_line():
     for name in GUIDES:
         text = re.sub(r"^```.*?^```$", "", guide(name), flags=re.MULTILINE | re.DOTALL)
         assert [line for line in text.splitlines() if re.search(r"[a-z)`*][.?!] [A-Z`]", line)] == []

@@ -17,7 +17,7 @@ LIMITS = {
     "glossary.md": 300,
     "method.md": 1500,
     "phantom.md": 1500,
-    "privacy.md": 600,
+    "privacy.md": 500,
     "recovery.md": 700,
     "studies.md": 1200,
     "tutorial.md": 1000,

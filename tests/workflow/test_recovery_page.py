@@ -10,8 +10,8 @@ COMMANDS = re.findall(r"^(?:mmpkd|snakemake) .*$", PAGE, re.MULTILINE)
 
 
 def test_a_finished_study_needs_nothing_and_agrees_with_its_record(smoke):
-    told = {command: run(smoke, command) for command in COMMANDS}
-    assert len(told) == 4
-    assert told["mmpkd recover studies/smoke.yaml"] == ""
-    assert "agree with provenance.json" in told["mmpkd verify results/smoke"]
-    assert "agree with provenance.json" in told["mmpkd verify results/smoke --inputs studies/smoke.yaml"]
+    said = {command: run(smoke, command) for command in COMMANDS}
+    assert len(said) == 4
+    assert said["mmpkd recover studies/smoke.yaml"] == ""
+    assert "agree with provenance.json" in said["mmpkd verify results/smoke"]
+    assert "agree with provenance.json" in said["mmpkd verify results/smoke --inputs studies/smoke.yaml"]
