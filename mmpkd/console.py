@@ -76,7 +76,13 @@ class Console(logging.Handler):
         self.done = self.total = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Tells of one event."""
+        """Tells of one event. As other handlers, it raises nothing: Snakemake's thread would end, and the run hang."""
+        try:
+            self._tell(record)
+        except OSError:  # no space for the file, or nobody at the other end of the pipe
+            self.handleError(record)
+
+    def _tell(self, record: logging.LogRecord) -> None:
         facts = vars(record)  # what Snakemake says of the event
         event = facts.get("event")
         if event == "run_info":

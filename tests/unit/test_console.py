@@ -1,5 +1,6 @@
 """What a run says on the terminal."""
 
+import errno
 import io
 import logging
 
@@ -97,6 +98,18 @@ def test_a_handler_that_writes_to_no_stream_stays(logger):
     logger.handlers[0].name = usual.name
     speak_plainly(logger, Settings())
     assert not any(isinstance(handler, Console) for handler in logger.handlers)
+
+
+def test_a_full_disk_under_the_output_does_not_end_snakemakes_thread(logger, monkeypatch):
+    def full(text: str) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    speak_plainly(logger, Settings())
+    logger.info("Job stats: ...", extra={"event": "run_info", "stats": {"teacher": 1, "total": 1}})
+    start(logger, 7, "teacher", "Teacher main of cxr")
+    monkeypatch.setattr(logger.handlers[0].usual.stream, "write", full)
+    logger.info("Finished", extra={"event": "job_finished", "job_id": 7})
+    assert logger.handlers[0].done == COSTS["teacher"]
 
 
 def test_a_failure_ends_with_the_last_line_of_its_log(logger, stream, tmp_path):
