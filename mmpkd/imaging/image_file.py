@@ -15,6 +15,7 @@ from pathlib import Path
 from PIL import Image
 from pydicom import Dataset, dcmread
 from pydicom.errors import InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from mmpkd.files import StorageError, blame_storage
@@ -22,6 +23,15 @@ from mmpkd.files import StorageError, blame_storage
 PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".pgm")
 FORMATS = ("PNG", "JPEG", "TIFF")  # whatever a picture's name: Pillow goes by content, and has decoders of many more
 HEADER = ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
+OF_ONE_VALUE = (
+    *HEADER,
+    "BitsStored",
+    "HighBit",
+    "NumberOfFrames",
+    "PixelRepresentation",
+    "PlanarConfiguration",
+    "SamplesPerPixel",
+)
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 PIXEL_TAGS = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 
@@ -147,6 +157,9 @@ def _read_dataset(file: BoundedFile, header_only: bool) -> Dataset:
         dataset = dcmread(file, stop_before_pixels=header_only, force=True)
         if not all(keyword in dataset for keyword in HEADER):
             raise UnreadableImage("not a DICOM file: neither a preamble nor the header of an image") from None
+    for keyword in OF_ONE_VALUE:
+        if isinstance(values := dataset.get(keyword), (MultiValue, list)):
+            raise UnreadableImage(f"{keyword} has {len(values)} values where one is expected")
     if not header_only and not has_pixels(dataset):
         file.seek(0)  # pydicom returns nothing, or what is before, where an element has no end
         data = file.read()
