@@ -35,6 +35,7 @@ from mmpkd.attention.export import artefact_rate, last_tokens
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
 from mmpkd.config.demo import DEMO
+from mmpkd.config.evaluation import RECEIVED
 from mmpkd.config.students import StudentConfig
 from mmpkd.device import use_threads
 from mmpkd.students.class_token import every_token
@@ -90,7 +91,7 @@ class Candidates:
 
     def export(self) -> None:
         with last_tokens(self.vit) as tokens:
-            self.maps(["rollout", "last_layer"])
+            self.maps(["rollout", "last_layer", RECEIVED])
         artefact_rate(tokens[0], self.vit.num_prefix_tokens)
 
     def matrices(self) -> list[torch.Tensor]:

@@ -40,7 +40,7 @@ from mmpkd.check.cohorts import examine
 from mmpkd.cohorts.base import find_data_set
 from mmpkd.cohorts.tables import CohortTables, read_tables
 from mmpkd.config.cohorts import Cohort
-from mmpkd.config.evaluation import Claim, Evaluation
+from mmpkd.config.evaluation import RECEIVED, Claim, Evaluation
 from mmpkd.config.imaging import Imaging
 from mmpkd.config.students import Roles
 from mmpkd.design import Design, StudentKey
@@ -124,6 +124,7 @@ def score_student(images: int, size: int, grid: int) -> pd.DataFrame:
         "labels": np.array(LABELS),
         "logits": rng.normal(size=(images, len(LABELS))).astype(np.float32),
         "rollout": rng.random((images, grid, grid), dtype=np.float32).astype(np.float16),
+        RECEIVED: rng.random((images, grid, grid), dtype=np.float32).astype(np.float16),
         "artefact_rate": np.zeros(images, dtype=np.float32),
     }
     return student_scores(

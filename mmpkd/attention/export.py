@@ -14,6 +14,7 @@ import torch
 from mmpkd.attention.gradient import predicted_score
 from mmpkd.attention.maps import attention_maps
 from mmpkd.cohorts.tables import CohortTables
+from mmpkd.config.evaluation import RECEIVED
 from mmpkd.logs import progress
 from mmpkd.students.class_token import every_token
 from mmpkd.students.data import LabelledImages, Pixels, labelled_images
@@ -38,10 +39,11 @@ def export_maps(
 
     Returns:
         image_id N, labels L, logits N x L float32 (the log-odds of each label), embedding N x D float32 (the class
-        token that the head reads), for each method N x g x g float16, and artefact_rate N float32.
+        token that the head reads), for each method and RECEIVED N x g x g float16, and artefact_rate N float32.
     """
     student = student.to(device).eval()
     outputs, rates = [], []
+    methods = [*methods, RECEIVED]
     maps: dict[str, list[torch.Tensor]] = {method: [] for method in methods}
     total = -(-len(images) // batch_size)
     for batch in progress(images.batches(batch_size), "attention", total=total, unit="batch"):

@@ -13,10 +13,12 @@ from mmpkd.attention.reading import (
     class_token_row,
     mean_weights,
     reading_all,
+    received_row,
     rollout_row,
     value_norm_row,
 )
 from mmpkd.attention.yardsticks import grad_cam_row
+from mmpkd.config.evaluation import RECEIVED
 from mmpkd.students.vision import Attention, VisionTransformer
 
 LAST_BLOCK = ("last_layer", "last_layer_max", "value_norm")
@@ -35,17 +37,18 @@ def attention_maps(
     rollout: attention through all blocks, see `rollout_row`.
     value_norm: the last block's attention times what it carries, see `value_norm_row`.
     gradient_rollout, grad_cam: of a score, see `gradient_rollout_row` and `grad_cam_row`.
+    received: no share but multiples, see `received_row`; of a model with one block the class token's row.
 
     Args:
         vit: a timm vision transformer with a class token, in evaluation mode. It is left as it was.
         images: as the transformer takes them, N x C x S x S.
-        methods: of METHODS, or last_layer_head<k>.
+        methods: of METHODS, last_layer_head<k>, or RECEIVED.
         score: for the methods of a score: what they explain, one differentiable number per image.
 
     Returns:
         Features of `vit.forward_features`, N x T x D, and for each method maps over the patch grid, N x g x g, that sum
-        to one. Class, distillation and register tokens have no share in them. A map without any positive value, as
-        where no gradient is positive, is uniform: it points nowhere.
+        to one (but for RECEIVED). Class, distillation and register tokens have no share in them. A map without any
+        positive value, as where no gradient is positive, is uniform: it points nowhere.
 
     Raises:
         TypeError: the model has no class token, or attention modules that a method does not know.
@@ -60,12 +63,13 @@ def attention_maps(
         assert score is not None  # `refuse_unknown` has seen to it
         row = OF_A_SCORE[method](vit, images, score)
         patches[method] = row[:, row.shape[1] - grid[0] * grid[1] :]
-    return features, {method: shares(patches[method]).unflatten(1, grid) for method in methods}
+    maps = {method: row if method == RECEIVED else shares(row) for method, row in patches.items()}
+    return features, {method: maps[method].unflatten(1, grid) for method in methods}
 
 
 def refuse_unknown(methods: list[str], heads: int, score: Callable[..., torch.Tensor] | None) -> None:
     """Raises ValueError for a method that cannot be computed."""
-    named = {method: HEAD.fullmatch(method) for method in methods if method not in METHODS}
+    named = {method: HEAD.fullmatch(method) for method in methods if method not in (*METHODS, RECEIVED)}
     unknown = sorted(method for method, match in named.items() if match is None)
     if unknown:
         known = ", ".join((*METHODS, "last_layer_head<k>"))
@@ -82,7 +86,7 @@ def forward_rows(
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Features, and for each method N x T, from one forward."""
     keeps: dict[Attention, Callable[[Reading], Any]] = {}
-    if "rollout" in methods:
+    if {"rollout", RECEIVED} & {*methods}:
         keeps = dict.fromkeys(blocks[:-1], mean_weights)
     if methods:
         keeps[blocks[-1]] = lambda reading: last_rows(reading, methods)
@@ -93,11 +97,15 @@ def forward_rows(
     *means, rows = [part for (part,) in kept]
     if "rollout" in methods:
         rows["rollout"] = rollout_row(means, rows["rollout"])
+    if RECEIVED in methods:
+        prefix = vit.num_prefix_tokens
+        of_patches = [mean[:, prefix:].mean(dim=1) for mean in means]
+        rows[RECEIVED] = received_row(of_patches or [rows[RECEIVED]], prefix)
     return features, rows
 
 
 def last_rows(reading: Reading, methods: list[str]) -> dict[str, torch.Tensor]:
-    """For each method what it takes from the last block, N x T; for rollout the mean over heads."""
+    """For each method what it takes from the last block, N x T; for rollout and RECEIVED the mean over heads."""
     heads = class_token_row(reading)
     rows = {}
     for method in methods:

@@ -122,6 +122,24 @@ def rollout_row(means: Sequence[torch.Tensor], last: torch.Tensor) -> torch.Tens
     return row
 
 
+def received_row(rows: Sequence[torch.Tensor], prefix: int) -> torch.Tensor:
+    """The attention that each token receives from the patches, in multiples of what a patch receives on average.
+
+    A patch far above 1 is a sink: others look at it whatever it shows (Darcet et al., arXiv:2309.16588). Sinks differ
+    between blocks, and a rollout passes through all of them, so that the largest value over the blocks counts. The last
+    block is left out, because it may compute the class token's row alone.
+
+    Args:
+        rows: of each block the mean of the patches' rows of weights, N x T; at least one.
+        prefix: tokens before the patches.
+
+    Returns:
+        N x T, the patches of each block with mean 1 before the maximum over blocks.
+    """
+    received = torch.stack(list(rows))
+    return (received / received[..., prefix:].mean(dim=-1, keepdim=True)).amax(dim=0)
+
+
 def value_norm_row(reading: Reading, weights: torch.Tensor) -> torch.Tensor:
     """The norm of what each token adds to the class token: || sum over heads of a_hj v_hj W_h ||, N x T.
 

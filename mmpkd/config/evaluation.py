@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from mmpkd.config.base import Section
 from mmpkd.design import Score
 
+RECEIVED = "received"  # no method of a study, but exported with them: what each patch receives from all patches
 METHODS = ("last_layer", "last_layer_max", "value_norm", "rollout", "gradient_rollout", "grad_cam")
 # The last: one head of the last block, from 0. What each is: attention_maps in mmpkd/attention/maps.py.
 Method = Annotated[str, Field(pattern=rf"^({'|'.join(METHODS)}|last_layer_head\d{{1,2}})$")]

@@ -15,11 +15,11 @@ from mmpkd.evaluation.scores import (
     AREA,
     Attention,
     Scoring,
-    artefact_rows,
     concatenate,
     localization_rows,
     patient_of_image,
     region_rows,
+    trust_rows,
     tuned_thresholds,
 )
 from mmpkd.imaging.store import ImageStore
@@ -100,7 +100,7 @@ def control_scores(
                 names, cohort = {"domain": "control", "arm": arm, "seed": seed, "cohort": name}, cohorts[name]
                 thresholds = tuned.get(cohort.home or "", {})
                 parts.append(localization_rows(arrays, cohort.rois, cohort.tables, scoring, thresholds, names))
-                parts.append(artefact_rows(arrays, cohort.tables, names))
+                parts += trust_rows(arrays, scoring.methods, cohort.tables, names)
     return concatenate(parts)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from mmpkd.cohorts.tables import CohortTables
-from mmpkd.config.evaluation import METRICS, TUNED
+from mmpkd.config.evaluation import METRICS, RECEIVED, TUNED
 from mmpkd.design import Score, StudentKey
 from mmpkd.evaluation.localization import score_grids, tuned_threshold, upsample
 from mmpkd.evaluation.metrics import TOLERANCE
@@ -27,6 +27,8 @@ log = logging.getLogger("mmpkd.scores")
 COLUMNS = ["domain", "arm", "seed", "cohort", "patient_id", "image_id", "label", "method", "metric", "value"]
 AREA = "roi_area"
 ARTEFACTS = "artefact_rate"  # share of an image's patches whose token is an outlier, see mmpkd/attention/export.py
+SINKS = "sink_mass"  # share of a map on patches that draw attention from everywhere, see `received_row`
+SINK = 3.0  # times what a patch receives on average
 PROBE = "probe_"  # before `logit` and `target`: said by a linear probe, see mmpkd/evaluation/probe.py
 Attention = Mapping[str, np.ndarray]  # content of attention/<...>/<cohort>.npz
 Thresholds = Mapping[str, float]  # by method
@@ -77,7 +79,7 @@ def student_scores(
         names = {**student._asdict(), "cohort": cohort}
         parts.append(localization_rows(arrays, rois[cohort], cohorts[cohort], scoring, thresholds or {}, names))
         parts.append(classification_rows(arrays, cohorts[cohort], names))
-        parts.append(artefact_rows(arrays, cohorts[cohort], names))
+        parts += trust_rows(arrays, scoring.methods, cohorts[cohort], names)
     return concatenate(parts)
 
 
@@ -172,9 +174,29 @@ def classification_rows(
     return _typed(rows.assign(method="none", patient_id=patients, **names))
 
 
-def artefact_rows(arrays: Attention, tables: CohortTables, names: Mapping[str, Any]) -> pd.DataFrame:
-    """Rows of the rate of artefact tokens, one per image."""
-    return named_rows(arrays["image_id"], Score(ARTEFACTS, "none"), arrays["artefact_rate"], tables, names)
+def trust_rows(
+    arrays: Attention, methods: Sequence[str], tables: CohortTables, names: Mapping[str, Any]
+) -> list[pd.DataFrame]:
+    """Rows of what tells whether maps can be trusted, of every image: artefact tokens, and sinks by method.
+
+    Method `none` of SINKS is the share of the patches that are sinks: what a uniform map has on them.
+    """
+    sinks = arrays[RECEIVED] > SINK
+    values = {Score(ARTEFACTS, "none"): arrays["artefact_rate"], Score(SINKS, "none"): sinks.mean(axis=(1, 2))}
+    values |= {Score(SINKS, method): mass_on(sinks, arrays[method]) for method in methods}
+    return [named_rows(arrays["image_id"], score, value, tables, names) for score, value in values.items()]
+
+
+def mass_on(patches: np.ndarray, maps: np.ndarray) -> np.ndarray:
+    """The share of each map on the given patches, N; 0 of a map of zeros.
+
+    Args:
+        patches: N x g x g bool.
+        maps: N x g x g, not negative.
+    """
+    maps = maps.astype(np.float64)
+    total = maps.sum(axis=(1, 2))
+    return np.divide((maps * patches).sum(axis=(1, 2)), total, out=np.zeros_like(total), where=total != 0)
 
 
 def named_rows(

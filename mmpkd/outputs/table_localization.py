@@ -9,7 +9,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import CONTROL, Cell
 from mmpkd.evaluation.matrices import MissingScores, ScoreMatrix, score_matrix, select
 from mmpkd.evaluation.regions import ANY
-from mmpkd.evaluation.scores import ARTEFACTS
+from mmpkd.evaluation.scores import ARTEFACTS, SINKS
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 from mmpkd.outputs.columns import mean_and_gain
 from mmpkd.outputs.inputs import Inputs
@@ -39,7 +39,10 @@ def make(inputs: Inputs) -> Table:
         f"union of an image's ROI; single labels are given for the primary score, {lead}. The uniform map is chance; "
         "centre, edges, untrained and pretrained are what attention has to beat. Artefact rate: the share of an "
         "image's patches whose token after the last block is longer than three times the image's median; maps with "
-        "many are not to be trusted. Undefined: images left out because a seed has no score there."
+        "many are not to be trusted. Mass on sinks: the share of a map on patches that in some block receive more than "
+        "three times the attention of an average patch; method none is the share of such patches, which a uniform map "
+        "has. A map far above it shows where tokens gather, not what the class token reads. Undefined: images left out "
+        "because a seed has no score there."
     )
     return Table(pd.DataFrame(rows, columns=COLUMNS), caption, design=inputs.design)
 
@@ -47,7 +50,7 @@ def make(inputs: Inputs) -> Table:
 def _cell_rows(scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, reference: str) -> Iterator[dict]:
     domain, cohort = cell.domain, cell.cohort
     here = select(scores, cohort=cohort)
-    shown = [*evaluation.scored, ARTEFACTS]
+    shown = [*evaluation.scored, ARTEFACTS, SINKS]
     here = here[here["domain"].isin([domain, CONTROL]).to_numpy() & here["metric"].isin(shown).to_numpy()]
     labels = sorted(set(here["label"].unique()) - {ANY})
     first = [(label, evaluation.methods[0], evaluation.metric) for label in labels]
@@ -55,6 +58,7 @@ def _cell_rows(scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, referen
         *product([ANY], evaluation.methods, evaluation.scored),
         *first,
         (ANY, "none", ARTEFACTS),
+        *product([ANY], ["none", *evaluation.methods], [SINKS]),
     ]:
         part = select(here, label=label, metric=metric)
         names = {"domain": domain, "cohort": cohort, "label": label, "method": method, "metric": metric}

@@ -32,6 +32,7 @@ METRIC_NAMES = TITLES | {  # an axis says more than a caption
     "pointing_game_tolerant": "pointing game accuracy with tolerance",
     "mass_gain": "attention mass in ROI over its area",
     "artefact_rate": "artefact rate",
+    "sink_mass": "mass on sinks",
     "auroc": "AUROC",
 }
 DOMAIN_NAMES = {"cxr": "chest radiographs", "mammography": "mammograms"}

@@ -10,7 +10,7 @@ from mmpkd.design import StudentKey
 from mmpkd.evaluation import localization
 from mmpkd.evaluation.controls import ControlCohort, control_scores, edge_maps
 from mmpkd.evaluation.regions import Regions
-from mmpkd.evaluation.scores import AREA, COLUMNS, Scoring, concatenate, student_scores, tuned_thresholds
+from mmpkd.evaluation.scores import AREA, COLUMNS, Scoring, concatenate, mass_on, student_scores, tuned_thresholds
 from mmpkd.files import write_parquet
 
 SIZE = 16
@@ -56,6 +56,7 @@ def attention():
         "logits": logits,
         "labels": labels,
         "rollout": maps,
+        "received": np.array([[[3, 1], [1, 1]], [[3.1, 1], [1, 1]], [[1, 1], [3.1, 9]]], dtype=np.float16),
         "artefact_rate": np.array([0.5, 0.0, 0.25]),
     }
 
@@ -101,6 +102,8 @@ def test_every_row_says_whose_it_is(cohort, attention):
     labels = scores.groupby("metric", observed=True)["label"].agg(set)
     assert labels["artefact_rate"] == {"any"} and labels["logit"] == labels["target"] == {"mass"}
     assert labels["pixel_auroc"] == {"any", "mass", "other"}
+    assert labels["sink_mass"] == {"any"}
+    scores = scores[scores["metric"] != "sink_mass"]
     of_maps = scores["metric"].isin(UNTUNED)
     assert set(scores["method"][of_maps]) == {"rollout"} and set(scores["method"][~of_maps]) == {"none"}
 
@@ -119,13 +122,25 @@ def test_every_images_artefact_rate_is_a_row(cohort, attention):
     assert rates.to_dict() == {"c": 0.5, "b": 0.0, "a": 0.25}
 
 
+def test_every_images_share_on_sinks_is_a_row_of_each_method(cohort, attention):
+    scores = scored(cohort, attention)
+    shares = scores[scores["metric"] == "sink_mass"].pivot(index="image_id", columns="method", values="value")
+    assert shares.loc[["c", "b", "a"], "rollout"].tolist() == [0, 1, 0]  # the map lies on the upper left patch alone
+    assert shares.loc[["c", "b", "a"], "none"].tolist() == [0, 1 / 4, 2 / 4]
+
+
+def test_the_mass_of_a_map_on_patches():
+    maps = np.array([[[1, 0], [0, 3]], [[0, 0], [0, 0]]], dtype=np.float16)
+    assert mass_on(np.array([[[True, True], [False, False]]] * 2), maps).tolist() == [0.25, 0]
+
+
 def test_controls_are_scored_on_test_images_alone(cohort, attention):
     tables, rois = cohort
     untrained = {"untrained": {0: {"phantom": attention}, 1: {"phantom": attention}}}
     phantom = ControlCohort(tables, rois, Steps())
     scores = control_scores(untrained, {"phantom": phantom}, Scoring(["rollout"]), 0.25)
-    rates = scores["metric"] == "artefact_rate"
-    assert rates.sum() == 2 * 3  # of both seeds and all their images
+    rates = scores["metric"].isin(["artefact_rate", "sink_mass"])
+    assert rates.sum() == 2 * 3 * 3  # of both seeds and all their images: artefacts, sinks of the attention, of rollout
     scores = scores[~rates]
     assert set(scores["image_id"].unique()) == {"a", "b"} and set(scores["domain"].unique()) == {"control"}
     uniform = scores[(scores["arm"] == "uniform") & (scores["metric"] == "pixel_auroc")]
@@ -161,7 +176,13 @@ def test_metrics_and_tolerance_are_passed_on(cohort, attention):
         tolerance: student_scores(*names, Scoring(["rollout"], ["pointing_game_tolerant"], tolerance))
         for tolerance in (0.0, 0.9)
     }
-    assert set(scores[0.0]["metric"].unique()) == {"pointing_game_tolerant", "logit", "target", "artefact_rate"}
+    assert set(scores[0.0]["metric"].unique()) == {
+        "pointing_game_tolerant",
+        "logit",
+        "target",
+        "artefact_rate",
+        "sink_mass",
+    }
     missed = {
         tolerance: (rows["metric"] == "pointing_game_tolerant") & (rows["value"] == 0)
         for tolerance, rows in scores.items()
@@ -247,7 +268,7 @@ def test_a_nan_map_is_undefined_not_lost(cohort, attention):
     maps[2, 0, 0] = np.nan
     scores = scored(cohort, attention, rollout=maps)
     of_image = scores[(scores["method"] == "rollout") & (scores["image_id"] == "a")]["value"]
-    assert len(of_image) == 3 * len(UNTUNED) and of_image.isna().all()
+    assert len(of_image) == 3 * len(UNTUNED) + 1 and of_image.isna().all()
 
 
 def test_scored_images_must_be_in_the_tables(cohort, attention):
@@ -267,7 +288,7 @@ def test_roi_rows_and_masks_must_agree(cohort):
 def test_images_without_any_roi_give_classification_alone(cohort, attention):
     tables, (rois, masks) = cohort
     scores = scored((tables, (rois[:0], masks[:0])), attention)
-    assert set(scores["method"].unique()) == {"none"}
+    assert set(scores["metric"].unique()) == {"logit", "target", "artefact_rate", "sink_mass"}
 
 
 def test_categories_survive_concatenation_and_parquet(cohort, attention, tmp_path):
