@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from inspect import getdoc
@@ -182,6 +183,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
+    if not FOLDER.is_dir():
+        sys.exit("docs/reference/ is not part of the installed library: run this in a checkout of the project")
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

@@ -76,6 +76,11 @@ def load_layers(overlays: Iterable[Path], values: Mapping[str, Any] | None = Non
     """As `load_study`, with the files that the study was read from."""
     read = cache(read_config)  # a file is asked what it extends, and then for its content
     files = _in_order([Path(overlay) for overlay in overlays], base, read)
+    if base in files and not base.exists():
+        raise ConfigError(
+            f"{base.name} is not part of the installed library: run `python -m mmpkd` in a checkout of the project, or "
+            "name a study of its own (extends: null)"
+        )
     merged: dict[str, Any] = {}
     stated: dict[str, Any] = {}
     for file in files:
