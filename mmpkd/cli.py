@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its number
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return options.run(options)
     except (ConfigError, RecordError, ChoiceError) as error:
@@ -157,10 +157,11 @@ def _sum(verdict: Verdict) -> str:
     return f"all {verdict.compared} entries agree with provenance.json"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
-    parser.add_argument("--version", action="version", version=f"mmpkd {_version()}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands; `run` of what it parses is the function of the command."""
+    whole = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
+    whole.add_argument("--version", action="version", version=f"mmpkd {_version()}")
+    commands = whole.add_subparsers(required=True, metavar="command")
     _add_check(commands)
     _add_verify(commands)
     _add_recover(commands)
@@ -170,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_explain(commands)
     _add_init(commands)
-    return parser
+    return whole
 
 
 def _version() -> str:

@@ -10,7 +10,7 @@ from pkgutil import iter_modules
 from textwrap import dedent
 from typing import Any
 
-from mmpkd.cli import _parser
+from mmpkd.cli import parser
 from mmpkd.cohorts import datasets
 from mmpkd.cohorts.base import find_data_set
 from mmpkd.config.document import flow
@@ -99,7 +99,7 @@ def _commands() -> Iterator[str]:
     yield "## `make`"
     targets = re.findall(r"^([a-z_]+):.*## (.*)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield _table(("target", "what it does"), [(f"`make {target}`", words) for target, words in targets])
-    (commands,) = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    (commands,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
     for name, command in commands.choices.items():
         yield f"## `mmpkd {name}`"
         yield _text(command.description)
