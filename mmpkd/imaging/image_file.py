@@ -56,9 +56,10 @@ class UnreadableImage(ValueError):
 class ImageFile:
     """One image in an open file, not decoded.
 
-    header: the elements of a DICOM file, the pixels among them as they are stored; empty for a picture.
-    syntax: the transfer syntax; None for a picture, and for a file that is opened for its header alone.
-    picture: what Pillow opened; None for DICOM.
+    Attributes:
+        header: the elements of a DICOM file, the pixels among them as they are stored; empty for a picture.
+        syntax: the transfer syntax; None for a picture, and for a file that is opened for its header alone.
+        picture: what Pillow opened; None for DICOM.
     """
 
     file: "BoundedFile"
@@ -118,8 +119,16 @@ class BoundedFile(io.BufferedReader):
 def open_image(path: Path, *, header_only: bool = False) -> Iterator[ImageFile]:
     """Opens a picture by its suffix, else DICOM, with or without preamble.
 
-    Raises UnreadableImage for whatever goes wrong with the file while it is open, here or where it is used; a fault of
-    the storage or a lack of memory stays what it is. `header_only`: read a DICOM file up to its pixels.
+    Args:
+        path: of the file.
+        header_only: read a DICOM file up to its pixels.
+
+    Yields:
+        The open file.
+
+    Raises:
+        UnreadableImage: whatever goes wrong with the file while it is open, here or where it is used; a fault of the
+            storage or a lack of memory stays what it is.
     """
     syntax = None
     try:

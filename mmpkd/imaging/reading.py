@@ -70,9 +70,13 @@ def read_image(path: str | Path, window: str, view: View = 0) -> np.ndarray:
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """Reads a mask, DICOM or picture: bool rows x columns, true above the middle between its two grey values.
+    """Reads a mask, DICOM or picture.
 
-    Raises UnreadableImage as `read_display` does; a mask that marks nothing or everything is a constant image.
+    Returns:
+        bool, rows x columns, true above the middle between its two grey values.
+
+    Raises:
+        UnreadableImage: as for `read_display`; a mask that marks nothing or everything is a constant image.
     """
     return read_display(path, "minmax")[:] > 0.5
 

@@ -22,8 +22,10 @@ class StoreError(ValueError):
 class ImageStore:
     """Several shards as one array of images, mapped into memory.
 
-    image_ids: the stored images, N strings. geometry: their geometries, one row per image in the same order (see
-    `Geometry.from_row`). size: pixels a side.
+    Attributes:
+        image_ids: the stored images, N strings.
+        geometry: their geometries, one row per image in the same order (see `Geometry.from_row`).
+        size: pixels a side.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
@@ -80,9 +82,14 @@ def noted(folders: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def roi_masks(folders: Sequence[str | Path]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The ROI of several shards: their table (roi_id, image_id, label, area) and masks, uint8 0/1 of M x S x S.
+    """The ROI of several shards.
 
-    The masks of a single shard stay mapped. Raises StoreError for files that are missing or do not fit together.
+    Returns:
+        Their table (roi_id, image_id, label, area), and masks, uint8 0/1 of M x S x S; those of a single shard stay
+        mapped.
+
+    Raises:
+        StoreError: files are missing or do not fit together.
     """
     if not folders:
         raise StoreError("ROI masks need at least one shard folder")
