@@ -42,7 +42,16 @@ class Sheet:
         return column in self.cells and bool((self.cells[column] != "").any())
 
     def refuse(self, wrong: pd.Series, column: str, cure: str) -> None:
-        """Raises TableFileError if the mask `wrong` marks a row."""
+        """Refuses rows.
+
+        Args:
+            wrong: a mask along the rows.
+            column: that is to blame.
+            cure: what to do.
+
+        Raises:
+            TableFileError: the mask marks a row.
+        """
         if wrong.any():
             raise TableFileError(f"{self.path}, {rows_text(wrong.index[wrong])}, column {column}: {cure}")
 
