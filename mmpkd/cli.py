@@ -27,10 +27,14 @@ GOOD, BAD, WRONG_USE = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code.
+    """Runs the command.
 
-    0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong command,
-    configuration or record.
+    Args:
+        arguments: of the command; those of the process by default.
+
+    Returns:
+        The exit code. 0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong
+        command, configuration or record.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -135,7 +135,12 @@ def tables_like(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file. Raises OSError, and ValueError where it is no text or no JSON."""
+    """Reads a JSON file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text or no JSON.
+    """
     return json.loads(read_text(path).content)
 
 

@@ -59,7 +59,11 @@ class RunLengths:
 
     @classmethod
     def from_coco(cls, mask: Mapping[str, Any]) -> "RunLengths":
-        """Reads the mapping that pycocotools writes. Raises ValueError where it is none, or does not fit its size."""
+        """Reads the mapping that pycocotools writes.
+
+        Raises:
+            ValueError: it is none, or does not fit its size.
+        """
         try:
             rows, columns = (int(number) for number in mask["size"])
             counts = mask["counts"]

@@ -135,6 +135,7 @@ class Line:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
         return self.words.shape
 
     def fill(self, part: Any, out: np.ndarray) -> None:

@@ -68,7 +68,8 @@ class LookupTable:
                 negative first number as an unsigned one.
             little: whether words in bytes have the low byte first.
 
-        Raises UnreadableImage where descriptor and data do not fit together.
+        Raises:
+            UnreadableImage: descriptor and data do not fit together.
         """
         if len(descriptor) != 3:
             raise UnreadableImage("a lookup table whose descriptor has not three numbers")

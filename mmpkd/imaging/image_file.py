@@ -69,7 +69,11 @@ class ImageFile:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(rows, columns) as stated. Raises UnreadableImage where they are not."""
+        """(rows, columns) as stated.
+
+        Raises:
+            UnreadableImage: they are not.
+        """
         if self.picture is not None:
             return self.picture.height, self.picture.width
         rows, columns = int(self.header.get("Rows") or 0), int(self.header.get("Columns") or 0)
@@ -112,6 +116,7 @@ class BoundedFile(io.BufferedReader):
         return self.name
 
     def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes, and no more than the file has."""
         return super().read(size if size is None else min(size, self._size))
 
 

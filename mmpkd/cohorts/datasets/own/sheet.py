@@ -27,7 +27,11 @@ class Sheet:
     encoding: str
 
     def first_of(self, *names: str) -> str:
-        """The first of these columns that is there. Raises TableFileError if there is none."""
+        """The first of these columns that is there.
+
+        Raises:
+            TableFileError: there is none.
+        """
         found = [name for name in names if name in self.cells]
         if not found:
             there = ", ".join(self.cells) or "no column"
