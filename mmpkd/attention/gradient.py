@@ -35,7 +35,7 @@ def gradient_rollout_row(vit: VisionTransformer, images: torch.Tensor, score: Sc
 
     Args:
         vit: the model, with T tokens.
-        images: N of them, normalised.
+        images: N of them, as the transformer takes them.
         score: what is explained: tokens to N values.
 
     Returns:

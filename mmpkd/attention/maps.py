@@ -93,7 +93,7 @@ def forward_rows(
 
     Args:
         vit: the model, with T tokens.
-        images: N of them, normalised.
+        images: N of them, as the transformer takes them.
         blocks: the attention of each block, in order.
         methods: those that need no gradient.
 

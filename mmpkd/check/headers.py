@@ -31,8 +31,8 @@ def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: i
     """Reads the headers of files, and the pixels of some of them.
 
     Args:
-        root: of the cohort.
-        paths: of the files, below `root`.
+        root: folder that the paths start from.
+        paths: of the files; one that stands twice is read once.
         everything: read all headers, in one process per core, and not those of `SAMPLE` files.
         seed: decides which files are drawn.
     """
