@@ -27,15 +27,19 @@ GOOD, BAD, WRONG_USE = 0, 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code.
+    """Runs the command.
 
-    0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong command,
-    configuration or record.
+    Args:
+        arguments: of the command; those of the process by default.
+
+    Returns:
+        The exit code. 0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong
+        command, configuration or record.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character shows its number
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return options.run(options)
     except (ConfigError, RecordError, ChoiceError) as error:
@@ -157,10 +161,11 @@ def _sum(verdict: Verdict) -> str:
     return f"all {verdict.compared} entries agree with provenance.json"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
-    parser.add_argument("--version", action="version", version=f"mmpkd {_version()}")
-    commands = parser.add_subparsers(required=True, metavar="command")
+def parser() -> argparse.ArgumentParser:
+    """The arguments of all commands; `run` of what it parses is the function of the command."""
+    whole = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
+    whole.add_argument("--version", action="version", version=f"mmpkd {_version()}")
+    commands = whole.add_subparsers(required=True, metavar="command")
     _add_check(commands)
     _add_verify(commands)
     _add_recover(commands)
@@ -170,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_explain(commands)
     _add_init(commands)
-    return parser
+    return whole
 
 
 def _version() -> str:

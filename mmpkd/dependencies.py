@@ -42,9 +42,12 @@ def library_files(*scripts: Path) -> list[Path]:
 
 
 def fingerprint(*scripts: Path) -> str:
-    """One hash of the code of `scripts` and of all library files that they import.
+    """One hash of the code of scripts and of all library files that they import.
 
     It follows from their syntax trees without docstrings, so neither comments nor formatting count.
+
+    Args:
+        *scripts: their paths.
     """
     files = sorted({*scripts, *library_files(*scripts)})
     names = [os.path.relpath(path, LIBRARY.parent) for path in files]

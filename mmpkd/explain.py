@@ -37,7 +37,8 @@ UNREADABLE = "unreadable"
 class Explainer:
     """A student and how its images are prepared.
 
-    method: of the maps, see `mmpkd.attention.maps.attention_maps`.
+    Attributes:
+        method: of the maps, see `mmpkd.attention.maps.attention_maps`.
     """
 
     student: Student
@@ -112,9 +113,16 @@ def explain_files(explainer: Explainer, model: Path, files: Sequence[Path], fold
 
 
 def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
-    """A map on the patch grid, g x g, in the pixels of the image: float32 rows x columns, 0 outside of the crop.
+    """A map in the pixels of its image.
 
     Interpolated bilinearly between the centres of patches, as `mmpkd.evaluation.localization.upsample` does it.
+
+    Args:
+        grid: the map on the patch grid, g x g.
+        geometry: of the image.
+
+    Returns:
+        float32 rows x columns, 0 outside of the crop.
     """
     x, y = np.arange(geometry.columns) + 0.5, np.arange(geometry.rows) + 0.5
     to_x = geometry.points_to_store(np.stack([x, np.zeros_like(x)], axis=1))[:, 0]
@@ -129,7 +137,15 @@ def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
 
 
 def overlay(square: Square, grid: np.ndarray) -> Image.Image:
-    """The picture with its map over it in colour: from nothing to the map's maximum; at most LONGEST pixels a side."""
+    """The picture with its map over it in colour, from nothing to the map's maximum.
+
+    Args:
+        square: the image.
+        grid: the map on the patch grid, g x g.
+
+    Returns:
+        A picture of at most LONGEST pixels a side.
+    """
     rows, columns = square.geometry.rows, square.geometry.columns
     scale = min(1.0, LONGEST / max(rows, columns))
     shape = max(1, round(rows * scale)), max(1, round(columns * scale))

@@ -22,9 +22,12 @@ class StorageError(RuntimeError):
 
 
 def blame_storage(error: BaseException) -> None:
-    """Called where a file that cannot be read would be set aside: raises StorageError if the storage failed instead.
+    """Tells a fault of the storage from one of a file; called where a file that cannot be read would be set aside.
 
     Else a network file system that is away for a minute would cost a study thousands of its images.
+
+    Raises:
+        StorageError: the error is one of the storage.
     """
     if isinstance(error, OSError) and error.errno in OF_THE_STORAGE:
         raise StorageError(f"the storage failed while data were read: {error.strerror}; run the study again") from None

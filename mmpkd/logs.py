@@ -23,10 +23,13 @@ SET_UP = "set-up took {:.2f} s"  # the first line of a log: interpreter and impo
 
 
 def log_to(path: str | Path) -> None:
-    """Sends the log, warnings and an uncaught exception's traceback of this process to the file `path`.
+    """Sends the log, warnings and an uncaught exception's traceback of this process to a file.
 
-    The job signs in to the study's results: a log is `<results>/logs/<job>.log`. A script calls this first, after its
-    imports: the log begins with the time that the process took until then.
+    The job signs in to the study's results. A script calls this first, after its imports: the log begins with the time
+    that the process took until then.
+
+    Args:
+        path: of the log, `<results>/logs/<job>.log`.
     """
     if rank := int(os.environ.get("LOCAL_RANK", 0)):  # a further process of a job that trains with several
         path = f"{path}.rank{rank}"

@@ -36,9 +36,13 @@ _held: list[IO[str]] = []  # closing a record would release its lock
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that signed in. boot: of its kernel; machine: its installation; namespace: what `pid` is counted in.
+    """A process that signed in.
 
-    locked: whether the file system gave it a lock.
+    Attributes:
+        boot: of its kernel.
+        machine: its installation.
+        namespace: what `pid` is counted in.
+        locked: whether the file system gave it a lock.
     """
 
     kind: Kind
@@ -57,7 +61,12 @@ class Worker:
 
 @dataclass(frozen=True)
 class Record:
-    """A worker's file. alive: None where that is unknown from here; worker: None if the file cannot be read."""
+    """A worker's file.
+
+    Attributes:
+        worker: None if the file cannot be read.
+        alive: None where that is unknown from here.
+    """
 
     path: Path
     worker: Worker | None

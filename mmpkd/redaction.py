@@ -17,7 +17,12 @@ HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{6,}
 
 
 def redact(text: str, known: Iterable[str | Path] = ()) -> str:
-    """`text` in one line, with `#` for long numbers and `...` for what is quoted; `known` paths stay as they are."""
+    """Text without what may identify, in one line: `#` for long numbers and `...` for what is quoted.
+
+    Args:
+        text: such as a message.
+        known: paths that stay as they are.
+    """
     text = " ".join(text.split())
     paths = sorted({str(path) for path in known} - {"", "."}, key=len, reverse=True)
     if not paths:

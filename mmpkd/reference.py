@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from inspect import getdoc
@@ -9,7 +10,7 @@ from pkgutil import iter_modules
 from textwrap import dedent
 from typing import Any
 
-from mmpkd.cli import _parser
+from mmpkd.cli import parser
 from mmpkd.cohorts import datasets
 from mmpkd.cohorts.base import find_data_set
 from mmpkd.config.document import flow
@@ -98,7 +99,7 @@ def _commands() -> Iterator[str]:
     yield "## `make`"
     targets = re.findall(r"^([a-z_]+):.*## (.*)$", (REPOSITORY / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     yield _table(("target", "what it does"), [(f"`make {target}`", words) for target, words in targets])
-    (commands,) = [action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    (commands,) = [action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)]
     for name, command in commands.choices.items():
         yield f"## `mmpkd {name}`"
         yield _text(command.description)
@@ -182,6 +183,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
+    if not FOLDER.is_dir():
+        sys.exit("docs/reference/ is not part of the installed library: run this in a checkout of the project")
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")

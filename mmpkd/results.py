@@ -15,7 +15,8 @@ class Results:
     An argument may be a wildcard of Snakemake, such as `{cohort}`: the path is then the pattern of a rule. Files that
     one job writes are a dictionary from the name of a rule's output to its path.
 
-    root: the folder, as `results/demo`.
+    Attributes:
+        root: the folder, as `results/demo`.
     """
 
     root: str
@@ -128,7 +129,14 @@ class Results:
         return f"{self.root}/attention/{group}/{member}/seed{seed}/{cohort}.npz"
 
     def tuning(self, group: str, member: str, seed: int | str, cohort: str | None = None) -> str:
-        """Maps of validation images, on which thresholds are tuned: of the training cohort, or of a named one."""
+        """Maps of validation images, on which thresholds are tuned.
+
+        Args:
+            group: a domain, or `control`.
+            member: an arm, or a control.
+            seed: of the student.
+            cohort: whose images; by default those of the training cohort.
+        """
         place = f"{self.root}/attention/{group}/{member}/seed{seed}.validate"
         return f"{place}.npz" if cohort is None else f"{place}/{cohort}.npz"
 

@@ -9,11 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from mmpkd.cohorts.listing import is_data
-from mmpkd.config.layers import BASE
 from mmpkd.config.study import ConfigError
 from mmpkd.files import write_csv, write_text
 
-TEMPLATE = BASE.parent / "studies" / "own.yaml"
+TEMPLATE = Path(__file__).with_name("own.yaml")
 TO_FILL_IN = ("patient", "study", "split", "view", "laterality")
 REGIONS = ("image", "label", "x0", "y0", "x1", "y1")
 

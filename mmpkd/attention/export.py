@@ -115,7 +115,15 @@ def last_tokens(vit: VisionTransformer) -> Iterator[list[torch.Tensor]]:
 def probe_images(
     tables: Mapping[str, CohortTables], stores: Mapping[str, Pixels], cohorts: Sequence[str], count: int, seed: int
 ) -> dict[str, LabelledImages]:
-    """For each of `cohorts` the stored images of its train split, at most `count`, drawn by `seed`."""
+    """The stored images of the train split of cohorts, a part of them.
+
+    Args:
+        tables: by cohort.
+        stores: by cohort.
+        cohorts: which of them.
+        count: the most images per cohort.
+        seed: decides which images are drawn.
+    """
     return {
         cohort: drawn(labelled_images(tables[cohort], stores[cohort], "train", []), count, np.random.default_rng(seed))
         for cohort in cohorts
@@ -140,7 +148,8 @@ def export_features(
     Args:
         student: whose class tokens; it is not trained.
         images: by cohort.
-        batch_size, device: of the forward passes.
+        batch_size: images per forward pass.
+        device: where it runs.
 
     Returns:
         cohort N, image_id N, and embedding N x D float32, the class token that the head reads.

@@ -28,10 +28,18 @@ def predicted_score(logits: torch.Tensor, problem: str) -> torch.Tensor:
 
 
 def gradient_rollout_row(vit: VisionTransformer, images: torch.Tensor, score: ScoreFunction) -> torch.Tensor:
-    """The class token's row of the product of all blocks' I + mean over heads of (A * dscore/dA)+, N x T.
+    """The class token's row of the product of all blocks' I + mean over heads of (A * dscore/dA)+.
 
     The gradient of the weights A is that of the heads' output A v, times the values: so neither the forward nor the
     backward pass has to form A, and no gradient of a parameter is computed.
+
+    Args:
+        vit: the model, with T tokens.
+        images: N of them, as the transformer takes them.
+        score: what is explained: tokens to N values.
+
+    Returns:
+        N x T.
     """
     blocks = attention_modules(vit)
     with torch.enable_grad(), reading_all({attn: kept for attn in blocks}) as readings:
@@ -55,7 +63,16 @@ def kept(reading: Reading) -> Reading:
 
 
 def relevance(reading: Reading, gradient: torch.Tensor, rows: slice = slice(None)) -> torch.Tensor:
-    """Mean over heads of the positive part of A * dscore/dA, N x rows x T; `gradient` as `mixed`, N x T x heads d."""
+    """Mean over heads of the positive part of A * dscore/dA.
+
+    Args:
+        reading: of a block's attention.
+        gradient: of the score to `reading.mixed`, N x T x heads d.
+        rows: which tokens' rows of A.
+
+    Returns:
+        N x rows x T.
+    """
     by_head = gradient.unflatten(-1, (reading.attn.num_heads, -1)).transpose(1, 2)[:, :, rows]
     of_weights = by_head @ reading.value.transpose(-2, -1)
     return (reading.weights(rows) * of_weights).clamp(min=0).mean(dim=1)

@@ -68,7 +68,16 @@ def attention_maps(
 
 
 def refuse_unknown(methods: list[str], heads: int, score: Callable[..., torch.Tensor] | None) -> None:
-    """Raises ValueError for a method that cannot be computed."""
+    """Refuses methods that cannot be computed.
+
+    Args:
+        methods: of the maps.
+        heads: of the model's last block.
+        score: what a method of a score explains, if there is one.
+
+    Raises:
+        ValueError: a method is unknown, asks for a head that the model does not have, or needs a score.
+    """
     named = {method: HEAD.fullmatch(method) for method in methods if method not in (*METHODS, RECEIVED)}
     unknown = sorted(method for method, match in named.items() if match is None)
     if unknown:
@@ -84,7 +93,17 @@ def refuse_unknown(methods: list[str], heads: int, score: Callable[..., torch.Te
 def forward_rows(
     vit: VisionTransformer, images: torch.Tensor, blocks: list[Attention], methods: list[str]
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Features, and for each method N x T, from one forward."""
+    """Features and the class token's rows, from one forward.
+
+    Args:
+        vit: the model, with T tokens.
+        images: N of them, as the transformer takes them.
+        blocks: the attention of each block, in order.
+        methods: those that need no gradient.
+
+    Returns:
+        The features, and for each method N x T.
+    """
     keeps: dict[Attention, Callable[[Reading], Any]] = {}
     if {"rollout", RECEIVED} & {*methods}:
         keeps = dict.fromkeys(blocks[:-1], mean_weights)
@@ -105,7 +124,11 @@ def forward_rows(
 
 
 def last_rows(reading: Reading, methods: list[str]) -> dict[str, torch.Tensor]:
-    """For each method what it takes from the last block, N x T; for rollout and RECEIVED the mean over heads."""
+    """What each method takes from the last block.
+
+    Returns:
+        For each method N x T; for rollout and RECEIVED the mean over heads.
+    """
     heads = class_token_row(reading)
     rows = {}
     for method in methods:

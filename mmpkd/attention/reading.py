@@ -57,13 +57,29 @@ def attention_modules(vit: VisionTransformer) -> list[Attention]:
 
 
 def value_of(attn: Attention, projected: torch.Tensor) -> torch.Tensor:
-    """The values, N x heads x T x d, of queries, keys and values side by side, N x T x 3 heads d."""
+    """The values of an attention.
+
+    Args:
+        attn: says how many heads.
+        projected: queries, keys and values side by side, N x T x 3 heads d.
+
+    Returns:
+        N x heads x T x d.
+    """
     return projected.chunk(3, dim=-1)[2].unflatten(-1, (attn.num_heads, -1)).transpose(1, 2)
 
 
 @contextmanager
 def reading(attn: Attention, keep: Callable[[Reading], Any]) -> Iterator[list]:
-    """A list that a forward extends by what `keep` makes of the reading of `attn`; all else is let go at once."""
+    """Reads an attention in each forward pass.
+
+    Args:
+        attn: whose queries, keys, values and output are read.
+        keep: makes what is kept of a reading; all else is let go at once.
+
+    Yields:
+        A list that a forward extends by what `keep` makes.
+    """
     kept: list = []
     current = Reading(attn)
     hooks = [

@@ -33,7 +33,9 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
 
     Args:
         cohort: as configured.
-        domain, labels, training: the domain that it stands in, what is predicted there, and whether it is learnt from.
+        domain: that it stands in.
+        labels: that are predicted there.
+        training: whether it is learnt from.
         size: pixels a side of the stored square.
         everything: read the header of every file, not of a sample.
     """

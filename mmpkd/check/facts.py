@@ -16,7 +16,11 @@ State = Literal["at hand", "made here", "needs network", "missing", "does not fi
 
 @dataclass(frozen=True)
 class Problem:
-    """Why the study cannot run (error), or what its user should know (warning). `where`: mostly a key."""
+    """Why the study cannot run (error), or what its user should know (warning).
+
+    Attributes:
+        where: mostly a key.
+    """
 
     level: Level
     where: str
@@ -42,7 +46,12 @@ class NeedFacts:
 
 @dataclass(frozen=True)
 class HeaderFacts:
-    """Headers, and a few pixels: `read` of `files` (images and masks). rows, columns: smallest, median and largest."""
+    """Headers, and a few pixels: `read` of `files` (images and masks).
+
+    Attributes:
+        rows: smallest, median and largest.
+        columns: smallest, median and largest.
+    """
 
     read: int
     files: int
@@ -97,10 +106,12 @@ class WeightFacts:
 
 @dataclass(frozen=True)
 class StudentFacts:
-    """The student that will be trained, from the model that is built; `error`: why it cannot be built.
+    """The student that will be trained, from the model that is built.
 
-    training_bytes: memory of a training step in float32, without the images: weights, gradients, the moments of AdamW,
-    the moving average, and what is kept for the gradient of a batch.
+    Attributes:
+        training_bytes: memory of a training step in float32, without the images: weights, gradients, the moments of
+            AdamW, the moving average, and what is kept for the gradient of a batch.
+        error: why it cannot be built.
     """
 
     model: str
@@ -125,7 +136,13 @@ class DiskFacts:
 
 @dataclass(frozen=True)
 class MachineFacts:
-    """device: as configured. gpus: seen here. torch: its version, None if it is not installed."""
+    """The machine that the check runs on.
+
+    Attributes:
+        device: as configured.
+        gpus: seen here.
+        torch: its version, None if it is not installed.
+    """
 
     device: str
     gpus: int

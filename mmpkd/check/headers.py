@@ -28,9 +28,13 @@ Header = tuple[int, int, str]  # rows, columns, transfer syntax ("" for a pictur
 
 
 def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: int = 0) -> HeaderFacts:
-    """Reads the headers of `SAMPLE` of the files, drawn with `seed`, or of all of them in one process a core.
+    """Reads the headers of files, and the pixels of some of them.
 
-    The pixels of some of the files are read, too.
+    Args:
+        root: folder that the paths start from.
+        paths: of the files; one that stands twice is read once.
+        everything: read all headers, in one process per core, and not those of `SAMPLE` files.
+        seed: decides which files are drawn.
     """
     paths = paths.drop_duplicates()
     chosen = paths if everything else paths.sample(n=min(SAMPLE, len(paths)), random_state=seed)

@@ -22,7 +22,12 @@ ROWS = {
 
 
 def render(facts: StudyFacts, colour: bool = False) -> str:
-    """The report as text; `colour` adds ANSI colours and takes nothing away."""
+    """The report as text.
+
+    Args:
+        facts: what the check found.
+        colour: adds ANSI colours and takes nothing away.
+    """
     lines = _wrapped(f"Study {facts.study}, from {', '.join(facts.files)}", 2)
     for name, cohort in facts.cohorts.items():
         lines += ["", *_cohort(name, cohort)]

@@ -42,9 +42,12 @@ class ChoiceError(ValueError):
 class Need:
     """One file or folder of a download, so that a check can tell what is missing and where it is to be had.
 
-    path: where it is looked for; its last part may be a pattern (`MS_CXR_Local_Alignment*.csv`), of which one file is
-        enough. what: what it holds, in a few words. source: where it is to be had. required: whether `read` fails
-        without it.
+    Attributes:
+        path: where it is looked for; its last part may be a pattern (`MS_CXR_Local_Alignment*.csv`), of which one file
+            is enough.
+        what: what it holds, in a few words.
+        source: where it is to be had.
+        required: whether `read` fails without it.
     """
 
     path: Path
@@ -147,10 +150,11 @@ class DataSet(ABC):
 
     @abstractmethod
     def list_images(self) -> pd.DataFrame:
-        """One row per image: image_id, patient_id, study_id, split and view, and what later steps use.
+        """One row per image.
 
-        `path` and `laterality` are "" where the table has no such column; `rows` and `columns` are <NA>, and
-        `restricted` is False.
+        Returns:
+            image_id, patient_id, study_id, split and view, and what later steps use. `path` and `laterality` are ""
+            where the table has no such column; `rows` and `columns` are <NA>, and `restricted` is False.
         """
 
     @abstractmethod
@@ -245,7 +249,11 @@ class DataSet(ABC):
         return split.mask(is_among(patients, stable_share(known, test_share)), "test")
 
     def set_aside(self, table: pd.DataFrame, wrong: pd.Series, record: str, reason: str | pd.Series) -> pd.DataFrame:
-        """The rows of `table` that the mask `wrong` does not mark; see `Rejections.split_off`."""
+        """Sets rows aside.
+
+        Returns:
+            The rows of `table` that the mask `wrong` does not mark; see `Rejections.split_off`.
+        """
         return self.rejections.split_off(table, wrong, record, reason)
 
     def match(self, images: pd.DataFrame, path: pd.Series, files: Listing) -> pd.DataFrame:

@@ -56,9 +56,15 @@ def policy_table(option: str, given: str | Mapping[str, str], default: Mapping[s
 
 
 def apply_policy(labels: pd.DataFrame, uncertain: Mapping[str, str], blank: Mapping[str, str]) -> pd.DataFrame:
-    """Labels of 1, 0, -1 and NaN (blank), one column each, to labels of 1, 0 and NaN (masked).
+    """Decides on labels that are uncertain or blank.
 
-    `uncertain` and `blank` give the policy of each column.
+    Args:
+        labels: 1, 0, -1 (uncertain) and NaN (blank), one column each.
+        uncertain: the policy of each column.
+        blank: the policy of each column.
+
+    Returns:
+        Labels of 1, 0 and NaN (masked).
     """
     decided = {}
     for name, values in labels.items():

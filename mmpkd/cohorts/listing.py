@@ -34,8 +34,11 @@ log = logging.getLogger("mmpkd.listing")
 class Listing:
     """Files below a root, relative to it and sorted, and what was passed over.
 
-    hidden: files and folders that are no data. outside: links that leave the declared folders. broken: links to
-    nothing, or to themselves. unreadable: folders.
+    Attributes:
+        hidden: files and folders that are no data.
+        outside: links that leave the declared folders.
+        broken: links to nothing, or to themselves.
+        unreadable: folders.
     """
 
     root: Path

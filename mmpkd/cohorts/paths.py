@@ -119,9 +119,13 @@ def existing(path: Path) -> Path:
 
 
 def tables_like(folder: Path, pattern: str) -> list[Path]:
-    """The CSV and JSON files of a name pattern (`BBox_List_2017*`), packed or not, sorted.
+    """The CSV and JSON files of a name pattern, packed or not, sorted.
 
     What a browser has not finished, an editor's backups and hidden files are none.
+
+    Args:
+        folder: that holds them.
+        pattern: such as `BBox_List_2017*`.
     """
     return sorted(
         path
@@ -131,7 +135,12 @@ def tables_like(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_json(path: Path) -> Any:
-    """Reads a JSON file. Raises OSError, and ValueError where it is no text or no JSON."""
+    """Reads a JSON file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no text or no JSON.
+    """
     return json.loads(read_text(path).content)
 
 

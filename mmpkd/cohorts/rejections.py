@@ -27,15 +27,27 @@ class Rejections:
         self._notes: dict[str, Mapping[str, int]] = {}
 
     def add(self, records: Iterable[str], reasons: str | Iterable[str]) -> None:
-        """Sets `records` aside, all for one reason or each for its own; reasons are made the same in every run."""
+        """Sets records aside; reasons are made the same in every run.
+
+        Args:
+            records: their names.
+            reasons: one for all, or one each.
+        """
         part = pd.DataFrame({"record": pd.Series(list(records), dtype="str")})
         part["reason"] = repeatable(reasons) if isinstance(reasons, str) else [repeatable(reason) for reason in reasons]
         self._parts.append(part)
 
     def split_off(self, table: pd.DataFrame, wrong: pd.Series, record: str, reason: str | pd.Series) -> pd.DataFrame:
-        """Sets the rows of `table` aside that the mask `wrong` marks, and returns the others.
+        """Sets rows of a table aside.
 
-        Column `record` names them; `reason` is one for all or a series that runs along `table`.
+        Args:
+            table: the rows.
+            wrong: a mask along `table` that marks what is set aside.
+            record: the column that names a row.
+            reason: one for all, or a series that runs along `table`.
+
+        Returns:
+            The other rows.
         """
         self.add(table.loc[wrong, record], reason if isinstance(reason, str) else reason[wrong])
         return table[~wrong]
@@ -51,7 +63,12 @@ class Rejections:
         return f"set aside: {_counted(self.table['reason']) or 'nothing'}"
 
     def count(self, notes: Mapping[str, int], place: Path | str = "") -> None:
-        """Counts what was passed over without being a record; once per place, however often it is said."""
+        """Counts what was passed over without being a record.
+
+        Args:
+            notes: how many of what.
+            place: where; notes of one place count once, however often they are said.
+        """
         self._notes[str(place)] = notes
 
     @property

@@ -23,10 +23,14 @@ BITS = 60  # of a run: more are no number of pixels, and as many as a text has w
 
 
 def box_rois(boxes: pd.DataFrame, rejections: Rejections) -> pd.DataFrame:
-    """ROI rows from boxes with image_id, label, x0, y0, x1, y1 (text or numbers) and the image's rows and columns.
+    """ROI rows from boxes.
 
     A box is clipped to its image where rows and columns are known; one that is not a number or has no area left is set
     aside. A box that is stated twice for the same label of an image counts once. roi_id numbers the boxes of an image.
+
+    Args:
+        boxes: image_id, label, x0, y0, x1, y1 (text or numbers) and the image's rows and columns.
+        rejections: takes what is set aside.
     """
     boxes = boxes.copy()
     boxes[CORNERS] = boxes[CORNERS].apply(pd.to_numeric, errors="coerce").astype("float64")
@@ -55,7 +59,11 @@ class RunLengths:
 
     @classmethod
     def from_coco(cls, mask: Mapping[str, Any]) -> "RunLengths":
-        """Reads the mapping that pycocotools writes. Raises ValueError where it is none, or does not fit its size."""
+        """Reads the mapping that pycocotools writes.
+
+        Raises:
+            ValueError: it is none, or does not fit its size.
+        """
         try:
             rows, columns = (int(number) for number in mask["size"])
             counts = mask["counts"]

@@ -72,11 +72,12 @@ def empty(columns: dict[str, str]) -> pd.DataFrame:
 class Fields:
     """What a data set declares of the columns of its case descriptions; any other column holds terms.
 
-    numbers: columns of numbers, with the ends of their scale, off which a value is missing; None: any number.
-    applies: columns that may not apply: the column and the value of the rows that they apply to.
-    withheld: the label under another name, which no teacher ever sees.
-    spellings: terms, with the spelling that is kept.
-    lesions: a row is one of the lesions of a case, and the columns in `applies` describe it.
+    Attributes:
+        numbers: columns of numbers, with the ends of their scale, off which a value is missing; None: any number.
+        applies: columns that may not apply: the column and the value of the rows that they apply to.
+        withheld: the label under another name, which no teacher ever sees.
+        spellings: terms, with the spelling that is kept.
+        lesions: a row is one of the lesions of a case, and the columns in `applies` describe it.
     """
 
     numbers: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
@@ -219,10 +220,14 @@ def resolve(images: pd.DataFrame, held_out: Collection[str] = frozenset()) -> tu
 
 
 def stable_share(patients: Iterable[str], share: float) -> set[str]:
-    """About `share` of the patients, chosen by the SHA-256 of their identifiers.
+    """A share of the patients, chosen by the SHA-256 of their identifiers.
 
     The choice of one patient depends on no other patient and on no random state, so it is the same on every machine and
     stays when further patients arrive.
+
+    Args:
+        patients: their identifiers.
+        share: 0 to 1; about as many are chosen.
     """
     return {
         patient
@@ -232,10 +237,17 @@ def stable_share(patients: Iterable[str], share: float) -> set[str]:
 
 
 def is_among(values: pd.Series, known: Iterable) -> pd.Series:
-    """A mask along `values`: true where the value is one of `known`.
+    """Which values are known.
 
     `Series.isin` of pandas 3 makes an Arrow scalar of each value in `known`: 10 s for the 600,000 files of a large data
     set, where a set takes a quarter of one.
+
+    Args:
+        values: what is looked up.
+        known: in which.
+
+    Returns:
+        A mask along `values`: true where the value is one of `known`.
     """
     if not isinstance(known, set | frozenset):
         known = set(known.tolist() if isinstance(known, pd.Series | pd.Index) else known)

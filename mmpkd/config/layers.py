@@ -73,9 +73,18 @@ def load_study(overlays: Iterable[Path], values: Mapping[str, Any] | None = None
 
 
 def load_layers(overlays: Iterable[Path], values: Mapping[str, Any] | None = None, base: Path = BASE) -> Layers:
-    """As `load_study`, with the files that the study was read from."""
+    """As `load_study`, with the files that the study was read from.
+
+    Raises:
+        ConfigError: as for `load_study`, or config.yaml is needed and not there: the library is installed alone.
+    """
     read = cache(read_config)  # a file is asked what it extends, and then for its content
     files = _in_order([Path(overlay) for overlay in overlays], base, read)
+    if base in files and not base.exists():
+        raise ConfigError(
+            f"{base.name} is not part of the installed library: run `python -m mmpkd` in a checkout of the project, or "
+            "name a study of its own (extends: null)"
+        )
     merged: dict[str, Any] = {}
     stated: dict[str, Any] = {}
     for file in files:
@@ -148,7 +157,13 @@ def _without_extends(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge(config: Mapping[str, Any], changes: Mapping[str, Any], place: str = "") -> dict[str, Any]:
-    """`config` with `changes` on top of it; `place` is the dotted path of both, "" at the top."""
+    """A configuration with changes on top of it.
+
+    Args:
+        config: below.
+        changes: on top.
+        place: the dotted path of both, "" at the top.
+    """
     merged = dict(config)
     for name, dropped in _matching(ALTERNATIVES, place).items():
         if changes.get(name) is not None:

@@ -22,7 +22,8 @@ def left_open(layers: Layers, teachers: bool, students: bool) -> dict[str, list[
 
     Args:
         layers: the study and what its files say.
-        teachers, students: whether the study fits any.
+        teachers: whether the study fits any.
+        students: whether the study fits any.
     """
     study = layers.study
     if all(study.cohorts[name].root is None for name in study.domain_of):

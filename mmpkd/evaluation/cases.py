@@ -17,7 +17,8 @@ def ranked_gains(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, sco
     Args:
         scores: the long table.
         cell: the training domain and the cohort.
-        arm, reference: whose scores are compared, image by image and seed by seed.
+        arm: whose gain it is, image by image and seed by seed.
+        reference: the arm that it is compared with.
         score: which score.
 
     Raises:
@@ -49,9 +50,17 @@ def mean_scores(scores: pd.DataFrame, cell: Cell, arm: str, score: Score) -> pd.
 
 
 def mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method: str) -> np.ndarray:
-    """An image's map on the patch grid, g x g: mean over the exports (one per seed), in multiples of a uniform map.
+    """An image's map on the patch grid: mean over seeds, in multiples of a uniform map.
 
     Each seed's map is turned into shares first, so that the scale of none is a weight; one without mass stays zero.
+
+    Args:
+        exports: one per seed.
+        image_id: which image; each export holds it.
+        method: of the maps.
+
+    Returns:
+        g x g.
     """
     maps = [export[method][np.flatnonzero(export["image_id"] == image_id)[0]].astype(np.float64) for export in exports]
     shares = np.mean([one / (one.sum() or 1.0) for one in maps], axis=0)

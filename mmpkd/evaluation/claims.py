@@ -106,7 +106,17 @@ def tested(claim: Claim) -> float:
 
 
 def judge(claim: Claim, estimate: Estimate, p_holm: float, alpha: float) -> str:
-    """supported, contradicted or inconclusive, by the rules at this module's head."""
+    """The verdict on a claim, by the rules at this module's head.
+
+    Args:
+        claim: says what is expected.
+        estimate: of its contrast.
+        p_holm: its adjusted p, or NaN.
+        alpha: the level of significance.
+
+    Returns:
+        supported, contradicted or inconclusive.
+    """
     if isnan(p_holm) or p_holm >= alpha or estimate.estimate == tested(claim):
         return "inconclusive"
     above = estimate.estimate > tested(claim)

@@ -21,10 +21,17 @@ MACRO = "macro"
 
 
 def auroc_pseudo_values(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """S x N values whose mean over images is the AUROC of each of S rows of logits (S x N) against N targets (0 or 1).
+    """Values whose mean over images is the AUROC.
 
     A positive's influence is its placement among the negatives less the AUROC, and the reverse, scaled by its class's
-    share (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988). Ties count one half. NaN with one class alone.
+    share (DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988). Ties count one half.
+
+    Args:
+        logits: S x N.
+        targets: N, 0 or 1.
+
+    Returns:
+        S x N, NaN with one class alone.
     """
     positive = np.asarray(targets) == 1
     n_positive, n_negative = positive.sum(), (~positive).sum()
@@ -39,7 +46,7 @@ def auroc_pseudo_values(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def average_precision_pseudo_values(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """S x N values whose mean over images is the average precision of each of S rows of logits (S x N).
+    """Values whose mean over images is the average precision.
 
     With A(t) the share of images that are positive and score at least t, R(t) the share that score so at all, and q the
     share of positives, average precision is mean(y A/R) / q, and the influence of an image with target y and score s is
@@ -47,7 +54,14 @@ def average_precision_pseudo_values(logits: np.ndarray, targets: np.ndarray) -> 
         y / q * (A(s)/R(s) - AP + G(s)) - H(s) / q,   G(s) = sum_{t <= s} y/(N R),   H(s) = sum_{t <= s} y A/(N R^2)
 
     over the positives' scores t: the derivative of that functional in the direction of the image. Equal scores share a
-    threshold. NaN without positives.
+    threshold.
+
+    Args:
+        logits: S x N.
+        targets: N, 0 or 1.
+
+    Returns:
+        S x N, NaN without positives.
     """
     logits, targets = np.asarray(logits, dtype=np.float64), np.asarray(targets, dtype=np.float64)
     if not targets.any():
@@ -112,9 +126,16 @@ def classification_by_seed(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def pseudo_matrices(part: pd.DataFrame, domain: str, cohort: str, metric: str) -> dict[str, tuple[ScoreMatrix, int]]:
-    """For each label, and `macro`, the pseudo-values of one arm in one cell and the count of positives.
+    """The pseudo-values of one arm in one cell.
 
-    `part` holds that arm's and cell's rows of metrics `logit` and `target`.
+    Args:
+        part: that arm's and cell's rows of metrics `logit` and `target`.
+        domain: of the cell.
+        cohort: of the cell.
+        metric: of classification, a key of `PSEUDO_VALUES`.
+
+    Returns:
+        For each label, and `macro`, the pseudo-values and the count of positives.
     """
     matrices = {}
     for label in sorted(part["label"].unique()):

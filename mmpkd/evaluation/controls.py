@@ -29,8 +29,11 @@ from mmpkd.imaging.store import ImageStore
 class ControlCohort:
     """What the controls are scored on.
 
-    tables, rois, store: of the cohort; the images of the store are read where a map is made of them. home: the training
-    cohort of its domain, on whose validation images a threshold is tuned; None: there is none.
+    Attributes:
+        tables: of the cohort.
+        rois: of the cohort.
+        store: of the cohort; its images are read where a map is made of them.
+        home: the training cohort of its domain, on whose validation images a threshold is tuned; None: there is none.
     """
 
     tables: CohortTables

@@ -19,8 +19,11 @@ def standardised_gain(cells: Contrast) -> float:
     """Cohen's d_z: the mean of the patients' gains over their standard deviation, averaged over cells by weight.
 
     Cohen, Statistical Power Analysis for the Behavioral Sciences, 2nd edition 1988, section 2.3.5; Lakens, Front.
-    Psychol. 4:863, 2013. NaN for a contrast that subtracts cells, whose patients are not the same, and for a cell with
-    fewer than two patients or without spread among them.
+    Psychol. 4:863, 2013.
+
+    Returns:
+        NaN for a contrast that subtracts cells, whose patients are not the same, and for a cell with fewer than two
+        patients or without spread among them.
     """
     return _average(cells, _standardised)
 
@@ -29,7 +32,10 @@ def share_improved(cells: Contrast) -> float:
     """The share of patients with a gain above zero, ties counted half, averaged over cells by weight.
 
     The probability of superiority for paired observations (Grissom and Kim, Effect Sizes for Research, 2nd edition
-    2012, chapter 5); 0.5 where neither arm is better. NaN for a contrast that subtracts cells.
+    2012, chapter 5).
+
+    Returns:
+        0 to 1; 0.5 where neither arm is better. NaN for a contrast that subtracts cells.
     """
     return _average(cells, lambda gains: float(np.mean((np.sign(gains) + 1) / 2)) if len(gains) else nan)
 

@@ -138,7 +138,9 @@ def tuned_threshold(
     To be called with images that are not scored, as Saporta et al. (Nat. Mach. Intell. 4, 2022) tune on validation.
 
     Args:
-        maps, masks, map_of_mask: as for `score_maps`.
+        maps: as for `score_maps`.
+        masks: as for `score_maps`.
+        map_of_mask: as for `score_maps`.
         thresholds: what is tried.
 
     Raises:
@@ -163,10 +165,17 @@ def tuned_in_parts(parts: Iterable[Part], masks: np.ndarray, thresholds: Sequenc
 
 
 def upsample(maps: np.ndarray, size: int) -> np.ndarray:
-    """Bilinear interpolation of N x g x h maps to N x size x size, as a product with two fixed matrices.
+    """Bilinear interpolation of maps, as a product with two fixed matrices.
 
     Pixel centres are at half-integers and the border is extended: torch's `interpolate(mode="bilinear",
     align_corners=False)`. Computed in float64 and returned as float32, so that equal patches stay exactly equal.
+
+    Args:
+        maps: N x g x h.
+        size: side of the result in pixels.
+
+    Returns:
+        N x size x size, float32.
     """
     maps = np.asarray(maps, dtype=np.float64)
     down, across = (interpolation((np.arange(size) + 0.5) * length / size - 0.5, length) for length in maps.shape[1:])
@@ -193,6 +202,14 @@ def _checked(
 
 
 def interpolation(position: np.ndarray, length: int) -> np.ndarray:
-    """Weights of `length` patches at N positions (0: the first one's centre), N x length: two each at most, sum one."""
+    """Weights of patches at points between them: two each at most, whose sum is one.
+
+    Args:
+        position: N points, in patches; 0 is the first one's centre.
+        length: number of patches.
+
+    Returns:
+        N x length.
+    """
     position = np.clip(position, 0, length - 1)
     return np.maximum(1 - np.abs(position[:, None] - np.arange(length)), 0)

@@ -73,8 +73,10 @@ def score_matrix(scores: pd.DataFrame, domain: str, arm: str, cohort: str, **con
 
     Args:
         scores: the long table, or the part of it that is of interest.
-        domain, arm, cohort: the arm and the cell.
-        conditions: further columns that choose one value per image and seed: metric, method, label.
+        domain: of the cell.
+        arm: the arm.
+        cohort: of the cell.
+        **conditions: further columns that choose one value per image and seed: metric, method, label.
 
     Raises:
         MissingScores: there is no such row.

@@ -41,18 +41,25 @@ def average_precision(pairs: Pairs) -> np.ndarray:
 
 
 def pointing_game(pairs: Pairs) -> np.ndarray:
-    """1 if the maximum lies inside; where several pixels are maximal, the share of them that do.
+    """The pointing game: whether the maximum lies inside.
 
     Zhang et al., Int. J. Comput. Vis. 126, 2018, without their tolerance of 15 pixels.
+
+    Returns:
+        R values: 1 if the maximum lies inside; where several pixels are maximal, the share of them that do.
     """
     return pairs.precision[:, 0]
 
 
 def pointing_game_tolerant(pairs: Pairs, tolerance: float) -> np.ndarray:
-    """The pointing game with a margin: maxima at most `tolerance` times the longer side away from the ROI are hits.
+    """The pointing game with a margin: maxima near the ROI are hits.
 
     Zhang et al. allow 15 pixels in photographs of about 500 x 375, whatever their size; a share of the side means the
     same at every resolution. Distances are between pixel centres.
+
+    Args:
+        pairs: maps and ROI.
+        tolerance: the largest distance of a hit from the ROI, in longer image sides.
     """
     near = dilate(pairs.inside.reshape(-1, *pairs.shape), tolerance * max(pairs.shape)).reshape(pairs.inside.shape)
     maximal = (pairs.maps.values == pairs.maps.ordered[:, :1])[pairs.row]
@@ -118,8 +125,10 @@ def dice_otsu(pairs: Pairs) -> np.ndarray:
 def iou_tuned(pairs: Pairs, threshold: float) -> np.ndarray:
     """Intersection over union of the ROI and the pixels that reach a threshold of the map scaled to 0..1.
 
-    The threshold is one for all images and comes from others (`mmpkd.evaluation.localization.tuned_threshold`), as in
-    Saporta et al., 2022.
+    Args:
+        pairs: maps and ROI.
+        threshold: one for all images, from others (`mmpkd.evaluation.localization.tuned_threshold`), as in Saporta et
+            al., 2022.
     """
     return _iou(pairs, pairs.count_at(threshold))
 
@@ -150,9 +159,16 @@ def contrast_to_noise(pairs: Pairs) -> np.ndarray:
 
 
 def dilate(masks: np.ndarray, radius: float) -> np.ndarray:
-    """The pixels at most `radius` away from a mask, between pixel centres: R x H x W bool.
+    """Masks widened by a distance, between pixel centres.
 
     A disk is a stack of runs of pixels, and widening by a run is a difference of running sums.
+
+    Args:
+        masks: R x H x W bool.
+        radius: in pixels.
+
+    Returns:
+        The pixels at most `radius` away from a mask, R x H x W bool.
     """
     count, height, width = masks.shape
     reach = int(radius)
@@ -199,6 +215,11 @@ UNDEFINED_IF_CONSTANT = ("iou_otsu", "dice_otsu", *TUNED, "contrast_to_noise")
 
 
 def scores_of(tolerance: float = TOLERANCE, threshold: float | None = None) -> dict[str, MetricFunction]:
-    """Every score by name. Those at a tuned threshold are there only if it is given."""
+    """Every score by name.
+
+    Args:
+        tolerance: of `pointing_game_tolerant`, in longer image sides.
+        threshold: of the scores at a tuned threshold, 0 to 1; they are there only if it is given.
+    """
     tuned = {} if threshold is None else {name: partial(score, threshold=threshold) for name, score in TUNED.items()}
     return {**PLAIN, "pointing_game_tolerant": partial(pointing_game_tolerant, tolerance=tolerance), **tuned}

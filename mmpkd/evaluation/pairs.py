@@ -131,7 +131,16 @@ class Pairs:
 
 
 def chunks(maps: np.ndarray, masks: np.ndarray, map_of_mask: np.ndarray) -> Iterator[tuple[np.ndarray, Pairs]]:
-    """The pairs of N maps and M masks a part at a time: rows of `masks`, and their pairs. Each map is sorted once."""
+    """The pairs of maps and masks a part at a time. Each map is sorted once.
+
+    Args:
+        maps: N x H x W.
+        masks: M x H x W, nonzero inside.
+        map_of_mask: M indices into `maps`.
+
+    Yields:
+        Rows of `masks`, and their pairs.
+    """
     shape = maps.shape[1:]
     pixels = int(np.prod(shape))
     values, inside = maps.reshape(len(maps), pixels), masks.reshape(len(masks), pixels) != 0

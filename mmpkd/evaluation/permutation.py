@@ -61,6 +61,14 @@ def sign_flip(values: np.ndarray, resamples: int, rng: np.random.Generator) -> f
     With n values and 2^n no larger than `resamples`, the share of all sign patterns whose sum is as far from zero as
     the one seen. Else that share among random patterns and the one seen, which holds its level and is never zero
     (Phipson and Smyth, Stat. Appl. Genet. Mol. Biol. 9, 2010).
+
+    Args:
+        values: n of them.
+        resamples: the most sign patterns that are computed.
+        rng: draws the random patterns.
+
+    Returns:
+        NaN with fewer than two values.
     """
     count = len(values)
     if count < 2:

@@ -51,14 +51,30 @@ def probe_scores(
 
 
 def known_labels(tables: CohortTables, image_ids: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """N x L, NaN for a label that is unknown of an image, or that the cohort does not know."""
+    """What a cohort knows of images.
+
+    Args:
+        tables: the cohort.
+        image_ids: N.
+        labels: L.
+
+    Returns:
+        N x L, NaN for a label that is unknown of an image, or that the cohort does not know.
+    """
     return tables.labels.set_index("image_id").reindex(index=image_ids, columns=list(labels)).to_numpy(np.float64)
 
 
 def probe_logits(fitted: np.ndarray, targets: np.ndarray, tested: np.ndarray, penalty: float) -> np.ndarray:
-    """N x L logits of the images in `tested`, of one logistic regression a label on standardised features.
+    """Logits of one logistic regression per label, on standardised features.
 
-    NaN for a label that no training image knows.
+    Args:
+        fitted: features that it is fitted on, N x D; they give mean and standard deviation.
+        targets: N x L, NaN for unknown.
+        tested: features of the images that are asked for, M x D.
+        penalty: scikit-learn's C.
+
+    Returns:
+        M x L; NaN for a label that no training image knows.
     """
     fitted, tested = fitted.astype(np.float64), tested.astype(np.float64)
     mean, deviation = fitted.mean(axis=0), fitted.std(axis=0)

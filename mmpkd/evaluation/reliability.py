@@ -32,7 +32,18 @@ def brier_score(logits: np.ndarray, targets: np.ndarray) -> float:
 def bootstrap_brier(
     logits: np.ndarray, targets: np.ndarray, patients: np.ndarray, resamples: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Brier scores (`resamples`) of patients drawn with replacement, each with all their rows; N `patients`."""
+    """Brier scores of patients drawn with replacement, each with all their rows.
+
+    Args:
+        logits: N.
+        targets: N, 0 or 1.
+        patients: N, whose row it is.
+        resamples: how many draws.
+        rng: the source of randomness.
+
+    Returns:
+        `resamples` Brier scores.
+    """
     names, patient = np.unique(patients, return_inverse=True)
     rows = np.bincount(patient)
     losses = np.bincount(patient, (probabilities(logits) - targets) ** 2)
@@ -87,9 +98,16 @@ def calibrated_errors(
 
 
 def equal_mass_bins(scores: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """For each of N scores its bin, 0 to bins - 1; bins hold equally many rows as far as ties allow.
+    """Bins that hold equally many rows as far as ties allow.
 
     Equal scores share the bin of their mean rank, so that the order of the rows does not matter.
+
+    Args:
+        scores: N.
+        bins: how many.
+
+    Returns:
+        For each score its bin, 0 to bins - 1.
     """
     ranks = average_ranks(np.asarray(scores, np.float64)[:, None])[:, 0]
     return np.floor((ranks - 0.5) * bins / len(ranks)).astype(int)

@@ -86,7 +86,13 @@ def student_scores(
 def tuned_thresholds(arrays: Attention, rois: Rois, methods: Sequence[str]) -> dict[str, float]:
     """For each method the threshold that suits these images' ROI best, see `tuned_threshold`.
 
-    Empty, with a warning in the log, if none of the images has an ROI.
+    Args:
+        arrays: maps of the images.
+        rois: the table and the masks of their ROI.
+        methods: of the maps.
+
+    Returns:
+        A threshold per method; empty, with a warning in the log, if none of the images has an ROI.
     """
     regions = Regions.unite(*rois, arrays["image_id"]).of(ANY)
     rows = pd.Index(arrays["image_id"]).get_indexer(regions.image_ids)
@@ -120,7 +126,16 @@ def localization_rows(
     thresholds: Thresholds,
     names: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Rows of a student's or a control's maps in a cohort; `names`: domain, arm, seed and cohort."""
+    """Rows of a student's or a control's maps in a cohort.
+
+    Args:
+        arrays: image_id N, and maps N x g x g per method.
+        rois: the table and the masks of the cohort's ROI.
+        tables: the cohort.
+        scoring: which methods and metrics.
+        thresholds: for each method the tuned threshold.
+        names: domain, arm, seed and cohort.
+    """
     regions = Regions.unite(*rois, arrays["image_id"])
     row_of = pd.Index(arrays["image_id"]).get_indexer(regions.image_ids)
     scored, map_of_mask = np.unique(row_of, return_inverse=True)  # only the maps of images with an ROI are upsampled
@@ -144,7 +159,15 @@ def region_rows(
     patient_of: pd.Series,
     names: Mapping[str, Any],
 ) -> pd.DataFrame:
-    """Rows of `values`, for each metric one per region."""
+    """Rows of scores of regions.
+
+    Args:
+        regions: R of them.
+        values: for each metric R values.
+        method: of the maps.
+        patient_of: the patient of each image, by image_id.
+        names: domain, arm, seed and cohort.
+    """
     count = len(regions.image_ids)
     table = pd.DataFrame(
         {
@@ -160,7 +183,14 @@ def region_rows(
 def classification_rows(
     arrays: Attention, tables: CohortTables, names: Mapping[str, Any], prefix: str = ""
 ) -> pd.DataFrame:
-    """Rows `logit` and `target`, their names after `prefix`, of the labels that logits and cohort share."""
+    """Rows `logit` and `target` of the labels that logits and cohort share.
+
+    Args:
+        arrays: image_id N, labels L and logits N x L.
+        tables: the cohort, whose labels are the targets.
+        names: domain, arm, seed and cohort.
+        prefix: of the names of both metrics.
+    """
     shared = [label for label in arrays["labels"].tolist() if label in tables.label_names]
     targets = tables.labels.set_index("image_id")[shared].reindex(arrays["image_id"])
     logits = pd.DataFrame(arrays["logits"], index=arrays["image_id"], columns=arrays["labels"].tolist())[shared]
@@ -202,7 +232,15 @@ def mass_on(patches: np.ndarray, maps: np.ndarray) -> np.ndarray:
 def named_rows(
     image_ids: np.ndarray, score: Score, values: np.ndarray, tables: CohortTables, names: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """One row per image, of a score; `names`: domain, arm, seed and cohort."""
+    """One row per image, of a score.
+
+    Args:
+        image_ids: N.
+        score: metric, method and label.
+        values: N.
+        tables: the cohort, which knows the patients.
+        names: domain, arm, seed and cohort.
+    """
     rows = pd.DataFrame({"image_id": image_ids, "value": values})
     patients = _patients(rows["image_id"], patient_of_image(tables.images), names)
     return _typed(rows.assign(**score.columns, patient_id=patients, **names))

@@ -107,9 +107,11 @@ def paired_gain(
     Args:
         scores: the long table.
         cells: a weight for each cell, or cells alone for their mean with equal weight.
-        arm, reference: the arms; a reference of domain `control` is found by its name.
+        arm: the arm.
+        reference: the arm that it is compared with; one of domain `control` is found by its name.
         score: which score.
-        confidence, tested: see `crossed_estimate`.
+        confidence: see `crossed_estimate`.
+        tested: see `crossed_estimate`.
 
     Returns:
         An Estimate; where a cell has no scores it is NaN with the reason.
@@ -179,15 +181,25 @@ def control_matrix(scores: pd.DataFrame, control: str, cohort: str, score: Score
 
 
 def sums_by_patient(values: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
-    """S x N values to S x P sums; `patient` holds each image's number."""
+    """Sums of the values of each patient's images.
+
+    Args:
+        values: S x N.
+        patient: N, the number of each image's patient.
+        n_patients: P.
+
+    Returns:
+        S x P.
+    """
     return np.stack([np.bincount(patient, weights=row, minlength=n_patients) for row in values])
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """Adjusted p of Holm's step-down procedure (Scand. J. Stat. 6, 1979).
 
-    NaN stays NaN and still counts as a member of the family, so that a claim that could not be tested buys the others
-    nothing.
+    Args:
+        p_values: of one family. NaN stays NaN and still counts as a member of it, so that a claim that could not be
+            tested buys the others nothing.
     """
     p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p)  # NaN last

@@ -40,10 +40,19 @@ def terciles(areas: pd.Series) -> pd.Series:
 
 
 def right_predictions(scores: pd.DataFrame, domain: str, arm: str, cohort: str) -> pd.DataFrame:
-    """Whether a student predicts every label that has an ROI in an image: seeds x images, 1, 0 or NaN.
+    """Whether a student predicts every label that has an ROI in an image.
 
-    Predicted is a probability of at least 0.5, a logit of at least 0. NaN: the student or the cohort's targets do not
-    know a label that has an ROI. Images without ROI are left out.
+    Predicted is a probability of at least 0.5, a logit of at least 0.
+
+    Args:
+        scores: the long table.
+        domain: of the cell.
+        arm: the arm.
+        cohort: of the cell.
+
+    Returns:
+        Seeds x images, 1, 0 or NaN: the student or the cohort's targets do not know a label that has an ROI. Images
+        without ROI are left out.
     """
     known = roi_areas(scores, cohort).drop(columns=ANY, errors="ignore").stack().dropna()
     rows = select(scores, domain=domain, arm=arm, cohort=cohort, metric="logit")
@@ -57,7 +66,15 @@ def right_predictions(scores: pd.DataFrame, domain: str, arm: str, cohort: str) 
 
 
 def weights_like(matrix: ScoreMatrix, table: pd.DataFrame | pd.Series) -> np.ndarray:
-    """Values of seeds x images, or of images for every seed, in the layout of a matrix; NaN where there is none."""
+    """Values in the layout of a matrix.
+
+    Args:
+        matrix: says which seeds and images, in which order.
+        table: seeds x images, or images for every seed.
+
+    Returns:
+        S x N, NaN where there is no value.
+    """
     if isinstance(table, pd.Series):
         return np.tile(table.reindex(matrix.images.astype(str)).to_numpy(dtype=float), (len(matrix.seeds), 1))
     return table.reindex(index=matrix.seeds, columns=matrix.images.astype(str)).to_numpy(dtype=float)
@@ -86,12 +103,16 @@ def stratum_estimate(matrix: ScoreMatrix, weights: np.ndarray, confidence: float
 def strata(
     scores: pd.DataFrame, matrices: dict[str, ScoreMatrix], domain: str, cohort: str
 ) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:
-    """The strata of a cell by ROI size and by prediction: kind, stratum, and each arm's weights.
+    """The strata of a cell by ROI size and by prediction.
 
     Args:
         scores: the long table.
         matrices: for each arm its scores in the cell.
-        domain, cohort: the cell.
+        domain: of the cell.
+        cohort: of the cell.
+
+    Yields:
+        Kind, stratum, and each arm's weights.
     """
     sizes = terciles(roi_areas(scores, cohort)[ANY])
     for size in TERCILES:

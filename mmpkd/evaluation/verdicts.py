@@ -19,9 +19,11 @@ COMPARISONS = {  # the columns that hold the arm's gain over each, and what it i
 def controls(row: Mapping[str, Any]) -> str:
     """Which controls the arm beat, by one rule for all: the interval of its gain over the control lies above zero.
 
-    `shuffled teacher beaten; centre Gaussian not beaten; untrained student absent`: absent controls have no scores, or
-    are themselves an arm of the claim. The gain over the shuffled teacher is the claim's own contrast, that over the
-    others the mean over its cells.
+    The gain over the shuffled teacher is the claim's own contrast, that over the others the mean over its cells.
+
+    Returns:
+        `shuffled teacher beaten; centre Gaussian not beaten; untrained student absent`: absent controls have no scores,
+        or are themselves an arm of the claim.
     """
     return "; ".join(f"{title} {_outcome(row, column)}" for column, title in COMPARISONS.items())
 

@@ -31,7 +31,8 @@ LEAST = 0.02  # a part smaller than this share of the image is no breast
 class Found:
     """The breast in an image of `rows` x `columns`.
 
-    mask: bool, the image shrunk to SIDE pixels: true on the breast and a rim around it.
+    Attributes:
+        mask: bool, the image shrunk to SIDE pixels: true on the breast and a rim around it.
     """
 
     mask: np.ndarray
@@ -62,8 +63,9 @@ class Found:
 class Framing:
     """The part of an image that is stored, and whether it is mirrored, for `Geometry.fit`; as it is by default.
 
-    crop: in image pixels (x0, y0, x1, y1); None for all of it.
-    found: the breast; None where none was found or looked for.
+    Attributes:
+        crop: in image pixels (x0, y0, x1, y1); None for all of it.
+        found: the breast; None where none was found or looked for.
     """
 
     crop: tuple[float, float, float, float] | None = None

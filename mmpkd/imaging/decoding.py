@@ -20,7 +20,11 @@ TIFF_PHOTOMETRIC = 262
 
 
 def decode(image: ImageFile) -> Stored:
-    """Decodes the one frame of an image. Raises UnreadableImage with the reason of each decoder that was tried."""
+    """Decodes the one frame of an image.
+
+    Raises:
+        UnreadableImage: with the reason of each decoder that was tried.
+    """
     if image.picture is not None:
         return _from_picture(image.picture)
     assert image.syntax is not None  # the file was opened for more than its header

@@ -85,7 +85,12 @@ class Display:
         return out
 
     def fill(self, part: Any, out: np.ndarray) -> None:
-        """Puts `self[part]` into the float32 array `out`: memory that is used again need not be mapped again."""
+        """Puts `self[part]` into an array: memory that is used again need not be mapped again.
+
+        Args:
+            part: rows and columns.
+            out: float32, of the part's shape.
+        """
         if self._table is None:
             out[...] = self._shading(self._pixels[part])
         else:  # no word lies outside of the table; "wrap" only spares numpy the buffer that "raise" wants
@@ -130,6 +135,7 @@ class Line:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
         return self.words.shape
 
     def fill(self, part: Any, out: np.ndarray) -> None:
@@ -167,10 +173,15 @@ def to_display(grey: GreyValues, window: str) -> Display:
 
 
 def equalized(histogram: np.ndarray) -> np.ndarray:
-    """The table, float32 of 256 whole numbers, by which OpenCV's `equalizeHist` maps an image of this histogram.
+    """The table by which OpenCV's `equalizeHist` maps an image.
 
-    As in modules/imgproc/src/histogram.cpp: single precision, the first occupied level goes to 0. The image must have
-    two grey levels at least.
+    As in modules/imgproc/src/histogram.cpp: single precision, the first occupied level goes to 0.
+
+    Args:
+        histogram: of the image, 256 counts; it must have two grey levels at least.
+
+    Returns:
+        256 whole numbers, float32.
     """
     first = np.flatnonzero(histogram)[0]
     scale = np.float32(255) / np.float32(histogram.sum() - histogram[first])

@@ -34,7 +34,11 @@ class CutError(ValueError):
 
 
 def refuse_faulty_frame(image: ImageFile) -> None:
-    """Raises UnreadableImage for no pixels, too many, several frames, and one that is cut or of another size."""
+    """Refuses an image without one whole frame.
+
+    Raises:
+        UnreadableImage: no pixels, too many, several frames, or one that is cut or of another size.
+    """
     rows, columns = image.size
     if rows * columns > MOST_PIXELS:
         raise UnreadableImage(f"{rows} x {columns} pixels are more than {MOST_PIXELS // 1_000_000} million")
@@ -72,7 +76,11 @@ def stated_size(frame: bytes | memoryview) -> tuple[int, int] | None:
 
 
 def only_frame(pixel_data: bytes) -> bytes:
-    """The one frame of encapsulated pixels. Raises CutError if there are several, whatever NumberOfFrames says."""
+    """The one frame of encapsulated pixels.
+
+    Raises:
+        CutError: there are several, whatever NumberOfFrames says.
+    """
     stream = BytesIO(pixel_data)
     offsets = parse_basic_offsets(stream)
     fragments = list(generate_fragments(stream))
@@ -82,7 +90,11 @@ def only_frame(pixel_data: bytes) -> bytes:
 
 
 def refuse_cut(frame: bytes) -> None:
-    """Raises CutError if a JPEG, JPEG-LS, JPEG 2000 or PNG ends early, or a second image follows; others pass."""
+    """Refuses a JPEG, JPEG-LS, JPEG 2000 or PNG that is not whole; others pass.
+
+    Raises:
+        CutError: it ends early, or a second image follows.
+    """
     if frame[:2] == START_OF_JPEG:
         _refuse_cut_jpeg(frame)
     if frame[:8] == START_OF_PNG:

@@ -73,11 +73,20 @@ class Geometry:
         crop: tuple[float, float, float, float] | None = None,
         flip: bool = False,
     ) -> "Geometry":
-        """The geometry that shows the crop (x0, y0, x1, y1; None: the whole image) as large as the square allows.
+        """The geometry that shows a crop as large as the square allows.
 
-        With `keep_aspect` the picture is centred and the rest is padding; else it is stretched. Either way its sides
-        are whole store pixels, so that kept aspects are exact to half a store pixel. Raises ValueError for
-        sizes below 1 and for a crop that is empty or reaches out of the image.
+        Its sides are whole store pixels, so that kept aspects are exact to half a store pixel.
+
+        Args:
+            rows: of the image, in pixels.
+            columns: of the image, in pixels.
+            size: side of the square, in store pixels.
+            keep_aspect: whether the picture is centred and the rest is padding; else it is stretched.
+            crop: x0, y0, x1, y1 in image pixels; None for the whole image.
+            flip: whether it is mirrored left to right.
+
+        Raises:
+            ValueError: a size is below 1, or the crop is empty or reaches out of the image.
         """
         if min(rows, columns, size) < 1:
             raise ValueError(f"an image of {rows} x {columns} pixels cannot be fitted to a square of {size}")
@@ -132,7 +141,8 @@ class Geometry:
     def of_drawing(self, rows: int, columns: int) -> "Geometry":
         """The geometry for what was drawn on `rows` x `columns` pixels, the image or another sampling of it.
 
-        Raises ValueError for a picture of another shape.
+        Raises:
+            ValueError: it was drawn on a picture of another shape.
         """
         if (rows, columns) == (self.rows, self.columns):
             return self
@@ -155,23 +165,43 @@ class Geometry:
         return self._mirrored(store)
 
     def image_to_store(self, image: Image) -> np.ndarray:
-        """Resamples an image, an array or a `Display` of rows x columns in 0..1, by area: uint8 size x size, padding 0.
+        """Resamples an image by area.
 
-        Raises ValueError for an image of another shape.
+        Args:
+            image: an array or a `Display`, rows x columns in 0..1.
+
+        Returns:
+            uint8, size x size, padding 0.
+
+        Raises:
+            ValueError: the image has another shape.
         """
         return np.rint(np.clip(self._averaged(image), 0, 1) * 255).astype(np.uint8)
 
     def mask_to_store(self, mask: np.ndarray) -> np.ndarray:
-        """Resamples a mask, bool rows x columns: bool size x size, true where it covers half of a store pixel.
+        """Resamples a mask.
 
-        A mask too small for that keeps the store pixel that it covers most. Raises ValueError for another shape.
+        A mask too small to cover half of a store pixel keeps the store pixel that it covers most.
+
+        Args:
+            mask: bool, rows x columns.
+
+        Returns:
+            bool, size x size, true where it covers half of a store pixel.
+
+        Raises:
+            ValueError: the mask has another shape.
         """
         return _half_covered(self._averaged(np.asarray(mask, dtype=bool)))
 
     def box_to_store_mask(self, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
         """The box [x0, x1) x [y0, y1) in image pixels, clipped to the crop, as `mask_to_store` would show it.
 
-        Empty where box and crop are apart. Raises ValueError for a box that is empty or not finite.
+        Returns:
+            bool, size x size; empty where box and crop are apart.
+
+        Raises:
+            ValueError: the box is empty or not finite.
         """
         if not (x0 < x1 and y0 < y1 and np.isfinite([x0, y0, x1, y1]).all()):
             raise ValueError("box is empty or not finite")
@@ -183,10 +213,18 @@ class Geometry:
         return _half_covered(np.outer(covered_y, covered_x))
 
     def polygon_to_store_mask(self, points: np.ndarray) -> np.ndarray:
-        """The polygon with the vertices `points`, N x 2 (x, y) in image pixels, as `mask_to_store` would show it.
+        """A polygon as `mask_to_store` would show it.
 
-        The inside follows the even-odd rule. A polygon too thin to be drawn is shown by its bounding box. Raises
-        ValueError for fewer than three points or one that is not finite.
+        The inside follows the even-odd rule. A polygon too thin to be drawn is shown by its bounding box.
+
+        Args:
+            points: the vertices, N x 2 (x, y) in image pixels.
+
+        Returns:
+            bool, size x size.
+
+        Raises:
+            ValueError: there are fewer than three points, or one is not finite.
         """
         points = _points(points)
         if len(points) < 3 or not np.isfinite(points).all():
@@ -233,10 +271,20 @@ def _half_covered(coverage: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def area_weights(length: int, span: Span, count: int) -> sparse.csr_array:
-    """The matrix, `count` x `length`, whose rows average a line of pixels over `count` equal cells of `span`.
+    """The matrix whose rows average a line of pixels over equal cells of a span.
 
-    Pixel k of the line covers [k, k + 1). Every row sums to 1. Raises ValueError for a span that is empty or
-    reaches out of the line.
+    Pixel k of the line covers [k, k + 1). Every row sums to 1.
+
+    Args:
+        length: pixels of the line.
+        span: start and stop on the line.
+        count: number of cells.
+
+    Returns:
+        `count` x `length`, sparse.
+
+    Raises:
+        ValueError: the span is empty or reaches out of the line.
     """
     start, stop = span
     if not 0 <= start < stop <= length:
@@ -252,11 +300,20 @@ def area_weights(length: int, span: Span, count: int) -> sparse.csr_array:
 
 
 def area_average(image: Image, y_span: Span, x_span: Span, shape: tuple[int, int]) -> np.ndarray:
-    """Averages the part of `image` (rows x columns) within the spans over a grid of `shape`: float32 of `shape`.
+    """Averages a part of an image over a grid.
 
     An image of more than one block that has a `line` (see `mmpkd.imaging.display.Line`) is averaged on it, which is
     the same but for rounding; with one block it would not be faster. Its grey values are within 0 and 1, and so are
     their means.
+
+    Args:
+        image: rows x columns.
+        y_span: first and last edge of the part, in rows.
+        x_span: the same in columns.
+        shape: of the grid.
+
+    Returns:
+        float32 of `shape`.
     """
     rows, columns = image.shape
     line = getattr(image, "line", None) if rows * columns > BLOCK else None

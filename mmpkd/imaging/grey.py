@@ -32,13 +32,14 @@ WORD = 1 << 16  # the field for a lookup table's first number holds it modulo th
 class GreyValues:
     """An image before windowing.
 
-    pixels: rows x columns of float32 values, or of uint8 or uint16 words that `levels` gives a meaning.
-    levels: float32, the value of each of the 256 or 65536 words, in the unit that the file's window is given in; not
-        a number where the word is padding. None where the pixels are the values.
-    inverted: whether the smallest value is shown white.
-    window: the file's own window, which takes values to 0..1 before any inversion; None where it has none.
-    note: why `window` is not the one that was asked for; empty where it is.
-    notes: where the header is not believed because the pixels show something else.
+    Attributes:
+        pixels: rows x columns of float32 values, or of uint8 or uint16 words that `levels` gives a meaning.
+        levels: float32, the value of each of the 256 or 65536 words, in the unit that the file's window is given in;
+            not a number where the word is padding. None where the pixels are the values.
+        inverted: whether the smallest value is shown white.
+        window: the file's own window, which takes values to 0..1 before any inversion; None where it has none.
+        note: why `window` is not the one that was asked for; empty where it is.
+        notes: where the header is not believed because the pixels show something else.
     """
 
     pixels: np.ndarray
@@ -67,7 +68,8 @@ class LookupTable:
                 negative first number as an unsigned one.
             little: whether words in bytes have the low byte first.
 
-        Raises UnreadableImage where descriptor and data do not fit together.
+        Raises:
+            UnreadableImage: descriptor and data do not fit together.
         """
         if len(descriptor) != 3:
             raise UnreadableImage("a lookup table whose descriptor has not three numbers")
@@ -81,10 +83,16 @@ class LookupTable:
 
 
 def grey_values(stored: Stored, header: Dataset, window: str, view: View) -> GreyValues:
-    """The grey values of stored pixels; a picture's header is empty.
+    """The grey values of stored pixels.
 
-    `window` is one of `mmpkd.imaging.display.WINDOWS`, and with "dicom" `view` names one of the file's own. Raises
-    UnreadableImage for a lookup table whose descriptor and data do not fit together.
+    Args:
+        stored: the decoded pixels.
+        header: of the file; that of a picture is empty.
+        window: one of `mmpkd.imaging.display.WINDOWS`.
+        view: with "dicom", names one of the file's own windows.
+
+    Raises:
+        UnreadableImage: descriptor and data of a lookup table do not fit together.
     """
     pixels = _through_palette(stored.pixels, header) if stored.photometric == "PALETTE COLOR" else stored.pixels
     if pixels.ndim == 3:
@@ -106,19 +114,28 @@ def grey_values(stored: Stored, header: Dataset, window: str, view: View) -> Gre
 
 
 def linear_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function LINEAR, to 0..1 (DICOM PS3.3, C.11.2.1.2.1). `width` is at least 1."""
+    """VOI LUT function LINEAR (DICOM PS3.3, C.11.2.1.2.1).
+
+    Args:
+        values: grey values.
+        centre: of the window.
+        width: of the window, at least 1.
+
+    Returns:
+        float32, 0 to 1.
+    """
     if width == 1:
         return (values > centre - 0.5).astype(np.float32)
     return np.clip((values - np.float32(centre - 0.5)) / np.float32(width - 1) + np.float32(0.5), 0, 1)
 
 
 def linear_exact_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function LINEAR_EXACT, to 0..1 (DICOM PS3.3, C.11.2.1.3.2). `width` is above 0."""
+    """VOI LUT function LINEAR_EXACT, as `linear_window` (DICOM PS3.3, C.11.2.1.3.2). `width` is above 0."""
     return np.clip((values - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0, 1)
 
 
 def sigmoid_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function SIGMOID, to 0..1 (DICOM PS3.3, C.11.2.1.3.1). `width` is above 0."""
+    """VOI LUT function SIGMOID, as `linear_window` (DICOM PS3.3, C.11.2.1.3.1). `width` is above 0."""
     half = np.float32(2) * (values - np.float32(centre)) / np.float32(width)
     return (1 + np.tanh(half)) / 2  # the logistic function of twice the argument, without its overflow
 

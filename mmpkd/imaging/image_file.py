@@ -56,9 +56,10 @@ class UnreadableImage(ValueError):
 class ImageFile:
     """One image in an open file, not decoded.
 
-    header: the elements of a DICOM file, the pixels among them as they are stored; empty for a picture.
-    syntax: the transfer syntax; None for a picture, and for a file that is opened for its header alone.
-    picture: what Pillow opened; None for DICOM.
+    Attributes:
+        header: the elements of a DICOM file, the pixels among them as they are stored; empty for a picture.
+        syntax: the transfer syntax; None for a picture, and for a file that is opened for its header alone.
+        picture: what Pillow opened; None for DICOM.
     """
 
     file: "BoundedFile"
@@ -68,7 +69,11 @@ class ImageFile:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(rows, columns) as stated. Raises UnreadableImage where they are not."""
+        """(rows, columns) as stated.
+
+        Raises:
+            UnreadableImage: they are not.
+        """
         if self.picture is not None:
             return self.picture.height, self.picture.width
         rows, columns = int(self.header.get("Rows") or 0), int(self.header.get("Columns") or 0)
@@ -111,6 +116,7 @@ class BoundedFile(io.BufferedReader):
         return self.name
 
     def read(self, size: int | None = -1) -> bytes:
+        """At most `size` bytes, and no more than the file has."""
         return super().read(size if size is None else min(size, self._size))
 
 
@@ -118,8 +124,16 @@ class BoundedFile(io.BufferedReader):
 def open_image(path: Path, *, header_only: bool = False) -> Iterator[ImageFile]:
     """Opens a picture by its suffix, else DICOM, with or without preamble.
 
-    Raises UnreadableImage for whatever goes wrong with the file while it is open, here or where it is used; a fault of
-    the storage or a lack of memory stays what it is. `header_only`: read a DICOM file up to its pixels.
+    Args:
+        path: of the file.
+        header_only: read a DICOM file up to its pixels.
+
+    Yields:
+        The open file.
+
+    Raises:
+        UnreadableImage: whatever goes wrong with the file while it is open, here or where it is used; a fault of the
+            storage or a lack of memory stays what it is.
     """
     syntax = None
     try:

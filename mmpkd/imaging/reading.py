@@ -70,21 +70,32 @@ def read_image(path: str | Path, window: str, view: View = 0) -> np.ndarray:
 
 
 def read_mask(path: str | Path) -> np.ndarray:
-    """Reads a mask, DICOM or picture: bool rows x columns, true above the middle between its two grey values.
+    """Reads a mask, DICOM or picture.
 
-    Raises UnreadableImage as `read_display` does; a mask that marks nothing or everything is a constant image.
+    Returns:
+        bool, rows x columns, true above the middle between its two grey values.
+
+    Raises:
+        UnreadableImage: as for `read_display`; a mask that marks nothing or everything is a constant image.
     """
     return read_display(path, "minmax")[:] > 0.5
 
 
 def read_header(path: str | Path) -> tuple[int, int]:
-    """Reads (rows, columns) without the pixels. Raises UnreadableImage."""
+    """Reads the size of an image without its pixels.
+
+    Returns:
+        (rows, columns).
+
+    Raises:
+        UnreadableImage: as for `read_display`.
+    """
     with open_image(Path(path), header_only=True) as image:
         return image.size
 
 
 def read_roi(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray:
-    """The mask of an ROI in the store, bool size x size, through the geometry of its image.
+    """The mask of an ROI in the store, through the geometry of its image.
 
     Args:
         roi: a row of the table of ROI.
@@ -92,7 +103,11 @@ def read_roi(roi: Any, image: Any, root: Path, geometry: Geometry) -> np.ndarray
         root: the folder that a mask's path starts from.
         geometry: of the image.
 
-    Raises RoiError where the ROI cannot be read or lies outside the crop.
+    Returns:
+        bool, size x size.
+
+    Raises:
+        RoiError: the ROI cannot be read or lies outside the crop.
     """
     try:
         shown = _shown(roi, image, root, geometry)

@@ -167,7 +167,11 @@ class NpyStream:
             raise RuntimeError("numpy's header grew; the file's content is damaged")
 
     def append(self, array: np.ndarray) -> None:
-        """Appends one array. Raises ValueError for another shape or type."""
+        """Appends one array.
+
+        Raises:
+            ValueError: it has another shape or type.
+        """
         if array.shape != self._shape or array.dtype != self._dtype:
             raise ValueError(f"want {self._dtype} {self._shape}, got {array.dtype} {array.shape}")
         self._file.write(np.ascontiguousarray(array).tobytes())

@@ -17,10 +17,11 @@ from mmpkd.imaging.store import NO_BREAST
 class Square:
     """An image as a student sees it.
 
-    pixels: uint8, size x size.
-    geometry: the way from the image to the square.
-    display: the image as a viewer shows it.
-    notes: what a reader should know: no breast in it, another window, a header that is not believed.
+    Attributes:
+        pixels: uint8, size x size.
+        geometry: the way from the image to the square.
+        display: the image as a viewer shows it.
+        notes: what a reader should know: no breast in it, another window, a header that is not believed.
     """
 
     pixels: np.ndarray
@@ -30,7 +31,16 @@ class Square:
 
 
 def read_square(path: Path, imaging: Imaging, breast: Breast) -> Square:
-    """Reads one radiograph. Raises UnreadableImage."""
+    """Reads one radiograph.
+
+    Args:
+        path: of the file.
+        imaging: window, size and aspect.
+        breast: what is done to a mammogram besides; all of it may be off.
+
+    Raises:
+        UnreadableImage: the file gives no usable image.
+    """
     display = read_display(path, imaging.window, imaging.view, radiograph=True)
     framed = framing(display, breast) if breast.active else Framing()
     geometry = Geometry.fit(*display.shape, imaging.size, imaging.keep_aspect, framed.crop, framed.flip)

@@ -22,12 +22,18 @@ class StoreError(ValueError):
 class ImageStore:
     """Several shards as one array of images, mapped into memory.
 
-    image_ids: the stored images, N strings. geometry: their geometries, one row per image in the same order (see
-    `Geometry.from_row`). size: pixels a side.
+    Attributes:
+        image_ids: the stored images, N strings.
+        geometry: their geometries, one row per image in the same order (see `Geometry.from_row`).
+        size: pixels a side.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:
-        """Opens the shards. Raises StoreError for files that are missing or do not fit together."""
+        """Opens the shards.
+
+        Raises:
+            StoreError: files are missing or do not fit together.
+        """
         if not folders:
             raise StoreError("an image store needs at least one shard folder")
         parts = [_open(folder, "geometry.parquet", "pixels.npy") for folder in folders]
@@ -44,7 +50,14 @@ class ImageStore:
         return len(self.image_ids)
 
     def positions(self, image_ids: Sequence[str] | np.ndarray | pd.Series) -> np.ndarray:
-        """The positions of images: int64, one an identifier. Raises KeyError with the count of unknown ones."""
+        """The positions of images.
+
+        Returns:
+            int64, one per identifier.
+
+        Raises:
+            KeyError: with the count of unknown ones.
+        """
         image_ids = np.asarray(image_ids, dtype=str)
         positions = self._index.get_indexer(image_ids).astype(np.int64)
         unknown = int((positions < 0).sum())
@@ -53,7 +66,14 @@ class ImageStore:
         return positions
 
     def pixels(self, positions: np.ndarray) -> np.ndarray:
-        """The images at `positions`, in that order: uint8 N x size x size. Raises IndexError for a position outside."""
+        """The images at `positions`, in that order.
+
+        Returns:
+            uint8, N x size x size.
+
+        Raises:
+            IndexError: a position is outside.
+        """
         positions = np.asarray(positions, dtype=np.int64)
         if positions.size and not 0 <= positions.min() <= positions.max() < len(self):
             raise IndexError(f"positions must lie in 0 to {len(self) - 1}")
@@ -80,9 +100,14 @@ def noted(folders: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def roi_masks(folders: Sequence[str | Path]) -> tuple[pd.DataFrame, np.ndarray]:
-    """The ROI of several shards: their table (roi_id, image_id, label, area) and masks, uint8 0/1 of M x S x S.
+    """The ROI of several shards.
 
-    The masks of a single shard stay mapped. Raises StoreError for files that are missing or do not fit together.
+    Returns:
+        Their table (roi_id, image_id, label, area), and masks, uint8 0/1 of M x S x S; those of a single shard stay
+        mapped.
+
+    Raises:
+        StoreError: files are missing or do not fit together.
     """
     if not folders:
         raise StoreError("ROI masks need at least one shard folder")

@@ -39,12 +39,13 @@ PLANES_NOTE = "the samples lie in the other order than PlanarConfiguration says;
 class Stored:
     """The decoded pixels of an image, before modality LUT and window.
 
-    pixels: rows x columns of numbers, or of uint8 or uint16 words that `numbers` gives a meaning; rows x columns x
-        samples where they are in colour.
-    photometric: the photometric interpretation of these pixels.
-    numbers: the number of each of the 256 or 65536 words; None where the pixels are the numbers.
-    dtype: the type of the numbers as they are stored; None: that of `pixels`.
-    notes: what the header says wrongly.
+    Attributes:
+        pixels: rows x columns of numbers, or of uint8 or uint16 words that `numbers` gives a meaning; rows x columns x
+            samples where they are in colour.
+        photometric: the photometric interpretation of these pixels.
+        numbers: the number of each of the 256 or 65536 words; None where the pixels are the numbers.
+        dtype: the type of the numbers as they are stored; None: that of `pixels`.
+        notes: what the header says wrongly.
     """
 
     pixels: np.ndarray
@@ -64,7 +65,14 @@ class Reading:
 
     @classmethod
     def stated(cls, bits: int, stored: int | None, high: int | None, signed: bool) -> "Reading":
-        """What BitsStored and HighBit say of words of `bits`; missing or impossible values count as the usual ones."""
+        """What the header says of words; missing or impossible values count as the usual ones.
+
+        Args:
+            bits: of a word.
+            stored: BitsStored, if there is one.
+            high: HighBit, if there is one.
+            signed: whether the numbers have a sign.
+        """
         used = stored if stored and 1 <= stored <= bits else bits
         low = (used - 1 if high is None else high) + 1 - used
         return cls(low if 0 <= low <= bits - used else 0, used, signed)
@@ -87,7 +95,17 @@ class Reading:
 
 
 def stored_pixels(pixels: np.ndarray, photometric: str, dataset: Dataset, syntax: UID) -> Stored:
-    """What decoded pixels stand for. Raises UnreadableImage where Rows and Columns are exchanged."""
+    """What decoded pixels stand for.
+
+    Args:
+        pixels: rows x columns, or rows x columns x samples.
+        photometric: their photometric interpretation.
+        dataset: the header.
+        syntax: the transfer syntax.
+
+    Raises:
+        UnreadableImage: Rows and Columns are exchanged.
+    """
     if pixels.ndim == 3 or photometric == "PALETTE COLOR":
         pixels, notes = _by_planes(pixels, dataset, syntax)
         return Stored(pixels, photometric, notes=notes)
@@ -110,9 +128,15 @@ def stored_pixels(pixels: np.ndarray, photometric: str, dataset: Dataset, syntax
 
 
 def read(words: np.ndarray, stated: Reading, check_bytes: bool) -> tuple[np.ndarray, Reading, tuple[str, ...]]:
-    """The words, rows x columns of uint8 or uint16, how they are read, and notes of where the header is not believed.
+    """Finds out how words are to be read.
 
-    check_bytes: whether the order of the bytes comes from the header and not from a decoder.
+    Args:
+        words: rows x columns of uint8 or uint16.
+        stated: what the header says.
+        check_bytes: whether the order of the bytes comes from the header and not from a decoder.
+
+    Returns:
+        The words, how they are read, and notes of where the header is not believed.
     """
     if words.size < LEAST:
         return words, stated, ()

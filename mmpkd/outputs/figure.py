@@ -109,7 +109,12 @@ def _cycled(colours: Sequence[str], markers: Sequence[str], place: int) -> tuple
 
 
 def new_figure(columns: int, height: float) -> Figure:
-    """A figure of that many columns' width and that height in inches, laid out so that nothing overlaps."""
+    """A figure that is laid out so that nothing overlaps.
+
+    Args:
+        columns: of a page, 1 or 2, over which it goes; they give its width.
+        height: in inches.
+    """
     layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
     return Figure(figsize=(WIDTHS[columns], height), layout=layout)
 
@@ -124,7 +129,18 @@ def words_alone(words: str) -> Figure:
 def draw_estimate(
     axes: Axes, x: float, y: float, low: float, high: float, mark: Mark, horizontal: bool = True, **kwargs: Any
 ) -> None:
-    """A marker with its interval; without one (NaN) the marker stands alone. `kwargs` go to the marker."""
+    """A marker with its interval; without one (NaN) the marker stands alone.
+
+    Args:
+        axes: where it is drawn.
+        x: of the marker.
+        y: of the marker.
+        low: of the interval.
+        high: of the interval.
+        mark: colour and marker.
+        horizontal: whether the interval lies along the x axis.
+        **kwargs: go to the marker.
+    """
     line = ([low, high], [y, y]) if horizontal else ([x, x], [low, high])
     axes.plot(*line, color=mark.colour, linewidth=1.3, solid_capstyle="butt", zorder=3)
     style: dict[str, Any] = {"color": mark.colour, "markeredgecolor": "white", "markeredgewidth": 0.5, "zorder": 4}
@@ -150,7 +166,13 @@ def name_arms(axes: Axes, titles: list[str], narrow: bool = False) -> None:
 
 
 def title_over(axes: Axes, text: str, letters: int) -> None:
-    """A title that may reach over the panels on the right; it breaks after so many letters."""
+    """A title that may reach over the panels on the right.
+
+    Args:
+        axes: of the first panel.
+        text: the title.
+        letters: after so many it breaks.
+    """
     lines = wrap(text, letters)
     axes.set_title("\n".join(" " * (lines.count("\n") + 1)))  # keeps the height free
     above: dict[str, Any] = {"xy": (0, 1), "xycoords": "axes fraction", "xytext": (0, mpl.rcParams["axes.titlepad"])}
@@ -166,7 +188,12 @@ def legend_below(figure: Figure | SubFigure, handles: Sequence[Artist]) -> None:
 
 
 def legend_columns(names: Sequence[str], width: float) -> int:
-    """The most columns of a legend that is no wider than `width` inches; an entry takes 0.48 inches and its name."""
+    """The most columns of a legend that fit a width; an entry takes 0.48 inches and its name.
+
+    Args:
+        names: of the entries.
+        width: in inches.
+    """
     for columns in range(len(names), 1, -1):
         longest = [max(map(len, part)) for part in np.array_split(names, columns)]  # matplotlib splits them so
         if sum(length / LETTERS + 0.48 for length in longest) <= width:
@@ -193,7 +220,17 @@ def fitting_arms(arms: Sequence[str], rows: int, inches: float, space: float) ->
 
 
 def left_out(drawn: Collection[str], arms: Sequence[str], table: str, design: Design) -> str:
-    """A sentence for the caption on the arms that are not drawn; "" if all are."""
+    """A sentence for the caption on the arms that are not drawn.
+
+    Args:
+        drawn: the arms that are.
+        arms: all arms.
+        table: that holds the others, too.
+        design: knows their titles.
+
+    Returns:
+        The sentence; "" if all are drawn.
+    """
     others = ", ".join(design.title(arm) for arm in arms if arm not in drawn)
     return f" Not drawn for want of space, and in the table of {table}: {others}." if others else ""
 

@@ -34,7 +34,12 @@ class Inputs:
 
     @classmethod
     def of(cls, files: Mapping[str, Any], params: Mapping[str, Any]) -> "Inputs":
-        """Reads what the rule of an output gives: its input, and its params as `rules/outputs.smk` has them."""
+        """Reads what the rule of an output gives.
+
+        Args:
+            files: its input.
+            params: its params, as `rules/outputs.smk` has them.
+        """
         asked: dict[str, Any] = {"keys": params.get("of_files", {}), "study": params.get("study", {})}
         asked["columns"] = params.get("columns", 2)
         if "scores" in files:

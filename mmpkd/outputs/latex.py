@@ -62,7 +62,13 @@ TURNED = Page("sidewaystable", 205, 28, r"0.45\linewidth")
 
 
 def latex(text: pd.DataFrame, caption: str, label: str) -> str:
-    """Cells that are text already as one float, or as several that share their number."""
+    """Cells as one float, or as several that share their number.
+
+    Args:
+        text: cells that are text already.
+        caption: of the table.
+        label: to refer to it.
+    """
     page = UPRIGHT if sum(_width(text[name]) for name in text.columns) <= UPRIGHT.letters else TURNED
     parts = [
         text.loc[:, columns].iloc[start : start + page.rows]

@@ -37,9 +37,15 @@ class Table:
     heads: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, csv: str | Path, md: str | Path, tex: str | Path, caption: str | Path) -> None:
-        """Writes the four files. CSV holds every column; Markdown and LaTeX those of `shown`, rounded, with names.
+        """Writes the four files.
 
         Where the rows have a cohort or a domain, the CSV says in `phantom` whether any of their data is fabricated.
+
+        Args:
+            csv: holds every column.
+            md: Markdown of the columns in `shown`, rounded, with names.
+            tex: the same as LaTeX.
+            caption: as text.
         """
         text, caption_text = self.text(), self.caption + phantom_words(self.design)
         frame = _with_phantom(self.frame, self.design)
@@ -79,6 +85,10 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
     A column has as many decimals as the median of its intervals deserves (`mmpkd.outputs.words.decimals`). Without
     intervals it has three, or one if a number reaches 100; a p below 0.001 is given as such. Columns that hold no value
     in any row are left out.
+
+    Args:
+        table: of numbers and text.
+        design: says which cohorts are phantoms.
     """
     columns = {}
     bounds = {bound for name in table.columns for bound in _bounds(name, table)}

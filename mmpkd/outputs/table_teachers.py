@@ -54,7 +54,9 @@ def judge(predictions: dict[tuple[str, str], pd.DataFrame], confidence: float, r
 
     Args:
         predictions: for each domain and teacher (`main` or a name in `domains.*.variants`) its `predictions.parquet`.
-        confidence, resamples, seed: of the bootstrap by patient.
+        confidence: of the bootstrap by patient.
+        resamples: of the bootstrap by patient.
+        seed: of the bootstrap by patient.
 
     Raises:
         ValueError: predictions without raw logits, which an older version wrote.

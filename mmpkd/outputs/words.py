@@ -186,7 +186,8 @@ def phantom_words(design: Design | None) -> str:
 def decimals(low: float, high: float) -> int:
     """Decimals of an estimate and of both its bounds: the half-width of the interval keeps two significant digits.
 
-    At least two decimals and at most four; three where a bound is missing or the interval has no width.
+    Returns:
+        At least two and at most four; three where a bound is missing or the interval has no width.
     """
     half_width = (high - low) / 2
     if not isfinite(half_width) or half_width <= 0:

@@ -17,7 +17,11 @@ HARMONICS = np.arange(2, 6)  # of a blob's outline; 0 is its radius and 1 would 
 
 
 def grid(rows: int, columns: int) -> Grid:
-    """Pixel centres as open arrays (y of rows x 1, x of 1 x columns) that broadcast to rows x columns."""
+    """Pixel centres.
+
+    Returns:
+        Open arrays, y of rows x 1 and x of 1 x columns, that broadcast to rows x columns.
+    """
     y = np.arange(rows, dtype=np.float32)[:, None] + np.float32(0.5)
     x = np.arange(columns, dtype=np.float32)[None, :] + np.float32(0.5)
     return y, x
@@ -29,17 +33,35 @@ def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
 
 
 def ramp(distance: np.ndarray, softness: float) -> np.ndarray:
-    """Opacity of a signed distance in pixels, positive inside: 0.5 at the edge, 0 and 1 half a `softness` from it."""
+    """Opacity of a signed distance.
+
+    Args:
+        distance: in pixels, positive inside.
+        softness: width of the edge in pixels.
+
+    Returns:
+        float32: 0.5 at the edge, 0 and 1 half a `softness` from it.
+    """
     return np.clip(distance / np.float32(max(softness, 1e-3)) + np.float32(0.5), 0, 1).astype(np.float32, copy=False)
 
 
 def soft_ellipse(
     grid: Grid, centre: Point, radii: Point | np.ndarray, angle: float = 0.0, softness: float = 1.0
 ) -> np.ndarray:
-    """An ellipse of the given half-axes (y, x), turned by `angle` radians; float32 rows x columns.
+    """An ellipse with a soft edge.
 
     The distance to the edge is taken as (1 - q) times the geometric mean radius, q the normalised radius: exact for a
     circle, close enough for a soft edge.
+
+    Args:
+        grid: pixel centres.
+        centre: (y, x) in pixels.
+        radii: half-axes (y, x) in pixels.
+        angle: by which it is turned, in radians.
+        softness: width of the edge in pixels.
+
+    Returns:
+        Opacity, float32 rows x columns.
     """
     return ramp(
         (1 - _normalised_radius(grid, centre, radii, angle)) * np.float32(np.sqrt(radii[0] * radii[1])), softness
@@ -49,13 +71,24 @@ def soft_ellipse(
 def soft_ring(
     grid: Grid, centre: Point, radii: Point, width: float, angle: float = 0.0, softness: float = 1.0
 ) -> np.ndarray:
-    """The outline of an ellipse, `width` pixels wide."""
+    """The outline of an ellipse; arguments as of `soft_ellipse`, and its `width` in pixels."""
     edge = np.abs(1 - _normalised_radius(grid, centre, radii, angle)) * np.float32(np.sqrt(radii[0] * radii[1]))
     return ramp(np.float32(width / 2) - edge, softness)
 
 
 def line(grid: Grid, p: Point, q: Point, width: float, softness: float = 1.0) -> np.ndarray:
-    """The straight segment from `p` to `q`, `width` pixels wide with round ends."""
+    """A straight segment with round ends.
+
+    Args:
+        grid: pixel centres.
+        p: one end, (y, x) in pixels.
+        q: the other end.
+        width: in pixels.
+        softness: width of the edge in pixels.
+
+    Returns:
+        Opacity, float32 rows x columns.
+    """
     opacity = np.zeros((grid[0].shape[0], grid[1].shape[1]), np.float32)
     reach = width / 2 + softness  # there is nothing further from the segment than that
     near = tuple(
@@ -75,7 +108,18 @@ def blob(
 ) -> np.ndarray:
     """A star-shaped blob: radius (1 + irregularity * f(angle)), f a random sum of low harmonics of unit variance.
 
-    `irregularity` 0 is a circle, 0.1 to 0.2 a lobulated outline. The outline never falls below a fifth of `radius`.
+    The outline never falls below a fifth of `radius`.
+
+    Args:
+        rng: the source of randomness.
+        grid: pixel centres.
+        centre: (y, x) in pixels.
+        radius: in pixels.
+        irregularity: 0 is a circle, 0.1 to 0.2 a lobulated outline.
+        softness: width of the edge in pixels.
+
+    Returns:
+        Opacity, float32 rows x columns.
     """
     y, x = grid
     phases = rng.uniform(0, 2 * np.pi, len(HARMONICS))
@@ -91,9 +135,16 @@ def blob(
 
 
 def texture(rng: np.random.Generator, rows: int, columns: int, exponent: float) -> np.ndarray:
-    """Noise whose amplitude falls as 1/f**exponent; float32 rows x columns, zero mean, unit variance.
+    """Noise whose amplitude falls as 1/f**exponent. White noise is filtered in the Fourier domain.
 
-    0 is white noise, 1 to 2 the look of tissue. White noise is filtered in the Fourier domain.
+    Args:
+        rng: the source of randomness.
+        rows: of the result.
+        columns: of the result.
+        exponent: 0 is white noise, 1 to 2 the look of tissue.
+
+    Returns:
+        float32 rows x columns, zero mean, unit variance.
     """
     padded = tuple(-(-side // TEXTURE_STEP) * TEXTURE_STEP for side in (rows, columns))
     white = rng.standard_normal(padded, dtype=np.float32)
@@ -103,7 +154,11 @@ def texture(rng: np.random.Generator, rows: int, columns: int, exponent: float) 
 
 
 def bounds(opacity: np.ndarray, threshold: float = 0.5) -> Box:
-    """The box around the pixels above `threshold`. Raises IndexError if there are none."""
+    """The box around the pixels above `threshold`.
+
+    Raises:
+        IndexError: there are none.
+    """
     above = opacity > threshold
     rows, columns = np.flatnonzero(above.any(axis=1)), np.flatnonzero(above.any(axis=0))
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)

@@ -64,8 +64,9 @@ SPELLINGS = {  # how the real files also write a form, here in three cases of te
 class View:
     """One mammogram, and the official set of each kind of lesion in it.
 
-    tested: whether one of the patient's kinds, in either breast, is in the official test set. remark: a further term of
-    the case description.
+    Attributes:
+        tested: whether one of the patient's kinds, in either breast, is in the official test set.
+        remark: a further term of the case description.
     """
 
     patient: str
@@ -102,9 +103,15 @@ class File:
 
 
 def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
-    """Writes the tree to `folder`, the twins of test images to `twins`; returns the truth, see `write_tree`.
+    """Writes the tree; its labels are malignant, mass and calcification.
 
-    Its labels are malignant, mass and calcification.
+    Args:
+        phantom: how many patients, and how they are drawn.
+        folder: of the tree.
+        twins: folder of the twins of test images, if they are wanted.
+
+    Returns:
+        The truth, see `write_tree`.
     """
     cases: dict[tuple[Kind, str], list[list[str]]] = {key: [] for key in DATES}
     truth = []

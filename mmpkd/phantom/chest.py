@@ -102,7 +102,14 @@ class Study:
 
 
 def draw_study(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy, before: Study | None = None) -> Study:
-    """The next study of a patient. A finding of the study before persists, changed, in half of the cases."""
+    """The next study of a patient.
+
+    Args:
+        rng: the source of randomness.
+        hospital: its prevalences.
+        anatomy: the patient.
+        before: the study before; each of its findings persists, changed, in half of the cases.
+    """
     findings = {}
     for label, prevalence in hospital.prevalence.items():
         fresh = _draw_finding(rng, label)
@@ -156,8 +163,15 @@ def draw_frontal(
 ) -> tuple[np.ndarray, dict[str, Box]]:
     """A frontal radiograph and the boxes of its findings.
 
-    Returns float32 rows x columns in 0..1, bright = dense, and label: (x0, y0, x1, y1) in its pixels.
-    `enlargement` repeats every pixel that many times.
+    Args:
+        rng: the source of randomness.
+        hospital: its sizes, and how its images look.
+        anatomy: the patient.
+        study: what is drawn.
+        enlargement: repeats every pixel that many times.
+
+    Returns:
+        float32 rows x columns in 0..1, bright = dense, and label: (x0, y0, x1, y1) in its pixels.
     """
     rows = int(rng.integers(hospital.rows[0], hospital.rows[1] + 1))
     columns = int(np.clip(round(rows * rng.uniform(*hospital.aspect)), 160, 224))

@@ -47,7 +47,16 @@ class Frame:
         return self.u.shape
 
     def point(self, side: str, u: float, v: float) -> canvas.Point:
-        """Thorax coordinates, u away from the midline on `side`, to (y, x) in pixels."""
+        """Thorax coordinates in pixels.
+
+        Args:
+            side: left or right.
+            u: away from the midline on `side`.
+            v: down from the apex.
+
+        Returns:
+            (y, x) in pixels.
+        """
         y = self.apex + v * self.height
         return y, self.centre + SIGN[side] * u * self.width + self.tilt * (y - self.shape[0] / 2)
 

@@ -62,9 +62,18 @@ def reach(lesion: Lesion, unit: float) -> float:
 def draw(
     rng: np.random.Generator, grid: canvas.Grid, centre: canvas.Point, lesion: Lesion, unit: float, nipple: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The lesion's opacity and its outline as a boolean mask, both over `grid`.
+    """Draws a lesion.
 
-    `nipple` is the direction (radians, from the x axis towards y) in which ducts run to the nipple.
+    Args:
+        rng: the source of randomness.
+        grid: pixel centres.
+        centre: (y, x) in pixels.
+        lesion: what is drawn.
+        unit: pixels of 1/64 of the image's height.
+        nipple: the direction (radians, from the x axis towards y) in which ducts run to the nipple.
+
+    Returns:
+        The lesion's opacity and its outline as a boolean mask, both over `grid`.
     """
     if lesion.kind == "mass":
         return _mass(rng, grid, centre, lesion, radius(lesion, unit), unit)
@@ -75,7 +84,14 @@ def draw(
 
 
 def specks(grid: canvas.Grid, points: np.ndarray, widths: np.ndarray, brightness: np.ndarray) -> np.ndarray:
-    """The sum of round Gaussians at `points` (N x 2: y, x), clipped at 1.2; separable, hence one matrix product."""
+    """The sum of round Gaussians, clipped at 1.2; separable, hence one matrix product.
+
+    Args:
+        grid: pixel centres.
+        points: N x 2: y, x.
+        widths: N, standard deviations in pixels.
+        brightness: N.
+    """
     y, x = grid
     across_y = np.exp(-0.5 * ((y.T - points[:, :1]) / widths[:, None]) ** 2)
     across_x = np.exp(-0.5 * ((x - points[:, 1:]) / widths[:, None]) ** 2)

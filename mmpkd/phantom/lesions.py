@@ -111,9 +111,14 @@ class Lesion:
 
 
 def draw_lesion(rng: np.random.Generator, kind: Kind, density: int, label_noise: float, form: str = "") -> Lesion:
-    """Draws a lesion of `kind` in a breast of the given density (1 to 4; dense tissue hides: less contrast).
+    """Draws a lesion in a breast.
 
-    `form` asks for a given shape or type.
+    Args:
+        rng: the source of randomness.
+        kind: mass or calcification.
+        density: of the breast, 1 to 4; dense tissue hides: less contrast.
+        label_noise: 0 to 1, how far chance decides what is malignant, see this module's head.
+        form: asks for a given shape or type.
     """
     forms = MASS_SHAPES if kind == "mass" else CALC_TYPES
     form = form or _word(rng, forms)

@@ -93,7 +93,16 @@ def draw_mammogram(
     appearance: Appearance,
     enlargement: int = 1,
 ) -> Mammogram:
-    """One view (CC or MLO) of a breast (laterality L or R); `enlargement` repeats every pixel that many times."""
+    """One view of a breast.
+
+    Args:
+        rng: the source of randomness.
+        breast: what is drawn.
+        laterality: L or R.
+        view: CC or MLO.
+        appearance: of the data set's images.
+        enlargement: repeats every pixel that many times.
+    """
     rows = int(rng.integers(appearance.rows[0], appearance.rows[1] + 1))
     columns = round(rows * rng.uniform(*appearance.aspect))
     frame = _frame(rng, canvas.grid(rows, columns), breast.size, view)
@@ -141,9 +150,15 @@ def draw_transfer_syntax(rng: np.random.Generator) -> str:
 def truth_rows(
     image_id: str, patient_id: str, shown: Mapping[str, Sequence[tuple[float, np.ndarray]]]
 ) -> list[dict[str, Any]]:
-    """What was drawn in one image, a row per label: presence, highest severity and the box around all of its lesions.
+    """What was drawn in one image.
 
-    `shown` gives each label's lesions as (severity, mask).
+    Args:
+        image_id: of the image.
+        patient_id: of its patient.
+        shown: each label's lesions as (severity, mask).
+
+    Returns:
+        A row per label: presence, highest severity and the box around all of its lesions.
     """
     rows = []
     for label, lesions in shown.items():
@@ -158,8 +173,13 @@ def truth_rows(
 class _Frame:
     """Where a breast lies in its image of rows x columns.
 
-    grid: pixel centres. unit: pixels of 1/64 of the height. inside: how far inside the breast a pixel lies. body: its
-    opacity, 1 but near the skin. muscle: opacity of the pectoral muscle. nipple: its place (y, x).
+    Attributes:
+        grid: pixel centres.
+        unit: pixels of 1/64 of the height.
+        inside: how far inside the breast a pixel lies.
+        body: its opacity, 1 but near the skin.
+        muscle: opacity of the pectoral muscle.
+        nipple: its place (y, x).
     """
 
     grid: canvas.Grid

@@ -101,7 +101,16 @@ class _Visit:
 
 
 def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
-    """Writes the tree to `folder`, the twins of scored images to `twins`; returns the truth, see `write_tree`."""
+    """Writes the tree.
+
+    Args:
+        phantom: how many patients, and how they are drawn.
+        folder: of the tree.
+        twins: folder of the twins of scored images, if they are wanted.
+
+    Returns:
+        The truth, see `write_tree`.
+    """
     tree = _Tree(phantom, folder, twins)
     for index in progress(range(phantom.patients), "phantom MIMIC-CXR", unit="patient"):
         tree.add_patient(index)

@@ -145,8 +145,15 @@ def write_report(
 ) -> Report:
     """The report of one study, in the layout of MIMIC-CXR's text files.
 
-    `noise` (0 to 1) is the readiness to word a mild finding indirectly or with a hedge. Seven reports in ten have
-    findings and impression, the others one of the two, or no headings at all. `remark` is a sentence that ends both.
+    Seven reports in ten have findings and impression, the others one of the two, or no headings at all.
+
+    Args:
+        rng: the source of randomness.
+        anatomy: the patient.
+        study: what is reported.
+        lateral: whether there is a lateral view.
+        noise: 0 to 1, the readiness to word a mild finding indirectly or with a hedge.
+        remark: a sentence that ends both findings and impression.
     """
     absent = [label for label in LABELS if label not in study.findings]
     negated = frozenset(label for label in absent if rng.random() < 0.75)
@@ -173,11 +180,20 @@ def write_report(
 
 
 def labeller(rng: np.random.Generator, study: Study, report: Report, noise: float) -> dict[str, float]:
-    """CheXpert labels of a study: 1, 0, -1 (uncertain) or NaN (not mentioned) for every label.
+    """CheXpert labels of a study.
 
     Without noise a drawn finding is 1, a negated one 0 and any other NaN. With noise a finding of severity s is missed
     with probability noise (1.15 - s), mostly left blank; a hedged one is -1 in three of four cases; and an absent one
     is called in noise / 14 of the cases, as rules do that misread a negation or an earlier study.
+
+    Args:
+        rng: the source of randomness.
+        study: what was drawn.
+        report: what was written of it.
+        noise: 0 to 1.
+
+    Returns:
+        1, 0, -1 (uncertain) or NaN (not mentioned) for every label.
     """
     labels = dict.fromkeys(CHEXPERT_LABELS, np.nan)
     for label in LABELS:

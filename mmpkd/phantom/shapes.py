@@ -9,10 +9,18 @@ BATCH = 128  # pictures drawn at once: few enough to stay in the cache
 
 
 def draw_shapes(count: int, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws `count` pictures of one to four shapes with soft edges on cluttered backgrounds.
+    """Draws pictures of one to four shapes with soft edges on cluttered backgrounds.
 
-    Returns uint8 count x size x size and float32 count x 8, 1 where a kind of KINDS is in the picture. Raises
-    ValueError for a size below 16.
+    Args:
+        count: of pictures.
+        size: side in pixels.
+        rng: the source of randomness.
+
+    Returns:
+        uint8 count x size x size, and float32 count x 8, 1 where a kind of KINDS is in the picture.
+
+    Raises:
+        ValueError: the size is below 16.
     """
     if size < 16:
         raise ValueError(f"size: {size} is too small for shapes; 16 is the least")

@@ -52,7 +52,16 @@ SYNTAXES = (["explicit", "jpegls", "jpeg2000"], [0.85, 0.08, 0.07])
 
 
 def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
-    """Writes the tree to `folder`, the twins of test images to `twins`; returns the truth, see `write_tree`."""
+    """Writes the tree.
+
+    Args:
+        phantom: how many patients, and how they are drawn.
+        folder: of the tree.
+        twins: folder of the twins of test images, if they are wanted.
+
+    Returns:
+        The truth, see `write_tree`.
+    """
     annotations: dict[str, list[dict]] = {"train": [], "test": []}
     image_labels: dict[str, list[dict]] = {"train": [], "test": []}
     truth = []

@@ -44,9 +44,15 @@ VENDORS = [("SIEMENS", "Mammomat Inspiration"), ("Planmed", "Planmed Nuance"), (
 
 
 def write(phantom: Phantom, folder: Path, twins: Path | None) -> pd.DataFrame:
-    """Writes the tree to `folder`, the twins of test images to `twins`; returns the truth, see `write_tree`.
+    """Writes the tree; its labels are mass and calcification.
 
-    Its labels are mass and calcification.
+    Args:
+        phantom: how many patients, and how they are drawn.
+        folder: of the tree.
+        twins: folder of the twins of test images, if they are wanted.
+
+    Returns:
+        The truth, see `write_tree`.
     """
     breasts, findings, metadata, truth = [], [], [], []
     for index in progress(range(phantom.patients), "phantom vindr_mammo", unit="studies"):

@@ -109,10 +109,19 @@ def write_dicom(
     transfer_syntax: str,
     elements: Mapping[str, Any],
 ) -> None:
-    """Writes `pixels`, uint8 or uint16 of rows x columns, with `elements` (DICOM keyword: value) to `path`.
+    """Writes a DICOM file into a folder that exists.
 
-    `elements` must hold SOPInstanceUID; SOPClassUID follows from `modality` unless it is given. The folder must exist.
-    Raises ValueError for pixels of another type or shape, a value that `bits_stored` cannot hold, or a missing UID.
+    Args:
+        path: of the file.
+        pixels: uint8 or uint16, rows x columns.
+        modality: decides SOPClassUID unless `elements` gives it.
+        photometric: photometric interpretation.
+        bits_stored: of a pixel.
+        transfer_syntax: a key of TRANSFER_SYNTAXES.
+        elements: DICOM keyword: value; SOPInstanceUID must be among them.
+
+    Raises:
+        ValueError: pixels of another type or shape, a value that `bits_stored` cannot hold, or a missing UID.
     """
     _check(pixels, bits_stored, elements)
     dataset = Dataset()

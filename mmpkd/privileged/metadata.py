@@ -25,16 +25,29 @@ DERIVED = ("lesions_in_image", "lesions_in_case", "breasts_in_case", "same_breas
 
 
 def normalize_terms(cell: object, spellings: Mapping[str, str] | None = None) -> str:
-    """A cell's terms in one spelling, each once, sorted and joined by `-`; `MISSING` for an empty cell."""
+    """A cell's terms in one spelling, each once, sorted and joined by `-`.
+
+    Args:
+        cell: as it stands in the table.
+        spellings: terms, with the spelling that is kept.
+
+    Returns:
+        The terms; `MISSING` for an empty cell.
+    """
     text = "" if pd.isna(cell) else str(cell).strip().upper().replace(" ", "_")
     terms = {(spellings or {}).get(term, term) for term in text.split("-")} - EMPTY
     return "-".join(sorted(terms)) or MISSING
 
 
 def normalize(table: pd.DataFrame, fields: Fields) -> pd.DataFrame:
-    """The description columns of a privileged table, normalised: numbers float64, others str.
+    """The description columns of a privileged table, normalised.
 
-    Leaves out identity, targets and what is withheld.
+    Args:
+        table: the privileged table of a cohort.
+        fields: what the data set declares of its columns.
+
+    Returns:
+        Numbers as float64, others as str, without identity, targets and what is withheld.
     """
     normalized = {}
     for name in table.columns:
@@ -126,7 +139,13 @@ class Design:
 
     @classmethod
     def fit(cls, records: pd.DataFrame, fields: list[str], whole: bool = False) -> "Design":
-        """Learns terms and scales from training rows, as `normalize` gives them."""
+        """Learns terms and scales from training rows.
+
+        Args:
+            records: the training rows, as `normalize` gives them.
+            fields: the columns that are used.
+            whole: cells are not split into terms, and numbers are categories alone: a plain one-hot matrix.
+        """
         terms, numbers = {}, {}
         for name in fields:
             column = records[name]

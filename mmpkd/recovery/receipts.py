@@ -23,9 +23,13 @@ class DamagedError(RuntimeError):
 
 
 def write_receipt(outputs: Iterable[str | Path], log_file: str | Path) -> None:
-    """Notes what a job wrote, at its very end; `log_file`, `<results>/logs/<job>.log`, tells results and job.
+    """Notes what a job wrote, at its very end.
 
     Of a file: bytes, SHA-256 and modification time. Of a folder: number, bytes and one hash of its paths and sizes.
+
+    Args:
+        outputs: files and folders.
+        log_file: `<results>/logs/<job>.log`, which tells results and job.
     """
     results, receipt = Results.of_log(log_file)
     entries = {Path(output).relative_to(results.root).as_posix(): _entry(Path(output)) for output in outputs}
@@ -33,9 +37,12 @@ def write_receipt(outputs: Iterable[str | Path], log_file: str | Path) -> None:
 
 
 def damaged(results: Path) -> Iterator[str]:
-    """Paths of files and folders, relative to `results`, that are there and not as their jobs left them.
+    """Finds what is there and not as its job left it.
 
     A file with the size and modification time of its receipt is taken for whole; another is hashed.
+
+    Yields:
+        Paths of files and folders, relative to `results`.
     """
     for receipt in sorted(Path(Results(str(results)).receipts).rglob("*.json")):
         for path, entry in _read(receipt).items():
@@ -44,7 +51,11 @@ def damaged(results: Path) -> Iterator[str]:
 
 
 def require_whole(results: Path) -> None:
-    """Raises DamagedError if anything was damaged while the run went on, so that it does not end as if nothing were."""
+    """Makes sure that nothing was damaged while the run went on, so that it does not end as if nothing were.
+
+    Raises:
+        DamagedError: something was.
+    """
     if found := sorted(damaged(results)):
         more = ", ..." if len(found) > 3 else ""
         raise DamagedError(

@@ -14,10 +14,12 @@ YARDSTICKS = ("centre", "untrained")
 
 
 def control_words(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> list[str]:
-    """A sentence per training domain, on the cohort that it learns from; none where no image has a score.
+    """Whether the baseline's maps beat the controls.
 
-    `chest radiographs, MIMIC-CXR: the maps of baseline beat the untrained student (0.12 [0.08, 0.16]); they are not
-    shown to beat the centred Gaussian (-0.03 [-0.06, 0.01]).`
+    Returns:
+        A sentence per training domain, on the cohort that it learns from; none where no image has a score.
+        `chest radiographs, MIMIC-CXR: the maps of baseline beat the untrained student (0.12 [0.08, 0.16]); they are not
+        shown to beat the centred Gaussian (-0.03 [-0.06, 0.01]).`
     """
     score = Score(evaluation.metric, evaluation.methods[0])
     sentences = []

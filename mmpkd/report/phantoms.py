@@ -13,10 +13,16 @@ NOT_SHOWN = (*PRIVILEGED_COLUMNS, "subset", "official_set")  # identifiers, and 
 
 
 def record_words(tables: CohortTables, image_id: str, findings: Sequence[str]) -> str:
-    """What the privileged data say of an image; "" where there are none.
+    """What the privileged data say of an image.
 
-    Of a report the sentences that name one of the findings (by its last word), else its impression; of case
-    descriptions every column with a value.
+    Args:
+        tables: of its cohort.
+        image_id: the image.
+        findings: what it shows.
+
+    Returns:
+        Of a report the sentences that name one of the findings (by its last word), else its impression; of case
+        descriptions every column with a value; "" where there are none.
     """
     image = tables.images.set_index("image_id", drop=False).loc[image_id]
     records = tables.privileged[tables.privileged["key"] == image[tables.key_name]]

@@ -11,7 +11,11 @@ from mmpkd.config.students import Training
 class Draws:
     """What happens to each of N images.
 
-    offsets: 2 x N int64, rows and columns by which an image is shifted. mirrored: N bool. contrast, brightness: N.
+    Attributes:
+        offsets: 2 x N int64, rows and columns by which an image is shifted.
+        mirrored: N bool.
+        contrast: N.
+        brightness: N.
     """
 
     offsets: torch.Tensor

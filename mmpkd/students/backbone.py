@@ -17,7 +17,17 @@ VALIDATION_SHARE = 0.1
 def make_backbone(
     config: StudentConfig, training: Training, size: int, device: torch.device
 ) -> tuple[Student, pd.DataFrame]:
-    """A student whose weights all arms and seeds start from, and the history of its pretraining (empty if none)."""
+    """A student whose weights all arms and seeds start from.
+
+    Args:
+        config: the model, and where its first weights come from.
+        training: the schedule of pretraining, but for what `config.backbone` says.
+        size: side of the images in pixels.
+        device: where pretraining runs.
+
+    Returns:
+        The student, and the history of its pretraining (empty if there was none).
+    """
     backbone = config.backbone
     if backbone.source == "shapes":
         return pretrain_on_shapes(config, training, size, device)
@@ -32,7 +42,11 @@ def make_backbone(
 def pretrain_on_shapes(
     config: StudentConfig, training: Training, size: int, device: torch.device
 ) -> tuple[Student, pd.DataFrame]:
-    """Teaches the student to name generic shapes, so that seeds differ less than from scratch."""
+    """Teaches the student to name generic shapes, so that seeds differ less than from scratch.
+
+    Returns:
+        The student, and the history of its pretraining; arguments as for `make_backbone`.
+    """
     backbone = config.backbone
     images, kinds = draw_shapes(backbone.images, size, np.random.default_rng(backbone.seed))
     store = ArrayStore(images)

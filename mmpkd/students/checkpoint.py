@@ -26,7 +26,9 @@ Tensors = dict[str, torch.Tensor]
 class Checkpoint:
     """Where a run is kept, and which run it is.
 
-    identity: see `identity_of`; a checkpoint of another run is not read. minutes: the least time between two writes.
+    Attributes:
+        identity: see `identity_of`; a checkpoint of another run is not read.
+        minutes: the least time between two writes.
     """
 
     path: Path
@@ -41,7 +43,12 @@ class Checkpoint:
         return monotonic() - self._last >= 60 * self.minutes
 
     def write(self, tensors: Mapping[str, torch.Tensor], facts: Mapping[str, Any]) -> None:
-        """Replaces the checkpoint; `facts` must be JSON, whose numbers come back exactly."""
+        """Replaces the checkpoint.
+
+        Args:
+            tensors: by name; they may lie on any device.
+            facts: what can be written as JSON; its numbers come back exactly.
+        """
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
         text = json.dumps({"identity": self.identity, **facts})
         with atomic(self.path) as temporary:

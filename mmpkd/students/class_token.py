@@ -55,7 +55,10 @@ def end_in_class_token(vit: VisionTransformer) -> None:
     """Lets the last block of `vit` compute the class token alone, with the parameters that it has.
 
     Every other token is computed for nothing there: no later block attends to it. In a student of three blocks this
-    saves a fourth of a training step. A block that is not timm's standard one is left as it is.
+    saves a fourth of a training step.
+
+    Args:
+        vit: changed in place. A last block that is not timm's standard one is left as it is.
     """
     block = vit.blocks[-1]
     if type(block) is Block and type(block.attn) is Attention:

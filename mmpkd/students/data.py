@@ -51,8 +51,11 @@ class ArrayStore:
 class Batch:
     """Some images and what is to be learnt from them.
 
-    pixels: uint8, N x S x S. targets: labels and teacher of the batch, of which a process that trains with others may
-    hold the pixels of a part alone. draws: the images' augmentation, or None.
+    Attributes:
+        pixels: uint8, N x S x S.
+        targets: labels and teacher of the batch, of which a process that trains with others may hold the pixels of a
+            part alone.
+        draws: the images' augmentation, or None.
     """
 
     pixels: torch.Tensor
@@ -87,9 +90,14 @@ def _none() -> np.ndarray:
 class LabelledImages:
     """Rows of a store with their labels and, for training with a teacher, the teacher's targets.
 
-    positions: N, rows of `store`. labels: N x L float32 with NaN for unknown. teacher_logits: N x L or None.
-    teacher_embedding: N x D or None. image_ids, patients and keys (study or image of the privileged record): N, or
-    empty where the images are no patients'.
+    Attributes:
+        positions: N, rows of `store`.
+        labels: N x L float32 with NaN for unknown.
+        teacher_logits: N x L or None.
+        teacher_embedding: N x D or None.
+        image_ids: N, or empty where the images are no patients', as patients and keys.
+        patients: N, or empty.
+        keys: study or image of the privileged record: N, or empty.
     """
 
     store: Pixels
@@ -105,7 +113,15 @@ class LabelledImages:
         return len(self.positions)
 
     def batch(self, rows: np.ndarray, part: slice = slice(None)) -> Batch:
-        """The pixels of `rows[part]` and the targets of all `rows`, without augmentation."""
+        """A batch without augmentation.
+
+        Args:
+            rows: of the batch, across all processes.
+            part: which of them this process computes.
+
+        Returns:
+            The pixels of `rows[part]`, and the targets of all `rows`.
+        """
         pixels = torch.from_numpy(self.store.pixels(self.positions[rows[part]]))
         teacher = (self.teacher_logits, self.teacher_embedding)
         of_teacher = (None if known is None else torch.from_numpy(known[rows]) for known in teacher)
@@ -121,8 +137,11 @@ class LabelledImages:
 class Task:
     """What a student learns, and from whom.
 
-    images: of training, with the teacher's targets where the arm has a teacher. validation: images to select the epoch
-    by. arm: the losses. problem: multi_label or single_label.
+    Attributes:
+        images: of training, with the teacher's targets where the arm has a teacher.
+        validation: images to select the epoch by.
+        arm: the losses.
+        problem: multi_label or single_label.
     """
 
     images: LabelledImages
@@ -132,7 +151,13 @@ class Task:
 
 
 def with_teacher(images: LabelledImages, logits: np.ndarray, embedding: np.ndarray | None = None) -> LabelledImages:
-    """The same images with the teacher's logits N x L and, if it has one, embedding N x D; NaN: it has no answer."""
+    """The same images with a teacher's answers.
+
+    Args:
+        images: N of them.
+        logits: N x L; NaN where the teacher has no answer.
+        embedding: N x D, if the teacher has one.
+    """
     return replace(
         images,
         teacher_logits=np.ascontiguousarray(logits, np.float32),
@@ -169,7 +194,9 @@ Made = TypeVar("Made")
 class Feed:
     """The batches of a run of training, whole ones alone.
 
-    rank, processes: a process gets the pixels of every `processes`-th image of a batch, from number `rank` on.
+    Attributes:
+        rank: the number of this process.
+        processes: a process gets the pixels of every `processes`-th image of a batch, from number `rank` on.
     """
 
     images: LabelledImages
@@ -190,7 +217,15 @@ class Feed:
         return len(self.images) // self.batch_size
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[int, Batch]]:
-        """The steps of an epoch, numbered from 0, from `first` on, and their batches."""
+        """The steps of an epoch, and their batches.
+
+        Args:
+            epoch: decides the order of the images, with the seed.
+            first: the step to begin with; steps are numbered from 0.
+
+        Yields:
+            The number of a step, and its batch.
+        """
         order = torch.randperm(len(self.images), generator=generator_of(self.seed, epoch)).numpy()
 
         def batch(step: int) -> tuple[int, Batch]:
@@ -214,7 +249,16 @@ def seed_of(*numbers: int) -> int:
 
 
 def read_ahead(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
-    """`map(make, items)`, made ahead by `workers` threads; by the caller itself with none."""
+    """`map(make, items)`, made ahead by threads.
+
+    Args:
+        make: makes one of the results.
+        items: what it is called with.
+        workers: threads; with none the caller itself makes each result when it is asked for.
+
+    Yields:
+        The results, in the order of `items`.
+    """
     if not workers:
         yield from map(make, items)
         return

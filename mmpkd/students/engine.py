@@ -40,7 +40,14 @@ class Learner(nn.Module):
 
 
 def make_learner(student: Student, images: LabelledImages, arm: Arm, seed: int) -> Learner:
-    """The student with the projector that its arm needs; `seed` decides the projector's first weights."""
+    """The student with the projector that its arm needs.
+
+    Args:
+        student: taken as it is.
+        images: with the teacher's embedding, if the arm projects; its width is the projector's.
+        arm: its losses say whether there is a projector, and `projector` which.
+        seed: decides the projector's first weights.
+    """
     if not arm.projects:
         return Learner(student, None)
     assert images.teacher_embedding is not None  # `Arm` refuses the loss for a teacher without
@@ -50,10 +57,18 @@ def make_learner(student: Student, images: LabelledImages, arm: Arm, seed: int) 
 
 
 def make_projector(width: int, teacher_width: int, arm: Arm) -> nn.Module:
-    """A linear map; `orthogonal`: one without bias whose rows or columns stay orthonormal.
+    """The map from the student's embedding to the teacher's.
 
     An orthogonal projector keeps the distances of the student's embedding, so that it cannot take over the task
     (Miles et al., VkD, arXiv:2403.06213).
+
+    Args:
+        width: of the student's embedding, D.
+        teacher_width: of the teacher's embedding, E.
+        arm: its `projector` is linear, or `orthogonal`: without bias, with rows or columns that stay orthonormal.
+
+    Returns:
+        A module from N x D to N x E.
     """
     if arm.projector == "orthogonal":
         # not torch's default, the Householder map: weight decay moves its signs off one, and it truncates them to zero
@@ -76,6 +91,10 @@ def start(training: Training, device: torch.device) -> Fabric:
 
     On one node the others are copies of this very script. Where srun (see `mmpkd.device.spread`) or torchrun
     has already started them all, on one node or several, they are taken as they are.
+
+    Args:
+        training: how many processes and nodes, and the precision.
+        device: its kind, cuda or cpu, is that of all processes.
     """
     fabric = Fabric(
         accelerator="cuda" if device.type == "cuda" else "cpu",
@@ -90,7 +109,16 @@ def start(training: Training, device: torch.device) -> Fabric:
 
 
 def wrapped(fabric: Fabric, learner: Learner, training: Training) -> torch.nn.Module:
-    """The learner as the engine runs it: on its device, compiled if configured, synchronised with other processes."""
+    """The learner as the engine runs it.
+
+    Args:
+        fabric: the engine of this process.
+        learner: the student and its projector.
+        training: says whether the learner is compiled.
+
+    Returns:
+        The learner on its device, compiled if configured, synchronised with other processes.
+    """
     model = torch.compile(learner) if training.compile else learner
     return fabric.setup_module(model)  # type: ignore[arg-type]  # a compiled module is a module
 

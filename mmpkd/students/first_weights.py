@@ -208,9 +208,22 @@ def positioned_tokens(vit: VisionTransformer) -> int:
 def make_grey(
     tensors: dict[str, torch.Tensor], student: Student, weights: FirstWeights, backbone: Backbone
 ) -> list[str]:
-    """Folds the patch embedding into one channel in the student's normalisation, in place; what was done.
+    """Folds the patch embedding into one channel in the student's normalisation, in place.
 
     The constant goes to the bias or, where the model has none (CLIP), to the positional embeddings of the patches.
+
+    Args:
+        tensors: by the names of timm; the patch embedding and its bias or the positions are replaced.
+        student: whose mean and standard deviation of grey values hold afterwards.
+        weights: where the tensors come from, and the normalisation that they are known to expect.
+        backbone: a configured normalisation, which comes first.
+
+    Returns:
+        What was done, a line each.
+
+    Raises:
+        CheckpointError: the model has neither a bias nor positions that could take the constant, or the configured
+            normalisation is of another number of channels.
     """
     channels = tensors[PATCHES].shape[1]
     mean, std = normalisation(student, weights, backbone, channels)
@@ -232,7 +245,11 @@ def make_grey(
 def normalisation(
     student: Student, weights: FirstWeights, backbone: Backbone, channels: int
 ) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation a channel that the weights expect: configured, known of them, or the model's."""
+    """Mean and standard deviation per channel that the weights expect: configured, known of them, or the model's.
+
+    Raises:
+        CheckpointError: they are for another number than `channels`.
+    """
     if backbone.mean is not None and backbone.std is not None:
         mean, std = backbone.mean, backbone.std
     elif weights.mean is not None and weights.std is not None:
@@ -259,7 +276,11 @@ def to_grey(
     factor, and what the second term adds does not depend on the image.
 
     Args:
-        weight: D x C x p x p. mean, std: one value a channel.
+        weight: D x C x p x p.
+        mean: one value per channel.
+        std: one value per channel.
+        grey_mean: of the one channel.
+        grey_std: of the one channel.
 
     Returns:
         Weight D x 1 x p x p, and a constant D that is added to each patch.

@@ -28,7 +28,8 @@ log = logging.getLogger("mmpkd.students")
 class Trained:
     """The student with the weights of the selected epoch, and one row per epoch.
 
-    leads: whether this is the process that writes the results, of several that trained together.
+    Attributes:
+        leads: whether this is the process that writes the results, of several that trained together.
     """
 
     student: Student
@@ -118,7 +119,18 @@ def seed_dropout(seed: int, device: torch.device) -> None:
 def predict(
     student: Student, images: LabelledImages, batch_size: int, device: torch.device, problem: str = "multi_label"
 ) -> np.ndarray:
-    """Log-odds N x L of all rows, in order."""
+    """What a student says of images, without augmentation.
+
+    Args:
+        student: on `device`; it is put into evaluation mode.
+        images: N of them.
+        batch_size: images per forward pass.
+        device: where it runs.
+        problem: multi_label or single_label.
+
+    Returns:
+        Log-odds N x L of all rows, in order.
+    """
     student.eval()
     logits = [student(batch.images.to(device)).logits.cpu() for batch in images.batches(batch_size)]
     return log_odds(torch.cat(logits), problem).numpy()

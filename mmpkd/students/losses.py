@@ -50,6 +50,15 @@ def label(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) 
     multi_label: the binary one, mean over the known labels; single_label: mean over the rows with all labels known.
     With smoothing e, y becomes y (1 - e) + e / K: K is 2 with multi_label, where each finding is a choice of two,
     and L with single_label (Szegedy et al., CVPR 2016, arXiv:1512.00567, section 7).
+
+    Args:
+        outputs: `logits` N x L.
+        targets: `labels` N x L.
+        arm: `smoothing`, e.
+        problem: multi_label or single_label.
+
+    Returns:
+        A scalar.
     """
     classes = targets.labels.shape[1] if problem == "single_label" else 2
     smoothed = _filled(targets.labels) * (1 - arm.smoothing) + arm.smoothing / classes
@@ -64,6 +73,15 @@ def logit(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) 
 
     The factor T^2 keeps the size of the gradient when T changes (Hinton, Vinyals and Dean, arXiv:1503.02531,
     section 2). A divergence is the cross-entropy less the teacher's entropy, and is computed so.
+
+    Args:
+        outputs: `logits` N x L, z_s.
+        targets: `teacher_logits` N x L, z_t.
+        arm: `temperature`, T.
+        problem: multi_label or single_label.
+
+    Returns:
+        A scalar.
     """
     teacher = _filled(_there(targets.teacher_logits)) / arm.temperature
     softened = _probabilities(teacher, problem)
@@ -78,6 +96,15 @@ def soft_label(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Prob
     With weight 1 - lambda for `label` and lambda for this, the sum is the objective of generalised distillation,
     which unifies distillation and privileged information (Lopez-Paz et al., ICLR 2016, arXiv:1511.03643):
     (1 - lambda) CE(y, s(z_s)) + lambda CE(s(z_t / T), s(z_s)), with s the sigmoid (multi_label) or softmax.
+
+    Args:
+        outputs: `logits` N x L, z_s.
+        targets: `teacher_logits` N x L, z_t.
+        arm: `temperature`, T.
+        problem: multi_label or single_label.
+
+    Returns:
+        A scalar.
     """
     softened = _probabilities(_filled(_there(targets.teacher_logits)) / arm.temperature, problem)
     return _mean(_cross_entropy(outputs.logits, softened, problem), _known(_there(targets.teacher_logits), problem))
@@ -88,13 +115,32 @@ def embedding_cosine(outputs: StudentOutput, targets: Targets, arm: Arm, problem
 
     Layer normalisation takes away the offset and scale that a sentence encoder's dimensions have in common, which
     would otherwise dominate the cosine.
+
+    Args:
+        outputs: `projected` N x E.
+        targets: `teacher_embedding` N x E.
+        arm: not read.
+        problem: not read.
+
+    Returns:
+        A scalar, mean over the known rows.
     """
     teacher, known = _normed_teacher(targets)
     return _mean(1 - functional.cosine_similarity(_there(outputs.projected), teacher, dim=1), known)
 
 
 def embedding_mse(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
-    """Squared difference of the projected student and the layer-normed teacher embedding, mean over rows and E."""
+    """Squared difference of the projected student and the layer-normed teacher embedding.
+
+    Args:
+        outputs: `projected` N x E.
+        targets: `teacher_embedding` N x E.
+        arm: not read.
+        problem: not read.
+
+    Returns:
+        A scalar, mean over the known rows and E.
+    """
     teacher, known = _normed_teacher(targets)
     return _mean((_there(outputs.projected) - teacher).square().mean(dim=1), known)
 
@@ -111,6 +157,15 @@ def relational_distance(outputs: StudentOutput, targets: Targets, arm: Arm, prob
     Relational knowledge distillation, RKD-D (Park et al., CVPR 2019, arXiv:1904.05068, section 3.2). Distances
     are Euclidean between raw embeddings, over their mean over the known pairs i != j, so that the widths D and E and
     the scales may differ. Where that mean is zero, or fewer than two rows are known, there is nothing to compare.
+
+    Args:
+        outputs: `embedding` N x D.
+        targets: `teacher_embedding` N x E.
+        arm: not read.
+        problem: not read.
+
+    Returns:
+        A scalar.
     """
     student, teacher, known = _distances(outputs, targets)
     student_mean, teacher_mean = _mean(student, known), _mean(teacher, known)
@@ -129,6 +184,15 @@ def relational_angle(outputs: StudentOutput, targets: Targets, arm: Arm, problem
 
     Time grows with N^3, memory with N^2 and `ANGLES_AT_ONCE`: beyond it, blocks of vertices are computed again in the
     backward pass.
+
+    Args:
+        outputs: `embedding` N x D.
+        targets: `teacher_embedding` N x E.
+        arm: not read.
+        problem: not read.
+
+    Returns:
+        A scalar.
     """
     student, teacher, known = _distances(outputs, targets)
     shortest_student, shortest_teacher = COINCIDE * _mean(student, known), COINCIDE * _mean(teacher, known)
@@ -162,6 +226,10 @@ def arm_loss(arm: Arm, outputs: StudentOutput, targets: Targets, problem: Proble
     Everything is computed in float32, or float64 where the outputs are, under autocast too.
 
     Args:
+        arm: its losses and their weights.
+        outputs: what the student says of the batch.
+        targets: what is known of the batch.
+        problem: multi_label or single_label.
         ramp: 0 to 1, a further factor of the weights of the losses that read the teacher.
 
     Raises:

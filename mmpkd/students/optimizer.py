@@ -14,8 +14,11 @@ from mmpkd.students.vit import Student
 def make_optimizer(learner: Learner, training: Training) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter, arXiv:1711.05101) that decays matrices, not biases, norms or tokens.
 
-    With `layer_decay` a layer's learning rate is that factor to the power of its distance from the head (Clark et al.,
-    arXiv:2003.10555), in the grouping of layers that timm keeps for the model.
+    Args:
+        learner: the student and its projector.
+        training: learning rate, weight decay and `layer_decay`: below 1, a layer's learning rate is that factor to the
+            power of its distance from the head (Clark et al., arXiv:2003.10555), in the grouping of layers that timm
+            keeps for the model.
     """
     if training.layer_decay < 1:
         from timm.optim import param_groups_layer_decay
@@ -44,7 +47,16 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def learning_rate_factor(step: int, steps: int, training: Training) -> float:
-    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, arXiv:1608.03983, without restarts)."""
+    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, arXiv:1608.03983, without restarts).
+
+    Args:
+        step: from 0.
+        steps: of the whole training.
+        training: `warmup` is the share of the steps that warm up.
+
+    Returns:
+        A share of the peak, 0 to 1.
+    """
     warm = max(round(steps * training.warmup), 1)
     if step < warm:
         return (step + 1) / warm
@@ -52,7 +64,16 @@ def learning_rate_factor(step: int, steps: int, training: Training) -> float:
 
 
 def ramp_factor(step: int, steps: int, ramp: float) -> float:
-    """What the teacher's losses are multiplied by: rises linearly to 1 within the share `ramp` of the steps."""
+    """What the teacher's losses are multiplied by: rises linearly to 1.
+
+    Args:
+        step: from 0.
+        steps: of the whole training.
+        ramp: share of the steps within which it rises.
+
+    Returns:
+        A factor above 0, at most 1.
+    """
     return min((step + 1) / max(ramp * steps, 1), 1.0)
 
 

@@ -23,8 +23,15 @@ COUNTERS = ("epoch", "step", "rate", "rows", "best", "best_epoch")
 class Run:
     """The state of a run: the tensors of `learner`, `optimizer` and `average`, and the counters.
 
-    epoch, step: what comes next. rate: the last learning rate. rows: the history so far. sums: of each loss in this
-    epoch. best, best_epoch, best_state: the highest validation AUROC, its epoch (0: none yet) and the weights there.
+    Attributes:
+        epoch: what comes next.
+        step: what comes next.
+        rate: the last learning rate.
+        rows: the history so far.
+        sums: of each loss in this epoch.
+        best: the highest validation AUROC.
+        best_epoch: its epoch; 0: none yet.
+        best_state: the weights there.
     """
 
     learner: Learner

@@ -27,7 +27,14 @@ def taught(
 
 
 def taught_by_image(images: LabelledImages, teacher: Student, batch_size: int, device: torch.device) -> LabelledImages:
-    """The images with the logits and embedding of another student, which saw these very images in its training."""
+    """The images with the logits and embedding of another student, which saw these very images in its training.
+
+    Args:
+        images: N of them, read without augmentation.
+        teacher: the other student; it is moved to `device`.
+        batch_size: images per forward pass.
+        device: where it runs.
+    """
     teacher = teacher.to(device).eval()
     logits, embedding = [], []
     with torch.no_grad():

@@ -78,10 +78,13 @@ class Student(nn.Module):
         return self.read(self.vit.forward_features(self.normalise(images)))
 
     def read(self, tokens: torch.Tensor) -> StudentOutput:
-        """What the class token says, of the tokens that `vit.forward_features` gives: it comes first, N x 1 or T x D.
+        """What the class token says.
 
         A distilled transformer (DeiT) would average the heads of two tokens. Its distillation token stays, as one more
         token beside the patches, but has no head: the logits are those of the token whose attention is studied.
+
+        Args:
+            tokens: what `vit.forward_features` gives, N x T x D, or N x 1 x D; the class token comes first.
         """
         embedding = VisionTransformer.forward_head(self.vit, tokens, pre_logits=True)
         return StudentOutput(self.vit.head(embedding), embedding)
@@ -116,7 +119,14 @@ def refuse_unsuitable(vit: VisionTransformer, model: str, size: int) -> None:
 
 
 def create(config: StudentConfig, size: int, labels: list[str], seed: int) -> Student:
-    """A student with random weights that `seed` alone decides."""
+    """A student with random weights.
+
+    Args:
+        config: the model.
+        size: side of the images in pixels.
+        labels: that it predicts, one logit each.
+        seed: decides the weights, alone.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Student(config, size, labels)
@@ -136,7 +146,15 @@ def load_backbone(student: Student, path: str | Path) -> None:
 
 
 def create_control(config: StudentConfig, size: int, control: str, seed: int, backbone: str | Path) -> Student:
-    """A student that was never fine-tuned: `untrained` with random weights, or `pretrained` with the backbone's."""
+    """A student that was never fine-tuned.
+
+    Args:
+        config: the model.
+        size: side of the images in pixels.
+        control: `untrained`, with random weights, or `pretrained`, with the backbone's.
+        seed: of the random weights.
+        backbone: file of the first weights.
+    """
     student = create(config, size, ["none"], seed)
     if control == "pretrained":
         load_backbone(student, backbone)
@@ -153,7 +171,13 @@ def describe_misfits(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor
 
 
 def save(student: Student, path: str | Path, **facts: Any) -> None:
-    """Writes weights, and in the metadata of the file `facts` and what is needed to build the model again."""
+    """Writes a student's weights.
+
+    Args:
+        student: the metadata of the file holds what is needed to build it again.
+        path: a safetensors file.
+        **facts: further metadata, as JSON.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in student.vit.state_dict().items()}
     with atomic(path) as temporary:
         save_file(state, temporary, metadata={"mmpkd": json.dumps({**student.facts, **facts}, sort_keys=True)})

@@ -47,7 +47,15 @@ def without_prefix(tensors: dict) -> dict:
 
 
 def grid_side(positions: int, prefix_tokens: int) -> int | None:
-    """Patches a side of the square grid that `positions` embeddings stand for; None if they make no square."""
+    """The side of the square grid of patches that positional embeddings stand for.
+
+    Args:
+        positions: the number of embeddings.
+        prefix_tokens: those that are no patch's, such as the class token's.
+
+    Returns:
+        Patches per side; None if they make no square.
+    """
     patches = positions - prefix_tokens
     side = round(max(patches, 0) ** 0.5)
     return side if side > 0 and side * side == patches else None

@@ -48,7 +48,11 @@ def encode(encoder: LoadedEncoder, texts: list[str], device: torch.device | str 
 
 
 def text_windows(encoder: LoadedEncoder, texts: list[str]) -> tuple[list[list[int]], np.ndarray]:
-    """Token identifiers of every window, special tokens included, and for each window the row of its text."""
+    """The windows of texts, as long as the encoder can read.
+
+    Returns:
+        Token identifiers of every window, special tokens included, and for each window the row of its text.
+    """
     stride = int(OVERLAP * encoder.max_tokens)
     encoded = encoder.tokenizer(
         texts,
@@ -62,7 +66,15 @@ def text_windows(encoder: LoadedEncoder, texts: list[str]) -> tuple[list[list[in
 
 
 def pad(encoder: LoadedEncoder, windows: list[list[int]]) -> tuple[Tensor, Tensor]:
-    """Identifiers and attention mask, B x T int64."""
+    """Windows of one length.
+
+    Args:
+        encoder: its tokenizer says which identifier pads.
+        windows: B lists of identifiers.
+
+    Returns:
+        Identifiers and attention mask, B x T int64.
+    """
     longest = max(map(len, windows))
     ids = torch.full((len(windows), longest), encoder.tokenizer.pad_token_id or 0)
     mask = torch.zeros((len(windows), longest), dtype=torch.int64)
@@ -73,7 +85,17 @@ def pad(encoder: LoadedEncoder, windows: list[list[int]]) -> tuple[Tensor, Tenso
 
 
 def pooled(encoder: LoadedEncoder, model: torch.nn.Module, ids: Tensor, mask: Tensor) -> Tensor:
-    """One vector a window, B x D: the first token's, or the mean over the tokens that are no padding."""
+    """One vector per window: the first token's, or the mean over the tokens that are no padding.
+
+    Args:
+        encoder: its `pooling` says which.
+        model: the language model.
+        ids: B x T.
+        mask: B x T, 0 on padding.
+
+    Returns:
+        B x D.
+    """
     hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
     if encoder.pooling == "cls":
         return hidden[:, 0]

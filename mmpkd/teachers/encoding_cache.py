@@ -28,9 +28,17 @@ READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 def encode_cached(
     encoder: LoadedEncoder, texts: list[str], folder: Path | None, device: torch.device | str = "cpu"
 ) -> np.ndarray:
-    """What `encode` gives, N x D float32, with the vectors that `folder` holds taken from there, and the others added.
+    """What `encode` gives, with the vectors that a folder holds taken from there, and the others added.
 
-    A folder that cannot be written is read all the same; a damaged file is set aside with a warning.
+    Args:
+        encoder: the encoder.
+        texts: N of them.
+        folder: of the cache, or None. One that cannot be written is read all the same; a damaged file is set aside with
+            a warning.
+        device: where what is missing is encoded.
+
+    Returns:
+        N x D float32.
     """
     if folder is None or not texts:
         return encode(encoder, texts, device)
@@ -54,6 +62,10 @@ def fingerprint(encoder: LoadedEncoder, device: torch.device | str = "cpu") -> s
 
     Weights, model configuration, tokenizer, pooling and window; and the kind of device and the versions of torch and
     transformers, for others may round otherwise.
+
+    Args:
+        encoder: the encoder.
+        device: where it runs.
     """
     import transformers
 

@@ -49,7 +49,16 @@ def fit_teacher(
     device: torch.device | str = "cpu",
     cache: Path | None = None,
 ) -> TeacherResult:
-    """Fits the configured teacher; see `fit_text` and `fit_tabular`. `cache` keeps encodings of texts."""
+    """Fits the configured teacher; see `fit_text` and `fit_tabular`.
+
+    Args:
+        records: of the domain.
+        config: says which kind of teacher.
+        labels: that it predicts.
+        threads: of the processor.
+        device: of the encoder of texts.
+        cache: folder that keeps encodings of texts.
+    """
     if config.kind == "text":
         return fit_text(records, config, labels, threads, device, cache)
     return fit_tabular(records, config, labels, threads)

@@ -85,7 +85,7 @@ class OneHotLogistic:
         return self.design.transform(records)
 
     def state(self) -> dict[str, np.ndarray]:
-        """weight F x L and bias L."""
+        """Arrays `weight` F x L and `bias` L."""
         return {"weight": self.head.weight, "bias": self.head.bias}
 
 
@@ -177,7 +177,15 @@ class Ensemble(nn.Module):
         self.dropout = dropout
 
     def penultimate(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """K x N x hidden, for N x F rows or K x N x F; with `rng` under dropout."""
+        """The last hidden layer.
+
+        Args:
+            x: N x F, or K x N x F.
+            rng: of dropout; without it none is dropped.
+
+        Returns:
+            K x N x hidden.
+        """
         terms = torch.split(x[..., : sum(self.fields)], self.fields, dim=-1)
         tables = torch.split(self.tokens, self.fields, dim=1)
         embedded = [
@@ -190,7 +198,15 @@ class Ensemble(nn.Module):
         return _drop(hidden, self.dropout, rng)
 
     def forward(self, x: Tensor, rng: torch.Generator | None = None) -> Tensor:
-        """Logits K x N x L of N x F rows; with `rng` under dropout, of the input too."""
+        """The logits.
+
+        Args:
+            x: N x F.
+            rng: of dropout, of the input too; without it none is dropped.
+
+        Returns:
+            K x N x L.
+        """
         if rng is not None:
             x = _drop(x.expand(len(self.tokens), -1, -1), INPUT_DROPOUT * self.dropout, rng)
         return self.penultimate(x, rng) @ self.head + x @ self.linear + self.head_bias

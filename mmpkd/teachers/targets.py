@@ -24,10 +24,13 @@ PREDICTION_COLUMNS = [
 class TeacherResult:
     """What the rule `teacher` writes.
 
-    targets: key K, labels L, logits K x L, embedding K x D, fold K (-1: not a training row), as targets.npz holds them.
-    predictions: one row a variant, record and label, see `PREDICTION_COLUMNS`.
-    state, facts: arrays of the teacher fitted on all training rows, and what is needed to use them. A label's logit is
-    to be divided by its `temperature`, L.
+    Attributes:
+        targets: key K, labels L, logits K x L, embedding K x D, fold K (-1: not a training row), as targets.npz holds
+            them.
+        predictions: one row a variant, record and label, see `PREDICTION_COLUMNS`.
+        state: arrays of the teacher fitted on all training rows. A label's logit is to be divided by its
+            `temperature`, L.
+        facts: what is needed to use them.
     """
 
     targets: dict[str, np.ndarray]
@@ -45,7 +48,18 @@ class TeacherResult:
 def targets_by_key(
     records: pd.DataFrame, labels: list[str], logits: np.ndarray, embedding: np.ndarray, fold: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """One row a key: of several records the largest logit a label (one lesion suffices) and the mean embedding."""
+    """One row per key: of several records the largest logit of each label (one lesion suffices) and the mean embedding.
+
+    Args:
+        records: N, with their `key`.
+        labels: L.
+        logits: N x L.
+        embedding: N x D.
+        fold: N.
+
+    Returns:
+        The arrays of targets.npz, see `TeacherResult`.
+    """
     codes, keys = pd.factorize(records["key"], sort=True)
     order = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[order], np.arange(len(keys)))
@@ -70,7 +84,14 @@ def prediction_rows(
 ) -> pd.DataFrame:
     """One row per record and label; logs the AUROC on the test rows.
 
-    `logit` is the raw one over its label's temperature; without temperatures the model is not calibrated.
+    Args:
+        variant: which teacher.
+        protocol: `official` or `split`, which division of the records `records.split` is.
+        records: N of them.
+        labels: L.
+        raw_logits: N x L.
+        targets: N x L, NaN for unknown.
+        temperatures: L; `logit` is the raw one over its label's temperature. Without them the model is not calibrated.
     """
     count = len(labels)
     logits = raw_logits if temperatures is None else raw_logits / temperatures

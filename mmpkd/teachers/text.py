@@ -58,7 +58,13 @@ class FrozenHead:
 
     @classmethod
     def fit(cls, embeddings: np.ndarray, targets: np.ndarray, penalty: float) -> "FrozenHead":
-        """Fits on N x D embeddings and N x L targets (NaN for unknown); penalty is scikit-learn's C."""
+        """Fits the head.
+
+        Args:
+            embeddings: N x D.
+            targets: N x L, NaN for unknown.
+            penalty: scikit-learn's C.
+        """
         deviation = embeddings.std(axis=0, dtype=np.float64)
         varies = deviation > CONSTANT * max(deviation.max(initial=0.0), np.finfo(np.float32).tiny)
         scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=varies)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.cli import _parser, main
+from mmpkd.cli import main, parser
 from mmpkd.cohorts.base import find_data_set, read_folders, read_options
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import load_study
@@ -104,7 +104,7 @@ def test_the_module_says_what_a_user_must_know(adapter):
 @pytest.mark.parametrize("name", GUIDES)
 def test_commands_are_those_of_the_program(name):
     for command in re.findall(r"^mmpkd (.*)$", guide(name), re.MULTILINE):
-        options = _parser().parse_args(shlex.split(command))
+        options = parser().parse_args(shlex.split(command))
         assert all((ROOT / overlay).is_file() for overlay in getattr(options, "overlays", []))
 
 

@@ -70,7 +70,17 @@ def _row(annotation: dict, images: dict, names: dict) -> tuple:
 def place_boxes(
     boxes: pd.DataFrame, images: pd.DataFrame, labels: list[str], rejections: Rejections
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """ROI rows of `boxes` of `labels` on `images`, and the count of boxes of other labels."""
+    """The ROI of boxes.
+
+    Args:
+        boxes: as MS-CXR lists them.
+        images: of the cohort, with rows and columns.
+        labels: those that are wanted.
+        rejections: takes what is set aside.
+
+    Returns:
+        ROI rows of `boxes` of `labels` on `images`, and the count of boxes of other labels.
+    """
     names = {snake_case(label): label for label in CHEXPERT_LABELS}
     boxes = boxes.assign(label=boxes["category_name"].map(lambda text: names.get(snake_case(text), "")))
     boxes = rejections.split_off(boxes, boxes["label"] == "", "image_id", "box of a category that is no CheXpert label")

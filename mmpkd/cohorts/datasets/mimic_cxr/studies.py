@@ -52,10 +52,19 @@ def study_labels(
 
 
 def expert_labels(path: Path, labels: list[str], rejections: Rejections, source: str) -> pd.DataFrame:
-    """The radiologist's labels of test studies, all of `labels` (NaN where the table lacks one).
+    """The radiologist's labels of test studies.
 
     Where even the radiologist was uncertain the label is masked, for nothing is scored against a guess; a blank is an
-    absent finding. Raises as `study_labels` does.
+    absent finding. It raises as `study_labels` does.
+
+    Args:
+        path: of the table.
+        labels: those that are wanted.
+        rejections: takes what is set aside.
+        source: where the table is to be had.
+
+    Returns:
+        All of `labels`, NaN where the table lacks one.
     """
     given = study_labels(path, labels, rejections, source, partial=True)
     return apply_policy(given, dict.fromkeys(labels, "ignore"), dict.fromkeys(labels, "zeros")).reindex(columns=labels)
@@ -64,7 +73,16 @@ def expert_labels(path: Path, labels: list[str], rejections: Rejections, source:
 def image_labels(
     images: pd.DataFrame, chexpert: pd.DataFrame, expert: pd.DataFrame | None
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Labels in the order of `images`, and how many test studies have labels of which source."""
+    """The labels of images.
+
+    Args:
+        images: with study_id and split.
+        chexpert: CheXpert's labels by study.
+        expert: the radiologist's labels by study, if there are any; they are those of test studies.
+
+    Returns:
+        Labels in the order of `images`, and how many test studies have labels of which source.
+    """
     table = chexpert.reindex(images["study_id"]).set_axis(images.index)
     in_test = images["split"] == "test"
     tested = images.loc[in_test, "study_id"]

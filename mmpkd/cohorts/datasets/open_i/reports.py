@@ -68,8 +68,11 @@ class ReportError(ValueError):
 class Report:
     """A report as it stands in its file.
 
-    study_id: such as CXR1. images: their identifiers, each with its caption. terms: the terms that readers indexed the
-    report with (`MeSH/major`). text: its sections, each under its header.
+    Attributes:
+        study_id: such as CXR1.
+        images: their identifiers, each with its caption.
+        terms: the terms that readers indexed the report with (`MeSH/major`).
+        text: its sections, each under its header.
     """
 
     study_id: str

@@ -68,9 +68,13 @@ def views_of_headers(paths: Iterable[Path]) -> list[str]:
 
 
 def views_of_captions(images: pd.DataFrame) -> pd.Series:
-    """The view of each image by its study's caption: frontal, lateral, or "" where it does not tell.
+    """The view of each image by its study's caption.
 
-    `images` has study_id and caption, and all images of each study.
+    Args:
+        images: study_id and caption, and all images of each study.
+
+    Returns:
+        frontal, lateral, or "" where the caption does not tell.
     """
     alone = images.groupby("study_id")["study_id"].transform("size") == 1
     stated = images["caption"].map({caption: view_of_words(caption) for caption in images["caption"].unique()})

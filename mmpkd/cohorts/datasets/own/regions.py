@@ -34,7 +34,13 @@ class RegionError(ValueError):
 
 @dataclass(frozen=True)
 class Region:
-    """A region of one image. place: of its row, for messages. image: as the source names it. drawn: rows, columns."""
+    """A region of one image.
+
+    Attributes:
+        place: of its row, for messages.
+        image: as the source names it.
+        drawn: rows, columns.
+    """
 
     place: tuple[str, int]  # the source, and the row or annotation in it
     image: str
@@ -145,9 +151,14 @@ def _coco_shapes(annotation: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def mask_regions(folder: str, files: list[str], known: Mapping[str, str]) -> Iterator[Region]:
-    """The masks among `files`, `<folder>/<label>/<image>.png` or `<folder>/<image>.png`.
+    """The masks in a folder, `<folder>/<label>/<image>.png` or `<folder>/<image>.png`.
 
-    Several of one image have `_1`, `_2`, ... at the end of their names. `known`: what images are called.
+    Several of one image have `_1`, `_2`, ... at the end of their names.
+
+    Args:
+        folder: its name, in lower case.
+        files: in which they are looked for.
+        known: what images are called.
     """
     for number, path in enumerate((path for path in files if path.lower().startswith(f"{folder}/")), start=1):
         place = PurePosixPath(path)

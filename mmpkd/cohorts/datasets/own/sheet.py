@@ -27,7 +27,11 @@ class Sheet:
     encoding: str
 
     def first_of(self, *names: str) -> str:
-        """The first of these columns that is there. Raises TableFileError if there is none."""
+        """The first of these columns that is there.
+
+        Raises:
+            TableFileError: there is none.
+        """
         found = [name for name in names if name in self.cells]
         if not found:
             there = ", ".join(self.cells) or "no column"
@@ -42,7 +46,16 @@ class Sheet:
         return column in self.cells and bool((self.cells[column] != "").any())
 
     def refuse(self, wrong: pd.Series, column: str, cure: str) -> None:
-        """Raises TableFileError if the mask `wrong` marks a row."""
+        """Refuses rows.
+
+        Args:
+            wrong: a mask along the rows.
+            column: that is to blame.
+            cure: what to do.
+
+        Raises:
+            TableFileError: the mask marks a row.
+        """
         if wrong.any():
             raise TableFileError(f"{self.path}, {rows_text(wrong.index[wrong])}, column {column}: {cure}")
 
