@@ -16,8 +16,8 @@ from mmpkd.evaluation.statistics import paired_gain
 from mmpkd.outputs import figure_dose, figure_factorial, figure_mechanism, table_dose, table_mechanism
 from mmpkd.outputs.figure import DOUBLE_COLUMN, PAGE, SINGLE_COLUMN, Drawing, arm_marks
 from mmpkd.outputs.inputs import Inputs
+from tests.figures import CROWDED_ARMS, check_texts, markers_of
 from tests.synthetic import AREA, DESIGN, STUDY, WITHOUT_MARKER, planted_mass, synthetic_scores, with_reliance
-from tests.unit.test_plotting import CROWDED_ARMS, check_texts, markers_of
 
 STUDIES = Path(__file__).parents[2] / "studies"
 EVALUATION = Evaluation(methods=["rollout", "last_layer"], metric="average_precision")
