@@ -118,15 +118,18 @@ def _compare(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from mmpkd.device import resolve_device
     from mmpkd.explain import Explainer, explain_files
+    from mmpkd.imaging.derived import Derivation
+    from mmpkd.provenance.inputs import sha256
 
     try:
         explainer = Explainer.load(options.model, options.method, resolve_device(options.device))
-    except ValueError as error:
+        derivation = Derivation(sha256(options.model), options.method) if options.dicom else None
+    except (ValueError, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
-    unreadable = explain_files(explainer, options.model, options.images, options.out, options.batch_size)
-    _print(f"{len(options.images) - unreadable} of {len(options.images)} images explained in {options.out}")
-    return BAD if unreadable else GOOD
+    lacking = explain_files(explainer, options.model, options.images, options.out, options.batch_size, derivation)
+    _print(f"{len(options.images) - lacking} of {len(options.images)} images explained in {options.out}")
+    return BAD if lacking else GOOD
 
 
 def _init(options: argparse.Namespace) -> int:
@@ -296,7 +299,8 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="apply a trained student to images: probabilities, and where it looks",
         description="Writes a table of probabilities and for each image an overlay (PNG) and the map in the image's "
         "pixels (npy). Needs the student's file and the images, nothing else of the study. Not for diagnosis. Exit "
-        "code: 0, 1 if an image cannot be read, 2 for a mistake in the command or a file that is no student.",
+        "code: 0, 1 if an image cannot be read or not be written as DICOM, 2 for a mistake in the command or a file "
+        "that is no student.",
     )
     command.set_defaults(run=_explain)
     command.add_argument("model", type=Path, help="results/<study>/students/<domain>/<arm>/seed<k>/model.safetensors")
@@ -305,6 +309,9 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--method", default="rollout", help="of the maps (rollout)")
     command.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     command.add_argument("--batch-size", type=int, default=16, help="images per forward pass (16)")
+    command.add_argument(
+        "--dicom", action="store_true", help="write overlay and map of DICOM images as DICOM too; needs mmpkd[dicom]"
+    )
 
 
 def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -21,6 +21,7 @@ from mmpkd.attention.maps import attention_maps, refuse_unknown
 from mmpkd.config.imaging import Breast, Imaging
 from mmpkd.evaluation.localization import interpolation
 from mmpkd.files import atomic, write_csv, write_json
+from mmpkd.imaging.derived import Derivation
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.image_file import UnreadableImage
 from mmpkd.imaging.square import Square, read_square
@@ -31,6 +32,7 @@ from mmpkd.students.vit import CheckpointError, Student, load, log_odds
 COLOURS, OPACITY = colormaps["viridis"], 0.5
 LONGEST = 1024  # pixels of the longer side of an overlay
 UNREADABLE = "unreadable"
+NO_DICOM = "no_dicom"
 
 
 @dataclass(frozen=True)
@@ -81,12 +83,19 @@ class Explainer:
         return odds.sigmoid().cpu().numpy(), (grid * grid[0].numel()).cpu().numpy()
 
 
-def explain_files(explainer: Explainer, model: Path, files: Sequence[Path], folder: Path, batch_size: int = 16) -> int:
-    """Explains images one after the other; returns how many could not be read.
+def explain_files(
+    explainer: Explainer,
+    model: Path,
+    files: Sequence[Path],
+    folder: Path,
+    batch_size: int = 16,
+    derivation: Derivation | None = None,
+) -> int:
+    """Explains images one after the other; returns how many could not be read, or not be written as DICOM.
 
     Writes to `folder` probabilities.csv (a row per file), for each image an overlay (PNG) and its map in the image's
     pixels (npy, float16, rows x columns, in multiples of a uniform map, 0 outside of what the student sees), and
-    manifest.json.
+    manifest.json. With `derivation`, DICOM objects of both as well, or in the table why there are none.
 
     Args:
         explainer: the student.
@@ -94,6 +103,7 @@ def explain_files(explainer: Explainer, model: Path, files: Sequence[Path], fold
         files: the images.
         folder: created if absent; files of an earlier call are replaced.
         batch_size: images per forward pass.
+        derivation: how DICOM objects are made; None makes none.
     """
     folder.mkdir(parents=True, exist_ok=True)
     rows, batch = [], []
@@ -103,13 +113,13 @@ def explain_files(explainer: Explainer, model: Path, files: Sequence[Path], fold
         else:
             batch.append(square)
         if len(batch) == batch_size:
-            rows += _explained(explainer, batch, folder)
+            rows += _explained(explainer, batch, folder, derivation)
             batch = []
-    rows += _explained(explainer, batch, folder) if batch else []
+    rows += _explained(explainer, batch, folder, derivation) if batch else []
     table = pd.DataFrame(sorted(rows, key=lambda row: row["number"])).drop(columns="number")
     write_csv(table, folder / "probabilities.csv")
     write_json(_manifest(explainer, model, table), folder / "manifest.json")
-    return int(table[UNREADABLE].ne("").sum())
+    return int(table.filter([UNREADABLE, NO_DICOM]).fillna("").ne("").any(axis=1).sum())
 
 
 def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
@@ -164,28 +174,52 @@ def _squares(explainer: Explainer, files: Sequence[Path]) -> Iterator[tuple[int,
         try:
             yield number, file, read_square(file, explainer.imaging, explainer.breast)
         except UnreadableImage as error:
-            print(f"{file}: {error}", file=sys.stderr, flush=True)
-            yield {"number": number, "file": str(file), UNREADABLE: str(error)}
+            yield {"number": number, "file": str(file), UNREADABLE: _told(file, error)}
 
 
-def _explained(explainer: Explainer, batch: list[tuple[int, Path, Square]], folder: Path) -> Iterator[dict]:
+def _told(file: Path, error: UnreadableImage) -> str:
+    print(f"{file}: {error}", file=sys.stderr, flush=True)
+    return str(error)
+
+
+def _explained(
+    explainer: Explainer, batch: list[tuple[int, Path, Square]], folder: Path, derivation: Derivation | None
+) -> Iterator[dict]:
     """Writes overlay and map of each image of a batch; yields its row of the table."""
     probabilities, grids = explainer.explain(np.stack([square.pixels for _, _, square in batch]))
     for (number, file, square), probability, grid in zip(batch, probabilities, grids, strict=True):
         name = f"{number:05d}_{file.stem}"
+        picture, drawn = overlay(square, grid), map_in_image(grid, square.geometry).astype(np.float16)
         with atomic(folder / f"{name}.png") as temporary:
-            overlay(square, grid).save(temporary, format="PNG")
+            picture.save(temporary, format="PNG")
         with atomic(folder / f"{name}.npy") as temporary:
-            np.save(temporary, map_in_image(grid, square.geometry).astype(np.float16))
+            np.save(temporary, drawn)
+        reasons = {UNREADABLE: ""}
+        if derivation is not None:
+            seen = map_in_image(np.ones_like(grid), square.geometry) > 0
+            shown = np.asarray(picture), drawn.astype(np.float32), seen
+            reasons[NO_DICOM] = _write_objects(derivation, file, shown, folder / name)
         yield {
             "number": number,
             "file": str(file),
             "overlay": f"{name}.png",
             "map": f"{name}.npy",
             "notes": "; ".join(square.notes),
-            UNREADABLE: "",
+            **reasons,
             **dict(zip(explainer.student.labels, np.round(probability.astype(float), 6), strict=True)),
         }
+
+
+def _write_objects(derivation: Derivation, source: Path, shown: tuple[np.ndarray, ...], target: Path) -> str:
+    """Writes the DICOM objects of an image beside `target`; returns why there are none, which is reported at once."""
+    try:
+        objects = derivation.objects(source, *shown)
+    except UnreadableImage as error:
+        return _told(source, error)
+    for kind, content in objects.items():
+        with atomic(target.with_name(f"{target.name}_{kind}.dcm")) as temporary:
+            temporary.write_bytes(content)
+    return ""
 
 
 def _manifest(explainer: Explainer, model: Path, table: pd.DataFrame) -> dict:

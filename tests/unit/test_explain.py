@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from pydicom import dcmread
 
 from mmpkd.cli import main
 from mmpkd.config.demo import DEMO
@@ -18,6 +20,7 @@ from mmpkd.explain import Explainer, map_in_image, overlay
 from mmpkd.imaging.geometry import Geometry
 from mmpkd.imaging.square import read_square
 from mmpkd.students.vit import create, load, save
+from tests.dicom_files import picture, write
 
 PAGE = Path(__file__).parents[2] / "docs" / "explain.md"
 LABELS = ["Atelectasis", "Cardiomegaly"]
@@ -96,6 +99,33 @@ def test_the_overlay_of_a_large_image_is_small_and_grey_where_nothing_is_looked_
     assert picture.size == (512, 1024)
     colours = np.asarray(picture).astype(int)
     assert np.ptp(colours[600:], axis=2).max() == 0 and np.ptp(colours[:100, 200:300], axis=2).max() > 50
+
+
+def test_dicom_objects_show_the_map_and_what_has_none_is_named(model, pictures, tmp_path, capsys):
+    pytest.importorskip("highdicom", reason="highdicom is not installed")
+    study = {"StudyInstanceUID": "1.2.3", "SeriesInstanceUID": "1.2.4"}
+    files = [write(tmp_path / "scan.dcm", picture(), **study), write(tmp_path / "nameless.dcm", picture()), pictures[0]]
+    out = tmp_path / "out"
+    assert main(["explain", str(model), *map(str, files), "--out", str(out), "--dicom"]) == 1
+    told = capsys.readouterr()
+    assert "1 of 3 images explained" in told.out
+    assert "nameless.dcm: its header has no SeriesInstanceUID, StudyInstanceUID" in told.err
+    assert "wide.png: the image is no DICOM file" in told.err
+    table = pd.read_csv(out / "probabilities.csv")
+    assert table["no_dicom"].notna().tolist() == [False, True, True] and table["overlay"].notna().all()
+    names = [f"00001_scan_{kind}.dcm" for kind in ("binary", "fractional", "overlay")]
+    assert sorted(file.name for file in out.glob("*.dcm")) == names
+    binary, fractional, shown = (dcmread(out / name).pixel_array for name in names)
+    drawn = np.load(out / "00001_scan.npy").astype(np.float32)
+    np.testing.assert_array_equal(binary, drawn > np.quantile(drawn, 0.9))
+    np.testing.assert_array_equal(fractional, np.rint(drawn / drawn.max() * 255))
+    np.testing.assert_array_equal(shown, np.asarray(Image.open(out / "00001_scan.png")))
+
+
+def test_dicom_without_its_package_is_refused_with_a_fix(model, pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "highdicom", None)
+    assert main(["explain", str(model), str(pictures[0]), "--out", str(tmp_path / "out"), "--dicom"]) == 2
+    assert capsys.readouterr().err == "--dicom needs the package highdicom: pip install 'mmpkd[dicom]'\n"
 
 
 def test_what_is_no_student_is_refused_with_a_fix(model, pictures, tmp_path, capsys):
