@@ -27,6 +27,7 @@ Environment = MutableMapping[str, Any]
 class TableItem:
     """A table as the template shows it."""
 
+    output: Output
     name: str
     title: str
     caption: str
@@ -40,6 +41,7 @@ class TableItem:
 class FigureItem:
     """A figure as the template shows it."""
 
+    output: Output
     name: str
     title: str
     caption: str
@@ -60,6 +62,7 @@ def read_table(output: Output, results: Results) -> TableItem:
     except ValueError as error:
         raise ValueError(f"{files['md']} {error}; make {output.rule} again") from None
     return TableItem(
+        output=output,
         name=output.name,
         title=output.title,
         caption=Path(files["caption"]).read_text(encoding="utf-8").strip(),
@@ -84,6 +87,7 @@ def read_figure(output: Output, results: Results) -> FigureItem:
     with Image.open(BytesIO(content)) as picture:
         alt = picture.info.get("Description")
     return FigureItem(
+        output=output,
         name=output.name,
         title=output.title,
         caption=text,

@@ -160,6 +160,23 @@ def test_tables_are_collapsed_but_for_the_summary_which_follows_the_claims(html,
         assert kind == "data:text/csv" and base64.b64decode(data) == (Path(files.root) / "tables" / name).read_bytes()
 
 
+def test_tables_and_figures_say_what_made_them(html):
+    text = Page(html).text
+    for rule, reads in (
+        (
+            "figure_claims",
+            "evaluation.metric, evaluation.methods, evaluation.confidence, figure_columns, domains, arms",
+        ),
+        ("table_strata", "evaluation.metric, evaluation.methods, evaluation.confidence, domains, arms"),
+    ):
+        assert (
+            f"Made by the rule {rule}: mmpkd/outputs/{rule}.py, run by workflow_scripts/output.py. It reads {reads}, "
+            f"design, cohorts of the configuration. Alone: snakemake --cores 1 {rule}, with"
+        ) in text
+        assert Path(f"mmpkd/outputs/{rule}.py").exists()
+    assert Path("workflow_scripts/output.py").exists()
+
+
 def test_heads_are_explained(html):
     heads = {head["title"] for head in Page(html).all("th") if "title" in head}
     assert "area under the ROC curve, 0 to 1; 0.5 is chance" in heads
