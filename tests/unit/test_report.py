@@ -101,7 +101,7 @@ def files(tmp_path_factory):
     results = Results(str(tmp_path_factory.mktemp("results")))
     scores = synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
     claims = {name: claim for name, claim in DEMO.claims.items() if name.startswith("in_domain")}
-    odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
+    odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, -12.25]})
     claims = claims_table(scores, claims, EVALUATION, DESIGN)
     summary = pd.DataFrame({"arm": ["mmpkd"], "auroc": [0.9]})
     for name, table in (("summary", summary), ("claims", claims), ("strata", odd)):
@@ -209,6 +209,7 @@ def test_numbers_are_aligned_to_the_right(files):
     lines = table.html.splitlines()
     assert '<th scope="col">name</th>' in lines and '<th scope="col" class="number">value</th>' in lines
     assert '<th scope="row">a|b</th>' in lines and '<td class="number">0.500</td>' in lines
+    assert '<td class="number">\N{MINUS SIGN}12.250</td>' in lines
     assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in lines
 
 
@@ -218,6 +219,17 @@ def test_nothing_in_a_cell_of_a_table_is_mark_up():
     text = "a_b_c *x* `y` [z](w) a|b &amp;lt;"
     assert re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).strip() == f"{text} {text}"
     assert 'aria-label="a &quot;name&quot;"' in html
+
+
+def test_negative_bounds_have_a_minus_sign_and_names_keep_their_hyphens():
+    html = table_html("| MIMIC-CXR | a-1 | -0.045 [-0.101, -0.011] | - |\n|---|---|---:|---|\n", "")
+    cells = re.findall(r">([^<>\n]+)</th>", html)
+    assert cells == ["MIMIC-CXR", "a-1", "\u22120.045 [\u22120.101, \u22120.011]", "-"]
+
+
+def test_a_document_has_no_explanation_of_heads():
+    table = "| reason |\n|---|\n| x |\n"
+    assert "title=" in table_html(table, "") and "title=" not in prose_html(table, "Document")
 
 
 def test_the_claims_come_first_and_in_words(html):
