@@ -24,6 +24,9 @@ NEEDS = {
 }
 
 
+DESIGN = ("domains", "arms", "design", "cohorts")  # sections of which `mmpkd.design.Design` reads parts
+
+
 @dataclass(frozen=True)
 class Output:
     """A table or a figure.
@@ -50,6 +53,12 @@ class Output:
     def rule(self) -> str:
         """Name of its rule, and of its module in `mmpkd.outputs`."""
         return f"{self.kind}_{self.name}"
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Keys and sections of the configuration that it reads, sections in whole or in part."""
+        keys = [f"evaluation.{key}" for key in self.evaluation] + ["figure_columns"] * (self.kind == "figure")
+        return tuple(dict.fromkeys([*keys, *self.sections, *DESIGN * self.design]))
 
     def takes(self, stage: str) -> bool:
         """Whether it cannot be made before this stage of the pipeline has run."""

@@ -119,12 +119,13 @@ def _draw_claim(axes: Axes, row: float, claim: Any, mark: Mark) -> None:
         axes.broken_barh([(left, width)], (row - 0.4, 0.8), color=PALE, linewidth=0, zorder=0)
     if pd.notna(claim.margin):
         axes.plot([centre, centre], [row - 0.4, row + 0.4], color="black", linewidth=1, linestyle=(0, (2, 1.5)))
-    draw_estimate(axes, claim.estimate, row - OFFSET, claim.low, claim.high, mark)
+    offset = OFFSET if pd.notna(claim.shuffled_gain) else 0
+    draw_estimate(axes, claim.estimate, row - offset, claim.low, claim.high, mark)
     against = Mark(GREY, mark.marker)
     draw_estimate(
         axes,
         claim.shuffled_gain,
-        row + OFFSET,
+        row + offset,
         claim.shuffled_gain_low,
         claim.shuffled_gain_high,
         against,

@@ -1,6 +1,6 @@
 """What the cohorts hold: images and patients by split, labels, and regions of interest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,12 @@ from mmpkd.outputs.words import cohort_name
 
 ROW_HEIGHT = 0.2
 COUNTS_HEIGHT = 0.46  # of a cohort's row, with a place of its own for every marker
-MARKER_HEIGHT = 0.07
+MARKER_HEIGHT, MARKER_SIZE = 0.07, 4
 SPLIT_MARKERS = {"train": "o", "validate": "s", "test": "^"}
 WHISKERS = (5, 95)  # percentiles
-SQUEEZED = 0.88  # of their height, at which rows are still legible
+SQUEEZED = 0.83  # of their height: narrower rows give way to one box for all regions of a cohort
+
+AreaRow = tuple[str, str, pd.Series | None]  # cohort, name of the row, areas in percent; a heading has none
 
 
 def make(inputs: Inputs) -> Drawing:
@@ -61,32 +63,36 @@ def draw(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame], 
     if not cohorts:
         raise ValueError("figure cohorts: there is no cohort to draw")
     prevalence = label_prevalence(cohorts)
-    areas = {name: dict(list(table.groupby("label")["area"])) for name, table in rois.items() if len(table)}
+    handles = _split_handles(), _cohort_handles(list(cohorts))
     label_height = max(ROW_HEIGHT, MARKER_HEIGHT * prevalence.groupby("label").size().max())
-    handles = [*_split_handles()], [*_cohort_handles(list(cohorts))]
-    legends = [legend_height(part, 1) + 0.7 for part in handles]  # with title and name of the axis
-    heights = [
-        len(cohorts) * COUNTS_HEIGHT + legends[0],
-        prevalence["label"].nunique() * label_height + legends[1],
-        sum(len(part) + 1 for part in areas.values()) * ROW_HEIGHT + 0.7,
-    ]
+    areas = _area_rows(rois)
+    rows = [len(cohorts) * COUNTS_HEIGHT, prevalence["label"].nunique() * label_height, len(areas) * ROW_HEIGHT]
+    around = [*(legend_height(part, 1) + 0.7 for part in handles), 0.7]  # legend, title and name of the axis
+    by_label = columns == 2 or _scale(rows, around) >= SQUEEZED
+    if not by_label:
+        areas = _area_rows(rois, by_label)
+        rows[2] = len(areas) * ROW_HEIGHT
+    stacked = 3 if columns == 1 else 2  # panels one above the other
+    scale = _scale(rows[:stacked], around[:stacked])
+    heights = [row * scale + more for row, more in zip(rows, around, strict=True)]
     if columns == 1:
-        figure = new_figure(1, _fitted(sum(heights)))
+        figure = new_figure(1, sum(heights))
         counts, labels, regions = figure.subfigures(3, 1, squeeze=False, height_ratios=heights)[:, 0]
     else:
-        left, regions = new_figure(2, min(max(sum(heights[:2]), heights[2]), PAGE)).subfigures(1, 2, squeeze=False)[0]
+        figure = new_figure(2, min(max(sum(heights[:2]), rows[2] + around[2]), PAGE))
+        left, regions = figure.subfigures(1, 2, squeeze=False)[0]
         counts, labels = left.subfigures(2, 1, squeeze=False, height_ratios=heights[:2])[:, 0]
-    _draw_counts(counts.subplots(), cohorts)
-    _draw_prevalence(labels.subplots(), prevalence, list(cohorts))
+    _draw_counts(counts.subplots(), cohorts, MARKER_SIZE * scale)
+    _draw_prevalence(labels.subplots(), prevalence, list(cohorts), MARKER_SIZE * scale)
     for panel, part in zip((counts, labels), handles, strict=True):
         legend_below(panel, part)
     _draw_areas(regions.subplots(), areas, list(cohorts))
-    return counts.figure, _caption(cohorts, rois)
+    return counts.figure, _caption(cohorts, rois, by_label)
 
 
-def _fitted(height: float) -> float:
-    """The height of a page where rows stay legible at that; else the height itself."""
-    return PAGE if PAGE < height <= PAGE / SQUEEZED else height
+def _scale(rows: Sequence[float], around: Sequence[float]) -> float:
+    """What share of the height of rows fits a page, with what is around them."""
+    return min((PAGE - sum(around)) / sum(rows), 1)
 
 
 def label_prevalence(cohorts: Mapping[str, CohortTables]) -> pd.DataFrame:
@@ -100,7 +106,7 @@ def label_prevalence(cohorts: Mapping[str, CohortTables]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["cohort", "label", "share", "n_known", "n_positive"])
 
 
-def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables]) -> None:
+def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables], size: float) -> None:
     """Images (filled) and patients (open) of each split, on a logarithmic axis; no marker hides another."""
     marks = cohort_marks(list(cohorts))
     for place, (name, tables) in enumerate(cohorts.items()):
@@ -109,8 +115,8 @@ def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables]) -> None:
         shown = [(split, of_split[split], face) for split in SPLITS for of_split, face in numbers if split in of_split]
         for row, (split, number, face) in enumerate(shown):
             offset = (row - (len(shown) - 1) / 2) * MARKER_HEIGHT / COUNTS_HEIGHT
-            style: dict[str, Any] = {"color": marks[name].colour, "markerfacecolor": face, "markersize": 4, "zorder": 3}
-            axes.plot(number, place + offset, SPLIT_MARKERS[split], **style)
+            style: dict[str, Any] = {"color": marks[name].colour, "markerfacecolor": face, "zorder": 3}
+            axes.plot(number, place + offset, SPLIT_MARKERS[split], markersize=size, **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -135,7 +141,7 @@ def _cohort_handles(names: list[str]) -> list[Line2D]:
     return [Line2D([], [], color=m.colour, marker=m.marker, linestyle="", label=name) for name, m in marks.items()]
 
 
-def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> None:
+def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str], size: float) -> None:
     """A row per label, in which the cohorts that know it stand one above the other."""
     marks, labels = cohort_marks(names), list(dict.fromkeys(prevalence["label"]))
     most = max(prevalence.groupby("label").size().max(), 2)
@@ -144,7 +150,7 @@ def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> 
         for number, row in enumerate(rows.itertuples()):
             offset = (number - (len(rows) - 1) / 2) * min(1 / most, MARKER_HEIGHT / ROW_HEIGHT)
             mark = marks[row.cohort]
-            axes.plot(100 * row.share, place + offset, mark.marker, color=mark.colour, markersize=4, mew=0)
+            axes.plot(100 * row.share, place + offset, mark.marker, color=mark.colour, markersize=size, mew=0)
     axes.set_xlim(0, 105 * prevalence["share"].max() if len(prevalence) else 1)
     axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
     axes.set_yticks(range(len(labels)), labels)
@@ -154,38 +160,43 @@ def _draw_prevalence(axes: Axes, prevalence: pd.DataFrame, names: list[str]) -> 
     axes.set_xlabel("% of images whose label is known")
 
 
-def _draw_areas(axes: Axes, areas: Mapping[str, Mapping[str, pd.Series]], names: list[str]) -> None:
+def _area_rows(rois: Mapping[str, pd.DataFrame], by_label: bool = True) -> list[AreaRow]:
+    """A heading and a row per label, or a row, for each cohort that has ROI."""
+    rows: list[AreaRow] = []
+    for name, table in rois.items():
+        if by_label and len(table):
+            rows.append((name, name, None))
+            parts = table.groupby("label")["area"]
+            rows += [(name, f"{label} (n = {len(area):,})", 100 * area) for label, area in parts]
+        elif len(table):
+            rows.append((name, f"{name} (n = {len(table):,})", 100 * table["area"]))
+    return rows
+
+
+def _draw_areas(axes: Axes, rows: list[AreaRow], names: list[str]) -> None:
     """Box plots below the name of their cohort: median, quartiles, and the 5th to the 95th percentile."""
     axes.set_title("c  Regions of interest (ROI)")
     axes.set_xlabel("area, % of the image (log axis)")
-    if not areas:
+    if not rows:
         axes.text(0.5, 0.5, "no ROI", transform=axes.transAxes, ha="center")
         axes.set_yticks([])
         return
-    marks, ticks = cohort_marks(names), list[str]()
-    for name, of_label in areas.items():
-        heading = len(ticks)
-        axes.axhspan(heading - 0.5, heading + 0.5, color=BAND, linewidth=0, zorder=0)
-        ticks += [name, *(f"{label} (n = {len(area):,})" for label, area in of_label.items())]
-        boxes = axes.boxplot(
-            [100 * np.maximum(area, 1e-6) for area in of_label.values()],
-            positions=range(heading + 1, len(ticks)),
-            orientation="horizontal",
-            whis=WHISKERS,
-            showfliers=False,
-            widths=0.6,
-            patch_artist=True,
-            medianprops={"color": "black", "linewidth": 1},
-        )
-        for box in boxes["boxes"]:
-            box.set(facecolor=marks[name].colour, edgecolor=GREY, linewidth=0.5, alpha=0.8)
+    marks = cohort_marks(names)
+    style: dict[str, Any] = {"orientation": "horizontal", "whis": WHISKERS, "showfliers": False, "widths": 0.6}
+    style |= {"patch_artist": True, "medianprops": {"color": "black", "linewidth": 1}}
+    for place, (name, _, areas) in enumerate(rows):
+        if areas is None:
+            axes.axhspan(place - 0.5, place + 0.5, color=BAND, linewidth=0, zorder=0)
+            continue
+        box = axes.boxplot([np.maximum(areas, 1e-4)], positions=[place], **style)["boxes"][0]
+        box.set(facecolor=marks[name].colour, edgecolor=GREY, linewidth=0.5, alpha=0.8)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(len(ticks) - 0.4, -0.6)
-    axes.set_yticks(range(len(ticks)), ticks)
-    for text in axes.get_yticklabels():
-        text.set_fontweight("bold" if text.get_text() in areas else "normal")
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_yticks(range(len(rows)), [words for _, words, _ in rows])
+    for text, (_, _, areas) in zip(axes.get_yticklabels(), rows, strict=True):
+        text.set_fontweight("bold" if areas is None else "normal")
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
 
@@ -204,12 +215,13 @@ def _counted(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFram
     )
 
 
-def _caption(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame]) -> str:
+def _caption(cohorts: Mapping[str, CohortTables], rois: Mapping[str, pd.DataFrame], by_label: bool) -> str:
     return (
         f"The cohorts. (a) Images (filled) and patients (open) by split; no patient stands in two splits. (b) Share of "
         f"positive images among those whose label is known, all splits; labels are those that students are trained on, "
         f"which may be noisy. (c) Area of regions of interest (ROI) as a share of the stored square image, padding "
-        f"included, all splits: median, quartiles and the 5th to the 95th percentile of ROI; n counts ROI. "
+        f"included, all splits{'' if by_label else ' and labels'}: median, quartiles and the 5th to the 95th "
+        f"percentile of ROI; n counts ROI. "
         f"{_counted(cohorts, rois)}. "
         f"Labels and ROI of different cohorts were made by different rules and need not mean the same."
     )

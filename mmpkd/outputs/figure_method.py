@@ -1,8 +1,7 @@
 """The method as a picture: what is there in training, and what is left at test time."""
 
 from collections.abc import Callable, Mapping
-from itertools import pairwise
-from math import ceil
+from itertools import accumulate, pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from mmpkd.config.students import LOSSES, Arm
 from mmpkd.design import Design
-from mmpkd.outputs.figure import GREY, LETTERS, WIDTHS, Drawing, arm_marks, styled, wrap
+from mmpkd.outputs.figure import GREY, LETTERS, PAGE, WIDTHS, Drawing, arm_marks, styled, wrap
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import cohort_name, domain_name
 
@@ -26,6 +25,8 @@ LANES, LANE_WIDTH = (0.14, 1.75), 1.4  # of teacher and student side by side
 BOX_LETTERS = {1: {"source": 24, "model": 24}, 2: {"source": 30, "model": 26}}  # that fit a line of a box
 ARMS_START, ARMS_ABREAST = {1: 0.0, 2: 1.42}, {1: 2, 2: 4}  # in one column the arms stand below their heading
 HEADING = {1: 0.36, 2: 0.0}
+AROUND = {1: 0.54, 2: 0.72}  # the boxes and the arms of training
+TEST_HEIGHT = {1: 1.85, 2: 1.3}
 PRIVILEGED = {"text": "reports", "tabular": "case descriptions"}
 TEACHERS = {
     "text": "text encoder",
@@ -38,6 +39,7 @@ DASHED: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "linestyle": (0, (4, 
 GRADIENT = "gradient, to the student alone"
 
 Box = tuple[float, float, float, float]  # left, bottom, width, height
+Row = list[tuple[str, list[str]]]  # arms side by side, and their words
 
 
 def make(inputs: Inputs) -> Drawing:
@@ -67,9 +69,11 @@ def draw(study: Mapping[str, Any], columns: int = 2) -> tuple[Figure, str]:
     }
     tall = (max(map(len, facts.values())) + 1) * LINE + 0.24
     boxes, boxes_height = (_boxes_down if columns == 1 else _boxes_across)(tall)
-    width, arms_height = WIDTHS[columns], _arms_height(arms, columns)
-    test_height, training_height = {1: 1.95, 2: 1.3}[columns], boxes_height + 0.72 + arms_height
-    height = test_height + training_height + 0.16
+    width, test_height = WIDTHS[columns], TEST_HEIGHT[columns]
+    around = test_height + 0.16 + boxes_height + AROUND[columns]
+    rows = _fitting_rows(_arm_rows(arms, design, columns), PAGE - around - HEADING[columns])
+    arms_height = max(sum(map(_row_height, rows)) + HEADING[columns], 0.54)
+    training_height, height = boxes_height + AROUND[columns] + arms_height, around + arms_height
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
     axes.set_axis_off()
@@ -78,9 +82,10 @@ def draw(study: Mapping[str, Any], columns: int = 2) -> tuple[Figure, str]:
     top = band[1] + band[3] - 0.34
     places = {name: (x, top - y, across, down) for name, (x, y, across, down) in boxes.items()}
     _draw_training(axes, study, facts, places, columns)
-    _draw_arms(axes, arms, design, (LEFTS[0], band[1] + 0.08, band[2] - 0.22, arms_height), columns)
+    _draw_arms(axes, rows, design, (LEFTS[0], band[1] + 0.08, _arm_step(len(arms), columns), arms_height), columns)
     _draw_test(axes, (0.05, 0.05, width - 0.1, test_height - 0.02), columns)
-    return figure, _caption(domains, list(map(design.title, design.order(arms))))
+    drawn = [arm for row in rows for arm, _ in row]
+    return figure, _caption(domains, arms, design) + _undrawn_words([a for a in arms if a not in drawn], design)
 
 
 def _boxes_across(tall: float) -> tuple[dict[tuple[str, str], Box], float]:
@@ -158,32 +163,43 @@ def _gradient_up(axes: Axes, student: Box, labels: Box, distillation: Box) -> No
     axes.text(right + 0.13, (start + end) / 2, GRADIENT, color=GREY, fontsize=6.5, va="center", rotation=270)
 
 
-def _draw_arms(axes: Axes, arms: Mapping[str, Arm], design: Design, box: Box, columns: int) -> None:
-    """What distinguishes the arms, a few in a row."""
-    left, bottom, width, height = box
+def _draw_arms(axes: Axes, rows: list[Row], design: Design, box: Box, columns: int) -> None:
+    """What distinguishes the arms, a few in a row; the width of `box` is that of one arm."""
+    left, bottom, step, height = box
     axes.text(left, bottom + height - 0.1, "Arms", weight="bold", va="center")
     same = "same seed, first weights and data order"
-    for row, line in enumerate((same if columns == 1 else wrap(same, 24)).split("\n")):
-        axes.text(left, bottom + height - 0.26 - 0.13 * row, line, color=GREY, fontsize=6.5, va="center")
-    step, abreast = _arm_step(arms, columns), ARMS_ABREAST[columns]
-    row_height = (height - HEADING[columns]) / ceil(len(arms) / abreast)
-    for number, (arm, mark) in enumerate(arm_marks(arms, design).items()):
-        x = left + ARMS_START[columns] + number % abreast * step + 0.05
-        top = bottom + height - HEADING[columns] - number // abreast * row_height
-        axes.plot(x, top - 0.1, mark.marker, color=mark.colour)
-        axes.text(x + 0.1, top - 0.1, design.title(arm), weight="bold", va="center")
-        for row, line in enumerate(_arm_lines(arms[arm], int(step * LETTERS))):
-            axes.text(x + 0.1, top - 0.26 - 0.13 * row, line, fontsize=6.5, va="center")
+    for number, line in enumerate((same if columns == 1 else wrap(same, 24)).split("\n")):
+        axes.text(left, bottom + height - 0.26 - 0.13 * number, line, color=GREY, fontsize=6.5, va="center")
+    marks = arm_marks([arm for row in rows for arm, _ in row], design)
+    top = bottom + height - HEADING[columns]
+    for row in rows:
+        for place, (arm, lines) in enumerate(row):
+            x = left + ARMS_START[columns] + place * step + 0.05
+            axes.plot(x, top - 0.1, marks[arm].marker, color=marks[arm].colour)
+            axes.text(x + 0.1, top - 0.1, design.title(arm), weight="bold", va="center")
+            for number, line in enumerate(lines):
+                axes.text(x + 0.1, top - 0.26 - 0.13 * number, line, fontsize=6.5, va="center")
+        top -= _row_height(row)
 
 
-def _arm_step(arms: Mapping[str, Arm], columns: int) -> float:
-    return (WIDTHS[columns] - 0.32 - ARMS_START[columns]) / min(len(arms), ARMS_ABREAST[columns])
+def _arm_step(arms: int, columns: int) -> float:
+    return (WIDTHS[columns] - 0.32 - ARMS_START[columns]) / min(arms, ARMS_ABREAST[columns])
 
 
-def _arms_height(arms: Mapping[str, Arm], columns: int) -> float:
-    """Inches that the arms take."""
-    lines = max(len(_arm_lines(arm, int(_arm_step(arms, columns) * LETTERS))) for arm in arms.values())
-    return max(0.54, 0.2 + 0.13 * lines) * ceil(len(arms) / ARMS_ABREAST[columns]) + HEADING[columns]
+def _arm_rows(arms: Mapping[str, Arm], design: Design, columns: int) -> list[Row]:
+    letters, abreast = int(_arm_step(len(arms), columns) * LETTERS), ARMS_ABREAST[columns]
+    words = [(arm, _arm_lines(arms[arm], letters)) for arm in design.order(arms)]
+    return [words[start : start + abreast] for start in range(0, len(words), abreast)]
+
+
+def _row_height(row: Row) -> float:
+    return 0.2 + 0.13 * max(len(lines) for _, lines in row)
+
+
+def _fitting_rows(rows: list[Row], inches: float) -> list[Row]:
+    """The first of the rows that fit that height, at least one."""
+    ends = accumulate(map(_row_height, rows))
+    return rows[: max(sum(end <= inches for end in ends), 1)]
 
 
 def _draw_test(axes: Axes, band: Box, columns: int) -> None:
@@ -250,8 +266,11 @@ def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float], col
 
 
 def _lines(domains: Mapping[str, Any], describe: Callable[[Mapping[str, Any]], str], letters: int) -> list[str]:
-    """`domain: what its teacher is or reads`, broken where it is too long for its box."""
-    sentences = [f"{domain_name(name)}: {describe(domain['teacher'])}" for name, domain in domains.items()]
+    """`domains: what their teacher is or reads`, without names where all are alike; broken to fit a box."""
+    alike: dict[str, list[str]] = {}
+    for name, domain in domains.items():
+        alike.setdefault(describe(domain["teacher"]), []).append(domain_name(name))
+    sentences = [f"{', '.join(names)}: {what}" if len(alike) > 1 else what for what, names in alike.items()]
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
@@ -261,9 +280,7 @@ def _arm_lines(arm: Arm, letters: int) -> list[str]:
     sentences = [f"labels{smoothed}" if "label" in arm.weights else "no labels"]
     parts = dict.fromkeys(LOSSES[name] for name in arm.weights if LOSSES[name])
     if parts:
-        sentences.append(f"+ teacher's {' and '.join(parts)}")
-    if arm.permuted:
-        sentences.append("of other patients")
+        sentences.append(f"+ teacher's {' and '.join(parts)}{' of other patients' if arm.permuted else ''}")
     if arm.teacher == "image":
         sentences.append("a student of another seed")
     if arm.teacher == "constant":
@@ -275,7 +292,11 @@ def _arm_lines(arm: Arm, letters: int) -> list[str]:
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
 
 
-def _caption(domains: Mapping[str, Any], titles: list[str]) -> str:
+def _undrawn_words(arms: list[str], design: Design) -> str:
+    return f" Not drawn for want of space: {', '.join(map(design.title, arms))}." if arms else ""
+
+
+def _caption(domains: Mapping[str, Any], arms: Mapping[str, Arm], design: Design) -> str:
     sources = "; ".join(
         f"{domain_name(name)}: {PRIVILEGED[domain['teacher']['kind']]} of {cohort_name(domain['training'])}"
         for name, domain in domains.items()
@@ -290,5 +311,5 @@ def _caption(domains: Mapping[str, Any], titles: list[str]) -> str:
         "an image-only vision transformer; distillation moves its output towards the teacher's, and regions of "
         "interest (ROI) play no part. At test time the image alone is given: the student's attention map is compared "
         "with the ROI, and its logits with the labels. Arms: "
-        f"{', '.join(titles)}. A schematic; it shows no data."
+        f"{', '.join(map(design.title, design.order(arms)))}. A schematic; it shows no data."
     )

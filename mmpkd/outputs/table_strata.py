@@ -41,10 +41,11 @@ def make(inputs: Inputs) -> Table:
                 names = {"domain": domain, "cohort": cohort, "kind": kind, "stratum": stratum}
                 rows += [names | row for row in _rows(by_arm, weights, evaluation.confidence, design.reference)]
     caption = (
-        f"{score_words(evaluation.metric, evaluation.methods[0])} by stratum, on the "
-        f"cohorts of the modality of training: means over seeds and images with {100 * evaluation.confidence:g} % "
-        f"intervals for new patients and new seeds, and gains over {design.title(design.reference)} paired by image "
-        "and seed. ROI size: terciles of the share of the image that the union of its ROI covers, within the cohort. "
+        "Localisation by stratum, on the cohorts of the modality of training: "
+        f"{score_words(evaluation.metric, evaluation.methods[0])}, means over seeds and images with "
+        f"{100 * evaluation.confidence:g} % intervals for new patients and new seeds, and gains over "
+        f"{design.title(design.reference)} paired by image and seed. ROI size: terciles of the share of the image that "
+        "the union of its ROI covers, within the cohort. "
         "Prediction: right if the student gives every label with an ROI in the image a probability of at least 0.5; "
         "an image may be right for one seed and wrong for another. A gain is over the images and seeds that both arms "
         "place in the stratum, so that it compares maps, not who is right. Label: the union of that label's ROI; all: "

@@ -107,6 +107,8 @@ COLUMNS = {
     "n_images": Column("n images", "test images that the row rests on"),
     "n_patients": Column("n patients", "patients that the row rests on"),
     "n_seeds": Column("n seeds", "students per arm"),
+    "roi_labels": Column("ROI labels", "labels of the cohort's ROI"),
+    "labels_without_roi": Column("labels without ROI", "labels of the cohort's domain that its ROI lack"),
     "effect": Column("effect of the marker", "change of the probability of absent findings"),
     "mass": Column("map on the marker", "share of the map's mass"),
     "area": Column("area of the marker", "share of the image"),

@@ -27,6 +27,7 @@ Environment = MutableMapping[str, Any]
 class TableItem:
     """A table as the template shows it."""
 
+    output: Output
     name: str
     title: str
     caption: str
@@ -40,12 +41,14 @@ class TableItem:
 class FigureItem:
     """A figure as the template shows it."""
 
+    output: Output
     name: str
     title: str
     caption: str
     summary: str  # what stands for the picture: its alternative text or, without one, the caption's first sentence
     file: str
     data: str  # the PNG, base64
+    width: int  # of the picture on a narrow screen, at which its words are legible
 
 
 def read_table(output: Output, results: Results) -> TableItem:
@@ -60,6 +63,7 @@ def read_table(output: Output, results: Results) -> TableItem:
     except ValueError as error:
         raise ValueError(f"{files['md']} {error}; make {output.rule} again") from None
     return TableItem(
+        output=output,
         name=output.name,
         title=output.title,
         caption=Path(files["caption"]).read_text(encoding="utf-8").strip(),
@@ -82,25 +86,27 @@ def read_figure(output: Output, results: Results) -> FigureItem:
         raise ValueError(f"{files['png']} is no PNG file; make {output.rule} again")
     text = Path(files["caption"]).read_text(encoding="utf-8").strip()
     with Image.open(BytesIO(content)) as picture:
-        alt = picture.info.get("Description")
+        alt, width = picture.info.get("Description"), max(picture.width // 2, 1)
     return FigureItem(
+        output=output,
         name=output.name,
         title=output.title,
         caption=text,
         summary=alt or re.split(r"(?<=\.)\s", text, maxsplit=1)[0],
         file=relpath(files["pdf"], results.root),
         data=base64.b64encode(content).decode("ascii"),
+        width=width,
     )
 
 
 def table_html(text: str, name: str) -> Markup:
-    """The first table of a text, its cells as they stand, in a region called `name`; numbers are of class `number`.
+    """The first table of a text in a region called `name`: its cells as they stand, but with minus signs.
 
     Raises:
         ValueError: there is no table.
     """
     parser = _parser("zero")  # nothing in a cell is mark-up
-    tokens = parser.parse(text)
+    tokens = parser.parse(re.sub(r"(?<=[\s\[])-(?=\d)", "\N{MINUS SIGN}", text))
     types = [token.type for token in tokens]
     if "table_open" not in types:
         raise ValueError("holds no table")
@@ -145,7 +151,7 @@ def _open_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any,
     kind = "number" if "right" in str(tokens[place].attrGet("style")) else env["class"]
     classes = f' class="{kind}"' if kind else ""
     if tokens[place].tag == "th":
-        meaning = MEANINGS.get(tokens[place + 1].content)
+        meaning = None if env["class"] else MEANINGS.get(tokens[place + 1].content)  # of heads of results
         return f'<th scope="col"{classes}{f" title={quoteattr(meaning)}" if meaning else ""}>'
     return f'<th scope="row"{classes}>' if tokens[place - 1].type == "tr_open" else f"<td{classes}>"
 

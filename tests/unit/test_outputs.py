@@ -9,6 +9,7 @@ import pytest
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.outputs import FIGURES, NEEDS, OUTPUTS, STAGES, TABLES, chosen
+from mmpkd.config.plain import settings_of
 from mmpkd.dependencies import LIBRARY, library_files
 from mmpkd.outputs.figure import Drawing
 from mmpkd.outputs.inputs import Inputs
@@ -39,6 +40,14 @@ def test_an_entry_names_what_there_is(output):
     assert set(output.evaluation) <= set(type(DEMO.evaluation).model_fields)
     assert set(output.sections) <= set(type(DEMO).model_fields)
     assert output.title and output.title[0].isupper()
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=lambda output: output.rule)
+def test_an_output_reads_what_its_rule_gives(output):
+    given = settings_of(DEMO, output)
+    keys = [f"evaluation.{key}" for key in given.get("evaluation", ())] + ["figure_columns"] * ("columns" in given)
+    assert set(output.reads) == {*keys, *given.get("study", ()), *given.get("design", ())}
+    assert len(set(output.reads)) == len(output.reads)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -5,6 +5,7 @@ import base64
 import numpy as np
 import pytest
 from matplotlib import colormaps
+from PIL import Image
 
 from mmpkd.config.demo import DEMO
 from mmpkd.config.evaluation import Evaluation
@@ -45,6 +46,7 @@ def address(shown, tmp_path_factory) -> str:
     for module, name in ((table_summary, "summary"), (table_localization, "localization")):
         module.make(Inputs(scores, evaluation, DESIGN)).write(*results.table(name).values())
     write_figure(results, "The claims.")
+    Image.new("L", (1440, 900), 255).save(results.figure("claims")["png"])
     study = {**DEMO.model_dump(mode="json"), "tables": ["summary", "localization", "claims"], "figures": ["claims"]}
     text = build(study, results, origin(study), viewer=shown, assumptions=prose_html(ASSUMPTIONS, "Assumptions"))
     (folder / "report.html").write_text(text)
@@ -223,6 +225,16 @@ def test_image_and_arms_stand_side_by_side(browser, address, width, abreast):
     assert len(tops) == 4 and tops.count(tops[0]) == abreast
 
 
+@pytest.mark.parametrize(("width", "wanted"), [(400, 720), (900, 830), (1280, 929)])
+def test_a_figure_scrolls_on_a_phone_and_fits_elsewhere(browser, address, width, wanted):
+    browser.show(width, 800, mobile=width < 768)
+    browser.open(address)
+    picture = "document.querySelector('#figure-claims .picture')"
+    drawn = browser.evaluate(f"{picture}.firstElementChild.getBoundingClientRect().width")
+    assert drawn == pytest.approx(wanted, abs=20), "legible: a picture of 7.2 inches, or the width of the text"
+    assert browser.evaluate(f"{picture}.scrollWidth > {picture}.clientWidth") == (width == 400)
+
+
 def test_every_control_has_a_name(page):
     nameless = "[...document.querySelectorAll('select, input, button')].filter(e => !e.textContent && !e.labels.length)"
     assert page.evaluate(f"{nameless}.length") == 0
@@ -259,7 +271,7 @@ def test_a_click_on_a_head_sorts_and_what_is_missing_stays_last(page):
         page.evaluate(click)
         cells = column(page, gain)
         assert page.evaluate(f"{LONG}.querySelector('[aria-sort]').getAttribute('aria-sort')") == order
-        numbers = [sign * float(cell.split()[0]) for cell in cells if cell != "-"]
+        numbers = [sign * float(cell.split()[0].replace("\u2212", "-")) for cell in cells if cell != "-"]
         assert numbers == sorted(numbers) and len(set(numbers)) > 5
         assert cells[len(numbers) :] == ["-"] * (len(cells) - len(numbers)) and sorted(cells) == sorted(before)
     page.evaluate(f"{LONG}.querySelectorAll('th button')[{label}].focus()")
@@ -275,6 +287,14 @@ def test_rows_are_filtered_by_all_words(page):
         page.press(letter)
     assert set(column(page, 5)) == {"MMPKD"} and set(column(page, 4)) == {"pointing game accuracy"}
     assert page.evaluate(f"{LONG}.querySelector('output').textContent") == f"{len(column(page, 0))} of {rows} rows"
+
+
+def test_words_in_a_table_that_scrolls_do_not_stand_one_below_the_other(browser, address):
+    browser.show(400, 800, mobile=True)
+    browser.open(address)
+    browser.evaluate(OPEN)
+    words = f"[...{LONG}.querySelectorAll('tbody th, td:not(.number)')]"
+    assert min(browser.evaluate(f"{words}.map(e => e.getBoundingClientRect().width)")) >= 95
 
 
 @pytest.mark.parametrize("width", [400, 900])
@@ -309,5 +329,8 @@ def test_paper_has_the_summary_and_not_the_rows_of_long_tables(page):
         assert page.evaluate("document.querySelectorAll('.whole tbody tr').length") == 12
         assert page.evaluate("document.querySelector('.whole table').offsetHeight") > 100
         assert column(page, 0) == []
+        evidence = "[...document.querySelectorAll('.claim details')].map(e => [e.open, e.offsetHeight])"
+        assert all(not is_open and height > 20 for is_open, height in page.evaluate(evidence)), "read without a click"
+        assert page.evaluate("getComputedStyle(document.querySelector('.viewer')).breakInside") == "avoid"
     finally:
         page.send("Emulation.setEmulatedMedia", media="")

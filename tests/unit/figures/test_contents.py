@@ -24,7 +24,17 @@ from mmpkd.outputs import (
     figure_training,
     words,
 )
-from tests.figures import CLAIMS, EVALUATION, STUDY, check_texts, make_examples, markers_of, pixel_auroc, shown_texts
+from tests.figures import (
+    CLAIMS,
+    DOMAINS,
+    EVALUATION,
+    STUDY,
+    check_texts,
+    make_examples,
+    markers_of,
+    pixel_auroc,
+    shown_texts,
+)
 from tests.synthetic import AWAY, DESIGN, HOME, design_of, with_reliance
 
 
@@ -132,7 +142,10 @@ def test_claims_say_what_could_not_be_tested(scores):
     one_seed = scores[(scores["seed"] == 0) & (scores["arm"] != "shuffled") & (scores["cohort"] != AWAY.cohort)]
     absent = Claim(title="Absent", cells=[str(AWAY)])
     table = claims_table(one_seed, {**CLAIMS, "absent": absent}, EVALUATION, DESIGN)
-    texts = [text for text, _ in shown_texts(figure_claims.draw(table, EVALUATION, DESIGN)[0])]
+    figure, _ = figure_claims.draw(table, EVALUATION, DESIGN)
+    places = [line.get_ydata()[0] for line in figure.axes[0].lines if line.get_marker() == "s"]
+    assert set(places) <= {0, 1, 2, 3}, "alone, an estimate stands in the middle of its row"
+    texts = [text for text, _ in shown_texts(figure)]
     assert "not estimable" in texts
     assert sum(text.endswith("no interval") for text in texts) == 3
     assert texts.count("inconclusive") == 4
@@ -288,6 +301,16 @@ def test_pictures_of_withheld_cohorts_are_left_out(examples):
     figure, caption = figure_attention_examples.draw(examples, EVALUATION, DESIGN, withheld=["mimic_cxr", "cbis_ddsm"])
     assert not figure.findobj(mpl.image.AxesImage)
     assert caption.endswith("may not be shown: CBIS-DDSM (phantom), MIMIC-CXR (phantom).")
+
+
+def test_the_schematic_names_domains_where_their_teachers_differ():
+    report, cases = {"kind": "text"}, {"kind": "tabular", "model": "mlp"}
+    domains = {name: {**DOMAINS["cxr"], "teacher": report} for name in ("cxr", "ultrasound")}
+    figure, _ = figure_method.draw({**STUDY, "domains": domains})
+    assert {"reports", "text encoder"} <= {text for text, _ in shown_texts(figure)}
+    domains["mammography"] = {**DOMAINS["mammography"], "teacher": cases}
+    figure, _ = figure_method.draw({**STUDY, "domains": domains})
+    assert "mammograms: network" in [text for text, _ in shown_texts(figure)]
 
 
 def test_the_schematic_says_how_the_constant_teacher_and_a_longer_course_differ():

@@ -40,6 +40,7 @@ CROWD = {  # for each domain of the crowded study: the domain and the cohorts wh
     "mammography": ("mammography", {"cbis_ddsm": "mammography_marked", "vindr_mammo": "vindr_mammo"}),
     "breast_ultrasound": ("mammography", {"cbis_ddsm": "busi", "vindr_mammo": "breast_us_external"}),
 }
+CROWDED_COHORTS = {new: old for _, names in CROWD.values() for old, new in names.items()}
 CROWDED_DOMAINS = {
     domain: dict(zip(("training", "cohorts"), (cohorts[0], cohorts[1:]), strict=True)) | {"labels": LABELS[source]}
     for domain, (source, names) in CROWD.items()
@@ -77,12 +78,11 @@ def crowded(request, crowded_scores, tables, rois):
         name: {**facts, "teacher": teacher}
         for (name, facts), teacher in zip(CROWDED_DOMAINS.items(), teachers, strict=True)
     }
-    sources = {new: old for _, names in CROWD.values() for old, new in names.items()}
     return {
         "method": figure_method.draw({**STUDY, "domains": domains, "arms": arms, "imaging": {"size": 224}}, columns),
         "cohorts": figure_cohorts.draw(
-            {new: tables[old] for new, old in sources.items()},
-            {new: rois[old] for new, old in sources.items()},
+            {new: tables[old] for new, old in CROWDED_COHORTS.items()},
+            {new: rois[old] for new, old in CROWDED_COHORTS.items()},
             columns,
         ),
         "training": figure_training.draw(
@@ -115,8 +115,7 @@ def test_no_text_overlaps_or_leaves_the_figure(drawn_at, name, columns):
 def test_a_crowded_study_is_drawn_as_clearly(crowded, name):
     figure, caption = crowded[name]
     texts = check_texts(figure)
-    width, height = figure.get_size_inches()
-    assert height <= 9.5 or (width == style.SINGLE_COLUMN and name in ("method", "cohorts"))
+    assert figure.get_size_inches()[1] < style.PAGE + 0.01
     named = {CROWDED_DESIGN.title(arm) for arm in CROWDED_ARMS}
     assert name == "cohorts" or all(arm in caption + " ".join(texts) for arm in named)
 
@@ -215,3 +214,30 @@ def test_a_small_study_is_drawn_too():
         figure, caption = make(module, scores, evaluation, design)
         assert "1 seed" in caption
         assert shown_texts(figure)
+
+
+def test_eight_cohorts_in_one_column_have_a_box_each_and_markers_apart(tables, rois):
+    named = {new: tables[old] for new, old in CROWDED_COHORTS.items()}
+    figure, caption = figure_cohorts.draw(named, {new: rois[old] for new, old in CROWDED_COHORTS.items()}, 1)
+    check_texts(figure)
+    labels = [text for text, _ in shown_texts(figure) if "(n = " in text]
+    assert labels == [f"{new} (n = {len(rois[old])})" for new, old in CROWDED_COHORTS.items()]
+    assert "all splits and labels: median" in caption
+    for axes in figure.axes[:2]:
+        lines = [line for line in axes.lines if len(line.get_xdata())]
+        centres = np.array([axes.transData.transform(line.get_xydata()[0]) for line in lines])
+        apart = min(np.linalg.norm(one - other) for one, other in combinations(centres, 2))
+        assert apart > lines[0].get_markersize() / 72 * figure.dpi
+
+
+def test_the_schematic_fits_a_page_and_names_the_arms_that_do_not():
+    shuffled = {**ARMS["shuffled"], "title": None}
+    study = {**STUDY, "arms": {**ARMS, **dict.fromkeys(MORE_ARMS, shuffled)}}
+    figure, caption = figure_method.draw(study, columns=1)
+    check_texts(figure)
+    assert figure.get_size_inches()[1] <= style.PAGE
+    words = [text for text, _ in shown_texts(figure)]
+    left_out = caption.partition("Not drawn for want of space: ")[2].removesuffix(".").split(", ")
+    drawn = [arm for arm in MORE_ARMS if arm.replace("_", " ") in words]
+    assert left_out == [arm.replace("_", " ") for arm in MORE_ARMS if arm not in drawn]
+    assert drawn and len(drawn) < len(MORE_ARMS)

@@ -33,7 +33,7 @@ def files(tmp_path_factory):
     results = Results(str(tmp_path_factory.mktemp("results")))
     scores = synthetic_scores(np.random.default_rng(0), images=30, seeds=3)
     claims = {name: claim for name, claim in DEMO.claims.items() if name.startswith("in_domain")}
-    odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, 12.25]})
+    odd = pd.DataFrame({"name": ["a|b", "<script>alert(1)</script>"], "value": [0.5, -12.25]})
     claims = claims_table(scores, claims, Evaluation(resamples=100), DESIGN)
     summary = pd.DataFrame({"arm": ["mmpkd"], "auroc": [0.9]})
     for name, table in (("summary", summary), ("claims", claims), ("strata", odd)):

@@ -54,6 +54,23 @@ def test_tables_are_collapsed_but_for_the_summary_which_follows_the_claims(html,
         assert kind == "data:text/csv" and base64.b64decode(data) == (Path(files.root) / "tables" / name).read_bytes()
 
 
+def test_tables_and_figures_say_what_made_them(html):
+    text = Page(html).text
+    for rule, reads in (
+        (
+            "figure_claims",
+            "evaluation.metric, evaluation.methods, evaluation.confidence, figure_columns, domains, arms",
+        ),
+        ("table_strata", "evaluation.metric, evaluation.methods, evaluation.confidence, domains, arms"),
+    ):
+        assert (
+            f"Made by the rule {rule}: mmpkd/outputs/{rule}.py, run by workflow_scripts/output.py. It reads {reads}, "
+            f"design, cohorts of the configuration. Alone: snakemake --cores 1 {rule}, with"
+        ) in text
+        assert Path(f"mmpkd/outputs/{rule}.py").exists()
+    assert Path("workflow_scripts/output.py").exists()
+
+
 def test_heads_are_explained(html):
     heads = {head["title"] for head in Page(html).all("th") if "title" in head}
     assert "area under the ROC curve, 0 to 1; 0.5 is chance" in heads
@@ -86,6 +103,7 @@ def test_numbers_are_aligned_to_the_right(files):
     lines = table.html.splitlines()
     assert '<th scope="col">name</th>' in lines and '<th scope="col" class="number">value</th>' in lines
     assert '<th scope="row">a|b</th>' in lines and '<td class="number">0.500</td>' in lines
+    assert '<td class="number">\N{MINUS SIGN}12.250</td>' in lines
     assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in lines
 
 
@@ -95,6 +113,17 @@ def test_nothing_in_a_cell_of_a_table_is_mark_up():
     text = "a_b_c *x* `y` [z](w) a|b &amp;lt;"
     assert re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html)).strip() == f"{text} {text}"
     assert 'aria-label="a &quot;name&quot;"' in html
+
+
+def test_negative_bounds_have_a_minus_sign_and_names_keep_their_hyphens():
+    html = table_html("| MIMIC-CXR | a-1 | -0.045 [-0.101, -0.011] | - |\n|---|---|---:|---|\n", "")
+    cells = re.findall(r">([^<>\n]+)</th>", html)
+    assert cells == ["MIMIC-CXR", "a-1", "\u22120.045 [\u22120.101, \u22120.011]", "-"]
+
+
+def test_a_document_has_no_explanation_of_heads():
+    table = "| reason |\n|---|\n| x |\n"
+    assert "title=" in table_html(table, "") and "title=" not in prose_html(table, "Document")
 
 
 def test_the_claims_come_first_and_in_words(html):
