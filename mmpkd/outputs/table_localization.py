@@ -69,7 +69,9 @@ def _cell_rows(scores: pd.DataFrame, evaluation: Evaluation, cell: Cell, referen
                 gain = _gain(matrix, matrices[reference], evaluation.confidence)
             yield names | mean_and_gain(arm, crossed_estimate([(1.0, matrix)], evaluation.confidence), gain)
         controls = select(part, domain=CONTROL)
-        controls = controls[controls["method"].isin([method, "none"]).to_numpy()]
+        # Maps without a model have no method. Of sinks, "none" is what a uniform map has on them.
+        methods = [method] if metric == SINKS else [method, "none"]
+        controls = controls[controls["method"].isin(methods).to_numpy()]
         for arm, matrix in _matrices(controls, CONTROL, cohort).items():
             seeds = len(matrix.seeds) > 1
             mean = crossed_estimate([(1.0, matrix)], evaluation.confidence, random_seeds=seeds)

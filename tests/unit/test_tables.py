@@ -23,6 +23,7 @@ from tests.outputs import make, make_claims, parts
 from tests.synthetic import DESIGN, HOME, LABELS, METRICS, synthetic_scores
 
 STUDY = DEMO
+MASSES = {"none": 0.1, "rollout": 0.3, "last_layer": 0.2}  # on sinks
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,17 @@ def test_localization_holds_every_arm_control_method_and_metric(scores):
     assert table.query("arm in ('baseline', 'uniform', 'centre', 'edges', 'untrained')")["gain"].isna().all()
     assert table["mean_low"].notna().all()
     assert set(table["label"]) == {"any", *(label for labels in LABELS.values() for label in labels)}
+
+
+def test_localization_has_the_mass_on_sinks_of_each_method_and_of_a_uniform_map(scores):
+    some = scores[(scores["metric"] == "pixel_auroc") & (scores["label"] == "any") & (scores["method"] == "rollout")]
+    some = some[some["arm"].isin(["baseline", "mmpkd", "untrained"])].astype({"metric": str, "method": str, "arm": str})
+    sinks = [some.assign(metric="sink_mass", method=method, value=value) for method, value in MASSES.items()]
+    table, _ = make(table_localization, pd.concat([scores, *sinks]), STUDY.evaluation, DESIGN)
+    table = table[table["metric"] == "sink_mass"]
+    assert set(table["arm"]) == {"baseline", "mmpkd", "untrained"} and set(table["method"]) == {*MASSES}
+    assert not table.duplicated(["domain", "cohort", "method", "arm"]).any()
+    assert table["mean"].tolist() == pytest.approx(table["method"].map(MASSES).tolist())
 
 
 def test_cross_domain_is_a_row_a_cell(scores):
