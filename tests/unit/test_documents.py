@@ -19,6 +19,7 @@ LIMITS = {
     "phantom.md": 1500,
     "privacy.md": 500,
     "recovery.md": 700,
+    "results.md": 500,
     "studies.md": 1200,
     "tutorial.md": 1000,
 }
