@@ -94,9 +94,9 @@ def main() -> None:
             ours, plain = per_minute(config, size, files, Path(folder))
             print(f"| {name} | {ours:.0f} | {plain:.0f} |", flush=True)
     print("\n| image | largest position error, patches of 16 px at 224 px | patches of 8 px at 56 px |\n|---|---|---|")
-    for rows, columns in SHAPES:
+    for name, (rows, columns) in SHAPES.items():
         errors = [position_error(rows, columns, *shape) for shape in ((224, 14), (56, 7))]
-        print(f"| {rows} x {columns} | {errors[0]:.2f} | {errors[1]:.2f} |")
+        print(f"| {name} | {errors[0]:.2f} | {errors[1]:.2f} |")
 
 
 if __name__ == "__main__":
