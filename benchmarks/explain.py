@@ -48,9 +48,9 @@ def per_minute(config: StudentConfig, size: int, files: list[Path], folder: Path
     explainer = Explainer.load(model, "rollout", torch.device("cpu"))
     plain = timm.create_model(config.model, img_size=size, in_chans=1, num_classes=2, **config.arguments).eval()
     squares = torch.rand(16, 1, size, size, generator=torch.Generator().manual_seed(1))
-    explain_files(explainer, model, files[:16], folder / "out")
+    explain_files(explainer, files[:16], folder / "out")
     begin = time.process_time()
-    if explain_files(explainer, model, files, folder / "out"):
+    if explain_files(explainer, files, folder / "out"):
         raise RuntimeError("an image could not be read")
     middle = time.process_time()
     with torch.no_grad():

@@ -119,15 +119,14 @@ def _explain(options: argparse.Namespace) -> int:
     from mmpkd.device import resolve_device
     from mmpkd.explain import Explainer, explain_files
     from mmpkd.imaging.derived import Derivation
-    from mmpkd.provenance.inputs import sha256
 
     try:
         explainer = Explainer.load(options.model, options.method, resolve_device(options.device))
-        derivation = Derivation(sha256(options.model), options.method) if options.dicom else None
+        derivation = Derivation(explainer.sha256, options.method) if options.dicom else None
     except (ValueError, ModuleNotFoundError) as error:
         print(error, file=sys.stderr)
         return WRONG_USE
-    lacking = explain_files(explainer, options.model, options.images, options.out, options.batch_size, derivation)
+    lacking = explain_files(explainer, options.images, options.out, options.batch_size, derivation)
     _print(f"{len(options.images) - lacking} of {len(options.images)} images explained in {options.out}")
     return BAD if lacking else GOOD
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 RELATIONS = IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = ("in-domain", "other data set", "other modality")
+SECTIONS = ("domains", "arms", "design", "cohorts")  # of the configuration, of which `Design.of` reads parts
 CONTROL = "control"  # stands for the training domain in the scores of maps that no student of the study made
 CONTROLS = ("uniform", "centre", "edges", "untrained", "pretrained")  # the arms of that domain
 

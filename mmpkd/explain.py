@@ -40,10 +40,12 @@ class Explainer:
     """A student and how its images are prepared.
 
     Attributes:
+        sha256: of the student's file.
         method: of the maps, see `mmpkd.attention.maps.attention_maps`.
     """
 
     student: Student
+    sha256: str
     imaging: Imaging
     breast: Breast
     problem: str
@@ -66,7 +68,7 @@ class Explainer:
         refuse_unknown([method], student.vit.blocks[-1].attn.num_heads, predicted_score)
         facts = student.facts
         imaging, breast = Imaging.model_validate(facts["imaging"]), Breast.model_validate(facts["breast"] or {})
-        return cls(student, imaging, breast, facts["problem"], method, device)
+        return cls(student, sha256(path), imaging, breast, facts["problem"], method, device)
 
     @torch.no_grad()
     def explain(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +87,6 @@ class Explainer:
 
 def explain_files(
     explainer: Explainer,
-    model: Path,
     files: Sequence[Path],
     folder: Path,
     batch_size: int = 16,
@@ -99,7 +100,6 @@ def explain_files(
 
     Args:
         explainer: the student.
-        model: its file, named in the manifest by its hash.
         files: the images.
         folder: created if absent; files of an earlier call are replaced.
         batch_size: images per forward pass.
@@ -118,7 +118,7 @@ def explain_files(
     rows += _explained(explainer, batch, folder, derivation) if batch else []
     table = pd.DataFrame(sorted(rows, key=lambda row: row["number"])).drop(columns="number")
     write_csv(table, folder / "probabilities.csv")
-    write_json(_manifest(explainer, model, table), folder / "manifest.json")
+    write_json(_manifest(explainer, table), folder / "manifest.json")
     return int(table.filter([UNREADABLE, NO_DICOM]).fillna("").ne("").any(axis=1).sum())
 
 
@@ -141,9 +141,16 @@ def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:
         interpolation(position / geometry.size * patches - 0.5, patches)
         for position, patches in ((to_x, grid.shape[1]), (to_y, grid.shape[0]))
     )
-    across[(x < geometry.crop_x0) | (x > geometry.crop_x1)] = 0
-    down[(y < geometry.crop_y0) | (y > geometry.crop_y1)] = 0
+    rows, columns = _seen(geometry)
+    across[~columns] = 0
+    down[~rows] = 0
     return (down @ grid @ across.T).astype(np.float32)
+
+
+def _seen(geometry: Geometry) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows and which columns of its image the student sees, bool."""
+    x, y = np.arange(geometry.columns) + 0.5, np.arange(geometry.rows) + 0.5
+    return (y >= geometry.crop_y0) & (y <= geometry.crop_y1), (x >= geometry.crop_x0) & (x <= geometry.crop_x1)
 
 
 def overlay(square: Square, grid: np.ndarray) -> Image.Image:
@@ -196,8 +203,7 @@ def _explained(
             np.save(temporary, drawn)
         reasons = {UNREADABLE: ""}
         if derivation is not None:
-            seen = map_in_image(np.ones_like(grid), square.geometry) > 0
-            shown = np.asarray(picture), drawn.astype(np.float32), seen
+            shown = np.asarray(picture), drawn.astype(np.float32), np.logical_and.outer(*_seen(square.geometry))
             reasons[NO_DICOM] = _write_objects(derivation, file, shown, folder / name)
         yield {
             "number": number,
@@ -222,10 +228,10 @@ def _write_objects(derivation: Derivation, source: Path, shown: tuple[np.ndarray
     return ""
 
 
-def _manifest(explainer: Explainer, model: Path, table: pd.DataFrame) -> dict:
+def _manifest(explainer: Explainer, table: pd.DataFrame) -> dict:
     return {
         "mmpkd": version("mmpkd"),
-        "model_sha256": sha256(model),
+        "model_sha256": explainer.sha256,
         "labels": explainer.student.labels,
         "method": explainer.method,
         "map_unit": "multiples of a uniform map",

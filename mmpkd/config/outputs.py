@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from mmpkd.design import SECTIONS
+
 STAGES = COHORTS, TEACHERS, STUDENTS, SCORES = ("cohorts", "teachers", "students", "scores")
 # What an output may need, and the last stage of the pipeline that makes it; `rules/outputs.smk` has the files.
 NEEDS = {
@@ -22,9 +24,6 @@ NEEDS = {
     "claims": SCORES,  # the table of claims
     "outputs": SCORES,  # the study's other tables and figures
 }
-
-
-DESIGN = ("domains", "arms", "design", "cohorts")  # sections of which `mmpkd.design.Design` reads parts
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Output:
     def reads(self) -> tuple[str, ...]:
         """Keys and sections of the configuration that it reads, sections in whole or in part."""
         keys = [f"evaluation.{key}" for key in self.evaluation] + ["figure_columns"] * (self.kind == "figure")
-        return tuple(dict.fromkeys([*keys, *self.sections, *DESIGN * self.design]))
+        return tuple(dict.fromkeys([*keys, *self.sections, *SECTIONS * self.design]))
 
     def takes(self, stage: str) -> bool:
         """Whether it cannot be made before this stage of the pipeline has run."""

@@ -145,8 +145,8 @@ class Derivation:
 
     def _uid(self, source: Dataset, *words: str) -> str:
         packages = [version(name) for name in ("mmpkd", "highdicom", "pydicom")]
-        told = [self.student, self.method, source.SOPInstanceUID, *packages, *words]
-        return generate_uid(entropy_srcs=[" ".join(told)])
+        names = [self.student, self.method, source.SOPInstanceUID, *packages, *words]
+        return generate_uid(entropy_srcs=[" ".join(names)])
 
 
 def highdicom() -> ModuleType:

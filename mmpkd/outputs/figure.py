@@ -219,20 +219,21 @@ def fitting_arms(arms: Sequence[str], rows: int, inches: float, space: float) ->
     return list(arms)[: max(int(inches / (max(rows, 1) * space)), 1)]
 
 
-def left_out(drawn: Collection[str], arms: Sequence[str], table: str, design: Design) -> str:
+def left_out(drawn: Collection[str], arms: Sequence[str], table: str | None, design: Design) -> str:
     """A sentence for the caption on the arms that are not drawn.
 
     Args:
         drawn: the arms that are.
         arms: all arms.
-        table: that holds the others, too.
+        table: that holds the others, too; None where none does.
         design: knows their titles.
 
     Returns:
         The sentence; "" if all are drawn.
     """
     others = ", ".join(design.title(arm) for arm in arms if arm not in drawn)
-    return f" Not drawn for want of space, and in the table of {table}: {others}." if others else ""
+    place = f", and in the table of {table}" if table else ""
+    return f" Not drawn for want of space{place}: {others}." if others else ""
 
 
 def wrap(text: str, width: int) -> str:

@@ -10,7 +10,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, Rectangle
 
 from mmpkd.config.students import LOSSES, Arm
 from mmpkd.design import Design
-from mmpkd.outputs.figure import GREY, LETTERS, PAGE, WIDTHS, Drawing, arm_marks, styled, wrap
+from mmpkd.outputs.figure import GREY, LETTERS, PAGE, WIDTHS, Drawing, arm_marks, left_out, styled, wrap
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.words import cohort_name, domain_name
 
@@ -85,7 +85,7 @@ def draw(study: Mapping[str, Any], columns: int = 2) -> tuple[Figure, str]:
     _draw_arms(axes, rows, design, (LEFTS[0], band[1] + 0.08, _arm_step(len(arms), columns), arms_height), columns)
     _draw_test(axes, (0.05, 0.05, width - 0.1, test_height - 0.02), columns)
     drawn = [arm for row in rows for arm, _ in row]
-    return figure, _caption(domains, arms, design) + _undrawn_words([a for a in arms if a not in drawn], design)
+    return figure, _caption(domains, arms, design) + left_out(drawn, list(arms), None, design)
 
 
 def _boxes_across(tall: float) -> tuple[dict[tuple[str, str], Box], float]:
@@ -290,10 +290,6 @@ def _arm_lines(arm: Arm, letters: int) -> list[str]:
     if arm.variant:
         sentences.append(f"({arm.variant.replace('_', ' ')})")
     return [line for sentence in sentences for line in wrap(sentence, letters).split("\n")]
-
-
-def _undrawn_words(arms: list[str], design: Design) -> str:
-    return f" Not drawn for want of space: {', '.join(map(design.title, arms))}." if arms else ""
 
 
 def _caption(domains: Mapping[str, Any], arms: Mapping[str, Arm], design: Design) -> str:

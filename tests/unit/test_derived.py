@@ -91,8 +91,8 @@ def test_dciodvfy_finds_no_error(name, tmp_path):
     for kind, content in derive(source).items():
         file = tmp_path / f"{kind}.dcm"
         file.write_bytes(content)
-        told = subprocess.run([tools.bin_dir() / "dciodvfy", file], capture_output=True, text=True)
-        lines = (told.stdout + told.stderr).splitlines()
+        checked = subprocess.run([tools.bin_dir() / "dciodvfy", file], capture_output=True, text=True)
+        lines = (checked.stdout + checked.stderr).splitlines()
         assert "SCImage" in lines or "Segmentation" in lines, "it knows what it is"
         assert [line for line in lines if line.startswith("Error")] == [], kind
 

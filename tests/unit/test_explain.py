@@ -66,9 +66,9 @@ def test_an_unreadable_file_is_named_and_the_others_go_on(model, pictures, tmp_p
     broken.write_bytes(b"no image")
     files = [str(broken), str(tmp_path / "absent.png"), str(pictures[0])]
     assert main(["explain", str(model), *files, "--out", str(tmp_path / "out")]) == 1
-    told = capsys.readouterr()
-    assert "1 of 3 images explained" in told.out
-    assert told.err.count("broken.dcm: ") == told.err.count("absent.png: ") == 1
+    printed = capsys.readouterr()
+    assert "1 of 3 images explained" in printed.out
+    assert printed.err.count("broken.dcm: ") == printed.err.count("absent.png: ") == 1
     table = pd.read_csv(tmp_path / "out/probabilities.csv")
     assert table["unreadable"].notna().tolist() == [True, True, False]
     assert table["Atelectasis"].notna().tolist() == [False, False, True]
@@ -107,10 +107,10 @@ def test_dicom_objects_show_the_map_and_what_has_none_is_named(model, pictures, 
     files = [write(tmp_path / "scan.dcm", picture(), **study), write(tmp_path / "nameless.dcm", picture()), pictures[0]]
     out = tmp_path / "out"
     assert main(["explain", str(model), *map(str, files), "--out", str(out), "--dicom"]) == 1
-    told = capsys.readouterr()
-    assert "1 of 3 images explained" in told.out
-    assert "nameless.dcm: its header has no SeriesInstanceUID, StudyInstanceUID" in told.err
-    assert "wide.png: the image is no DICOM file" in told.err
+    printed = capsys.readouterr()
+    assert "1 of 3 images explained" in printed.out
+    assert "nameless.dcm: its header has no SeriesInstanceUID, StudyInstanceUID" in printed.err
+    assert "wide.png: the image is no DICOM file" in printed.err
     table = pd.read_csv(out / "probabilities.csv")
     assert table["no_dicom"].notna().tolist() == [False, True, True] and table["overlay"].notna().all()
     names = [f"00001_scan_{kind}.dcm" for kind in ("binary", "fractional", "overlay")]

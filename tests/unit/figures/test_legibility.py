@@ -1,4 +1,4 @@
-"""Nothing in a figure overlaps or leaves the page, and arms are told apart, in a small and in a crowded study."""
+"""Nothing in a figure overlaps or leaves the page, and arms can be distinguished, in a small and in a crowded study."""
 
 from itertools import combinations
 

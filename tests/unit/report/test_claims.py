@@ -153,7 +153,7 @@ def test_the_first_line_of_the_report_says_whether_known_answers_were_recovered(
 
 
 @pytest.mark.parametrize(
-    ("habit", "told"),
+    ("habit", "expected"),
     [
         ({"marked": 0.5}, "whatever they show; no label errs with it, so no gain is planted."),
         ({"marked": 0.5, "errors": 0.5}, "where ward are learnt from, labels err with it. A gain shows"),
@@ -167,10 +167,10 @@ def test_the_first_line_of_the_report_says_whether_known_answers_were_recovered(
         ),
     ],
 )
-def test_the_report_says_what_is_planted(habit, told):
+def test_the_report_says_what_is_planted(habit, expected):
     phantom = Phantom(patients=4, seed=1, habit=habit).model_dump()
     words = planted_words({"domains": {"chest": {"training": "ward"}}, "cohorts": {"ward": {"phantom": phantom}}})
-    assert words.startswith("A marker lies on many images of ward") and told in words
+    assert words.startswith("A marker lies on many images of ward") and expected in words
 
 
 def test_the_report_says_nothing_of_a_marker_that_is_off():
