@@ -143,7 +143,9 @@ def _parser(preset: str) -> MarkdownIt:
 
 
 def _open_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any, env: Environment) -> str:
-    return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(env["name"])}">\n<table>\n'
+    env["tables"] = env.get("tables", 0) + 1  # regions of one page have names of their own
+    name = escape(f"{env['name']}: table {env['tables']}" if env["class"] == "prose" else env["name"])
+    return f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">\n<table>\n'
 
 
 def _open_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any, env: Environment) -> str:

@@ -3,10 +3,15 @@
 (function () {
   const FROZEN = 0.5; // share of a table's width that key columns may take
 
+  /* Text as a keyboard writes it: with a hyphen for a minus sign, in small letters. */
+  function typed(text) {
+    return text.replaceAll("−", "-").toLowerCase();
+  }
+
   /* What a cell is sorted by: its first number in a column of numbers, else its text. */
   function key(row, column, numeric) {
     const text = row.cells[column].textContent.trim();
-    return numeric ? parseFloat(text.replace("−", "-").replace(/[<,]/g, "")) : text;
+    return numeric ? parseFloat(typed(text).replace(/[<,]/g, "")) : text;
   }
 
   function compare(one, other) {
@@ -26,9 +31,9 @@
   }
 
   function filter(rows, words, count) {
-    const wanted = words.toLowerCase().split(/\s+/);
+    const wanted = typed(words).split(/\s+/);
     const shown = rows.filter((row) => {
-      row.hidden = !wanted.every((word) => row.textContent.toLowerCase().includes(word));
+      row.hidden = !wanted.every((word) => typed(row.textContent).includes(word));
       return !row.hidden;
     });
     count.textContent = shown.length + " of " + rows.length + " rows";

@@ -1,6 +1,7 @@
 """The report in a real browser: nothing complains, nothing is fetched, and the viewer does what its controls say."""
 
 import base64
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -27,6 +28,8 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not instal
 PIXELS = "[...document.querySelectorAll('.stages canvas')].map(e => e.toDataURL()).join()"
 FOCUSED = "document.activeElement.id"
 STATUS = "document.getElementById('viewer-status').textContent"
+AXE = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+VIOLATIONS = "axe.run().then(r => r.violations.map(v => [v.id, v.impact, v.nodes.map(n => n.html)]))"
 VIEWER = "document.getElementById('viewer-root').scrollIntoView()"  # keys work while it is in sight
 
 
@@ -241,6 +244,22 @@ def test_every_control_has_a_name(page):
     assert page.evaluate("document.querySelectorAll('.viewer :is(select, input, button)').length") == 8
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_axe_finds_nothing(browser, address, width, scheme):
+    browser.show(width, 800, scheme)
+    browser.open(address)
+    browser.evaluate("document.querySelectorAll('details').forEach(e => e.open = true)")
+    browser.evaluate(AXE)
+    assert browser.evaluate(VIOLATIONS) == []
+
+
+def test_axe_finds_a_picture_without_a_text(page):
+    page.evaluate("document.querySelector('main img').removeAttribute('alt')")
+    page.evaluate(AXE)
+    assert [rule for rule, *_ in page.evaluate(VIOLATIONS)] == ["image-alt"]
+
+
 def test_without_scripts_the_viewer_says_so_and_shows_no_control(browser, address):
     browser.send("Emulation.setScriptExecutionDisabled", value=True)
     try:
@@ -287,6 +306,17 @@ def test_rows_are_filtered_by_all_words(page):
         page.press(letter)
     assert set(column(page, 5)) == {"MMPKD"} and set(column(page, 4)) == {"pointing game accuracy"}
     assert page.evaluate(f"{LONG}.querySelector('output').textContent") == f"{len(column(page, 0))} of {rows} rows"
+
+
+def test_a_hyphen_finds_a_minus_sign(page):
+    page.evaluate(OPEN)
+    rows = len(column(page, 0))
+    page.evaluate(f"{LONG}.querySelector('input').focus()")
+    for letter in "-0.":
+        page.press(letter)
+    shown = f"[...{LONG}.querySelectorAll('tbody tr')].filter(row => row.offsetParent)"
+    texts = page.evaluate(f"{shown}.map(row => row.textContent)")
+    assert 0 < len(texts) < rows and all("\u22120." in text for text in texts)
 
 
 def test_words_in_a_table_that_scrolls_do_not_stand_one_below_the_other(browser, address):
