@@ -28,8 +28,8 @@ def auroc(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def average_ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 1 in each column; equal values share their mean rank.
 
-    The same as `scipy.stats.rankdata(values, axis=0)`. Importing scipy.stats takes 1.4 s of CPU time, and no job that
-    trains a student needs it otherwise.
+    The same as `scipy.stats.rankdata(values, axis=0)`. Importing scipy.stats takes 0.8 s of CPU time, and no job needs
+    it otherwise: quantiles of Student's t are functions of scipy.special.
 
     Args:
         values: N x L.

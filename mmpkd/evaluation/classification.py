@@ -10,10 +10,9 @@ from math import nan
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit, logit
-from scipy.stats import rankdata
-from scipy.stats import t as student_t
+from scipy.special import expit, logit, stdtrit
 
+from mmpkd.auroc import average_ranks
 from mmpkd.evaluation.matrices import ScoreMatrix, pivot, select
 from mmpkd.evaluation.statistics import Estimate, crossed_estimate
 
@@ -31,16 +30,17 @@ def auroc_pseudo_values(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
         targets: N, 0 or 1.
 
     Returns:
-        S x N, NaN with one class alone.
+        S x N; NaN with one class alone, and for a student with a logit that is NaN.
     """
     positive = np.asarray(targets) == 1
     n_positive, n_negative = positive.sum(), (~positive).sum()
     if not n_positive or not n_negative:
         return np.full(np.shape(logits), np.nan)
-    ranks = rankdata(logits, axis=1)
+    ranks = average_ranks(logits.T).T
     placement = np.empty(ranks.shape)
-    placement[:, positive] = (ranks[:, positive] - rankdata(logits[:, positive], axis=1)) / n_negative
-    placement[:, ~positive] = 1 - (ranks[:, ~positive] - rankdata(logits[:, ~positive], axis=1)) / n_positive
+    placement[:, positive] = (ranks[:, positive] - average_ranks(logits[:, positive].T).T) / n_negative
+    placement[:, ~positive] = 1 - (ranks[:, ~positive] - average_ranks(logits[:, ~positive].T).T) / n_positive
+    placement[np.isnan(logits).any(axis=1)] = np.nan  # a NaN has no rank
     auroc = placement[:, positive].mean(axis=1, keepdims=True)
     return auroc + (placement - auroc) * len(positive) / np.where(positive, n_positive, n_negative)
 
@@ -204,6 +204,6 @@ def _logit_interval(estimate: Estimate, confidence: float) -> tuple[float, float
     mean = estimate.estimate
     if not 0 < mean < 1:
         return estimate.low, estimate.high
-    quantile = student_t.ppf((1 + confidence) / 2, estimate.degrees_of_freedom)
+    quantile = stdtrit(estimate.degrees_of_freedom, (1 + confidence) / 2)
     half_width = quantile * estimate.standard_error / (mean * (1 - mean))
     return float(expit(logit(mean) - half_width)), float(expit(logit(mean) + half_width))

@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student_t
+from scipy.special import stdtr, stdtrit
 
 from mmpkd.design import CONTROL, Cell, Score
 from mmpkd.evaluation.matrices import Contrast, MissingScores, ScoreMatrix, score_matrix, select
@@ -79,7 +79,7 @@ def crossed_estimate(
         return Estimate(estimate, **counts, reason="one patient: the spread among patients is unknown")
     variance, freedom = _variance(cells, random_seeds)
     error = sqrt(variance)
-    quantile = float(student_t.ppf((1 + confidence) / 2, freedom))
+    quantile = float(stdtrit(freedom, (1 + confidence) / 2))
     half_width = quantile * error
     return Estimate(
         estimate=estimate,
@@ -88,7 +88,7 @@ def crossed_estimate(
         p=_two_sided_p(estimate - tested, error, freedom),
         standard_error=error,
         degrees_of_freedom=freedom,
-        minimum_detectable=(quantile + float(student_t.ppf(POWER, freedom))) * error,
+        minimum_detectable=(quantile + float(stdtrit(freedom, POWER))) * error,
         **counts,
     )
 
@@ -254,7 +254,7 @@ def _add(sums: dict[str, pd.Series], name: str, values: pd.Series) -> None:
 def _two_sided_p(distance: float, error: float, freedom: float) -> float:
     if error == 0:
         return 1.0 if distance == 0 else 0.0
-    return float(2 * student_t.sf(min(abs(distance) / error, inf), freedom))
+    return float(2 * stdtr(freedom, -min(abs(distance) / error, inf)))
 
 
 def _counts(cells: Contrast) -> dict[str, Any]:

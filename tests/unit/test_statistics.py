@@ -436,6 +436,15 @@ def test_one_class_alone_is_undefined():
     assert np.isnan(average_precision_pseudo_values(logits, np.zeros(5))).all()
 
 
+def test_a_student_with_a_nan_has_no_auroc_and_the_others_have_theirs(classified):
+    logits, targets = classified
+    expected = auroc_pseudo_values(logits, targets)
+    logits[1, 40] = np.nan
+    values = auroc_pseudo_values(logits, targets)
+    assert np.isnan(values[1]).all()
+    np.testing.assert_array_equal(values[[0, 2]], expected[[0, 2]])
+
+
 def test_classification_table_agrees_with_scikit_learn_and_macro_is_the_mean():
     scores = synthetic_scores(np.random.default_rng(14), images=60)
     table = classification_table(scores, 0.95, "baseline")
