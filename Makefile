@@ -17,7 +17,7 @@ STUDY ?=
 # One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: all help smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
+.PHONY: all help smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_studies test_workflow test_library faults fuzz repeatability mutants audit lint lock clean
 
 # After a run that was killed or broke, the same command goes on: see docs/recovery.md.
 all: $(VENV)/.installed ## run the study, or go on with it; another one: make all STUDY=studies/null.yaml
@@ -61,18 +61,23 @@ data/rehearsal_open_i/.fabricated: $(VENV)/.installed
 	$(BIN)/mmpkd fabricate data/rehearsal_open_i studies/rehearsal_open_i.yaml
 	touch $@
 
-# In three parts side by side: the tests of Slurm mostly wait for it, and those of the workflow for its jobs.
-test: $(VENV)/.installed ## all tests, in three parts side by side: Slurm, workflow, library
-	$(MAKE) --jobs 3 --keep-going --output-sync=target test_slurm test_workflow test_library
+# In four parts side by side: the tests of Slurm mostly wait for it, and those of studies and the workflow for jobs.
+test: $(VENV)/.installed ## all tests, in four parts side by side: Slurm, studies, workflow, library
+	$(MAKE) --jobs 4 --keep-going --output-sync=target test_slurm test_studies test_workflow test_library
 
 test_slurm:
 	$(BIN)/python -m pytest tests/slurm
 
+# Studies of their own, each from a checkout without results.
+test_studies:
+	$(BIN)/python -m pytest tests/studies tests/safety
+
+# Those that share one finished smoke study.
 test_workflow:
-	$(BIN)/python -m pytest tests/workflow tests/faults tests/safety
+	$(BIN)/python -m pytest tests/workflow tests/faults
 
 test_library:
-	$(BIN)/python -m pytest --ignore=tests/slurm --ignore=tests/workflow --ignore=tests/faults --ignore=tests/safety
+	$(BIN)/python -m pytest $(addprefix --ignore=tests/,slurm studies safety workflow faults)
 
 # What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
 faults: $(VENV)/.installed ## hundreds of runs that are killed and go on

@@ -3,7 +3,7 @@
 import re
 
 from tests.checkout import ROOT
-from tests.workflow.test_tutorial import run
+from tests.studies.test_tutorial import run
 
 PAGE = (ROOT / "docs/recovery.md").read_text()
 COMMANDS = re.findall(r"^(?:mmpkd|snakemake) .*$", PAGE, re.MULTILINE)
