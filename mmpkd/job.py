@@ -1,5 +1,6 @@
 """What every job of the workflow does around its own work."""
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,7 @@ def job(snakemake: Any) -> Iterator[None]:
     Args:
         snakemake: the object that Snakemake puts into a script, with `log` and `output`.
     """
+    gc.freeze()  # what is imported stays to the end; looking through it at each collection costs 0.2 s per job
     log_to(snakemake.log[0])
     yield
     write_receipt(snakemake.output, snakemake.log[0])

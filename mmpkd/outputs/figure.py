@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox, BboxBase
 from matplotlib.typing import LineStyleType, RcKeyType
 
 from mmpkd.design import Design
@@ -244,8 +245,15 @@ def wrap(text: str, width: int) -> str:
 def _round_places(figure: Figure) -> None:
     """Rounds the places of panels: the last digit of the solver's depends on where objects lie in memory."""
     for axes in figure.axes:
-        left, bottom, width, height = (round(value, 9) for value in axes.get_position().bounds)
-        axes.set_position((left, bottom, width, height))
+        axes.set_position(_rounded(axes.get_position()))
+    parts: list[SubFigure] = list(figure.subfigs)
+    for part in parts:
+        part.bbox_relative.set(_rounded(part.bbox_relative))
+        parts.extend(part.subfigs)
+
+
+def _rounded(place: BboxBase) -> Bbox:
+    return Bbox(place.get_points().round(9) + 0.0)  # + 0.0, because a zero with a sign is drawn as "-0"
 
 
 @dataclass(frozen=True)

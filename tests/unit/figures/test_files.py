@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import matplotlib as mpl
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from mmpkd.evaluation.claims import claims_table
@@ -38,6 +39,19 @@ def test_the_same_data_give_the_same_bytes(scores, tmp_path):
     assert contents[0] == contents[1] == contents[2]
 
 
+def test_the_last_digit_of_the_layout_does_not_change_the_bytes(tmp_path):
+    contents = []
+    for digit in (0.0, -1e-17):
+        figure = Figure(figsize=(2, 2), layout="none")
+        inner = figure.subfigures(1, 2)[1].subfigures(2, 1)[1]
+        inner.bbox_relative.p0 = (0.5, digit)
+        inner.subplots().set_position((0.2, 0.2 + digit, 0.5, 0.5))
+        paths = [tmp_path / f"a.{kind}" for kind in ("pdf", "png", "txt")]
+        Drawing(figure, "A caption.").write(*paths)
+        contents.append([path.read_bytes() for path in paths])
+    assert contents[0] == contents[1]
+
+
 def test_alternative_texts_hold_the_main_numbers_and_travel_with_the_files(scores, tmp_path):
     gain = paired_gain(scores, [HOME], "mmpkd", "baseline", EVALUATION.score())
     number = words.numbers(gain.estimate, gain.low, gain.high)
@@ -67,7 +81,7 @@ def test_phantoms_are_named_in_the_caption_that_is_saved(drawn, tmp_path):
 
 def test_a_figure_that_cannot_be_written_leaves_nothing(tmp_path):
     class Broken:
-        axes = ()
+        axes, subfigs = (), []
 
         def draw_without_rendering(self):
             pass
