@@ -133,7 +133,7 @@ def _draw_counts(axes: Axes, cohorts: Mapping[str, CohortTables], size: float) -
 def _split_handles() -> list[Line2D]:
     filled = [Line2D([], [], color=GREY, marker=mark, linestyle="", label=name) for name, mark in SPLIT_MARKERS.items()]
     style: dict[str, Any] = {"color": GREY, "marker": "o", "markerfacecolor": "white", "linestyle": ""}
-    return [*filled, Line2D([], [], label="open: patients", **style)]
+    return [*filled, Line2D([], [], label="patients", **style)]
 
 
 def _cohort_handles(names: list[str]) -> list[Line2D]:
