@@ -68,21 +68,21 @@ test: $(VENV)/.installed ## all tests, in four parts side by side: Slurm, studie
 test_slurm:
 	$(BIN)/python -m pytest tests/slurm
 
-# Studies of their own, each from a checkout without results.
+# What needs no finished smoke study: studies of their own, and recovery next to live runs.
 test_studies:
-	$(BIN)/python -m pytest tests/studies tests/safety
+	$(BIN)/python -m pytest tests/studies tests/safety tests/recovery
 
 # Those that share one finished smoke study.
 test_workflow:
 	$(BIN)/python -m pytest tests/workflow tests/faults
 
 test_library:
-	$(BIN)/python -m pytest $(addprefix --ignore=tests/,slurm studies safety workflow faults)
+	$(BIN)/python -m pytest $(addprefix --ignore=tests/,slurm studies safety recovery workflow faults)
 
 # What takes too long for every change. `make fuzz` and `make faults` exit with an error if they find one.
 faults: $(VENV)/.installed ## hundreds of runs that are killed and go on
 	$(BIN)/python -m tests.faults
-	$(BIN)/python -m pytest -m slow tests/faults
+	$(BIN)/python -m pytest -m slow tests/recovery
 
 fuzz: $(VENV)/.installed ## a million damaged inputs
 	$(BIN)/python -m tests.fuzz --cases 1000000
