@@ -126,7 +126,7 @@ def _cost(rule: str) -> int:
 
 
 def progress(done: float, total: float, seconds: float) -> str:
-    """How much of the work is done and, once that tells something, how long the rest takes at the same pace."""
+    """How much of the work is done and, once that says something, how long the rest takes at the same pace."""
     text = f"{int(100 * done / total):>3} %"
     if not EARLY <= done / total < 1:
         return text

@@ -181,10 +181,10 @@ def _squares(explainer: Explainer, files: Sequence[Path]) -> Iterator[tuple[int,
         try:
             yield number, file, read_square(file, explainer.imaging, explainer.breast)
         except UnreadableImage as error:
-            yield {"number": number, "file": str(file), UNREADABLE: _told(file, error)}
+            yield {"number": number, "file": str(file), UNREADABLE: _reason(file, error)}
 
 
-def _told(file: Path, error: UnreadableImage) -> str:
+def _reason(file: Path, error: UnreadableImage) -> str:
     print(f"{file}: {error}", file=sys.stderr, flush=True)
     return str(error)
 
@@ -221,7 +221,7 @@ def _write_objects(derivation: Derivation, source: Path, shown: tuple[np.ndarray
     try:
         objects = derivation.objects(source, *shown)
     except UnreadableImage as error:
-        return _told(source, error)
+        return _reason(source, error)
     for kind, content in objects.items():
         with atomic(target.with_name(f"{target.name}_{kind}.dcm")) as temporary:
             temporary.write_bytes(content)

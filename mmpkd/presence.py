@@ -1,8 +1,8 @@
-"""Who works in a folder: locks that end with their process tell, however it was started and wherever it can be seen.
+"""Who works in a folder: locks that end with their process show it, however it was started and wherever it can be seen.
 
 A list of processes shows neither those of another container nor a Snakemake whose command line does not say so. A run
 and its jobs therefore sign in: each holds the lock of a record in `<folder>/.at_work/` as long as it lives. The kernel
-releases the lock with the process. A lock that is free proves that its process ended on the same machine (told by
+releases the lock with the process. A lock that is free proves that its process ended on the same machine (identified by
 the kernel's boot) and, on file systems that share their locks, on any other one. Elsewhere it proves nothing.
 """
 

@@ -29,7 +29,7 @@ PHANTOMS = {
 
 
 def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size: int, everything: bool) -> CohortFacts:
-    """What a check can tell of a cohort; whatever is wrong with it ends up in `error`.
+    """What a check can say of a cohort; whatever is wrong with it ends up in `error`.
 
     Args:
         cohort: as configured.
@@ -62,12 +62,12 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
                 facts.too_many_rejected = _too_many(tables, cohort.rejected_limit)
     except Exception as error:  # whatever one cohort meets must not hide what is wrong with the others
         known = [cohort.root, *cohort.folders.values(), *(need.path for need in facts.needs)]
-        facts.error = redact(_told(error), filter(None, known))
+        facts.error = redact(_message(error), filter(None, known))
     facts.seconds = round(monotonic() - started, 1)
     return facts
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     """The message of an error; an adapter's own explain themselves, for any other kind the place is named."""
     if isinstance(error, ValueError | OSError):
         return str(error)

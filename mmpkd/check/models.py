@@ -29,7 +29,7 @@ def describe_student(config: StudentConfig, training: Training, size: int, label
 
     Args:
         config: the student.
-        training: its batch size and processes tell how much memory a step takes.
+        training: its batch size and processes decide how much memory a step takes.
         size: pixels per side of the images.
         labels: number of logits.
     """

@@ -40,7 +40,7 @@ class ChoiceError(ValueError):
 
 @dataclass(frozen=True)
 class Need:
-    """One file or folder of a download, so that a check can tell what is missing and where it is to be had.
+    """One file or folder of a download, so that a check can say what is missing and where it is to be had.
 
     Attributes:
         path: where it is looked for; its last part may be a pattern (`MS_CXR_Local_Alignment*.csv`), of which one file
@@ -97,7 +97,7 @@ class DataSet(ABC):
         cohort: as configured, with a root.
         labels: the labels that are wanted. A data set takes no notice of those that it does not know.
         survey: leave out what opens a file per record, for a check that has to be quick. The tables then lack what only
-            these files tell. Most data sets open none and take no notice.
+            these files hold. Most data sets open none and take no notice.
     """
 
     RESTRICTED: ClassVar[bool]  # whether its licence forbids passing any of it on; configure such a cohort restricted
@@ -272,10 +272,10 @@ class DataSet(ABC):
         return self.set_aside(images.assign(path=path), ~there, "image_id", "image file is missing")
 
     def match_names(self, images: pd.DataFrame, candidates: Mapping[str, list[str]], files: Listing) -> pd.DataFrame:
-        """Adds `path` where a name alone tells the file of an image, at any depth.
+        """Adds `path` where a name alone identifies the file of an image, at any depth.
 
         Of several files of one name the first is taken if the others are copies of it; they are counted. If they
-        differ, nothing tells which is meant, and the image is set aside.
+        differ, nothing shows which is meant, and the image is set aside.
 
         Args:
             images: with image_id.

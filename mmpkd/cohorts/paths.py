@@ -100,7 +100,7 @@ def require_folder(folder: Path, source: str) -> Path:
     """Returns `folder`.
 
     Raises:
-        FileNotFoundError: if there is no such folder; the message tells `source`, where it is to be had.
+        FileNotFoundError: if there is no such folder; the message names `source`, where it is to be had.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; {source}")

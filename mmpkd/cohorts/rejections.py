@@ -12,7 +12,7 @@ from mmpkd.redaction import redact, repeatable
 
 # Reasons that find no fault: a view that is not studied, and what belongs to a record that was left out itself.
 NO_FAULT = re.compile(r"^view |left out$|^ROI: its image cannot be read$")
-MOST_REASONS = 5  # that a message tells
+MOST_REASONS = 5  # that a message names
 
 
 class TooManyRejectedError(ValueError):

@@ -22,7 +22,7 @@ MAIN = "main"  # a domain's own teacher, beside its variants
 SIDE = re.compile(r"\b(left|right|laterality)\b", re.IGNORECASE)
 SHORT = reprlib.Repr()  # writes what was got, in a message
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 1, 80, 80
-MOST_LINES = 20  # mistakes that a message tells
+MOST_LINES = 20  # mistakes that a message names
 DATA_SETS = Path(__file__).parent.parent / "cohorts" / "datasets"
 
 
@@ -207,7 +207,7 @@ class Study(Section):
             sided = [label for label in domain.labels if SIDE.search(label)]
             courses = [self.training_of(name, arm) for arm in (None, *self.arms_of(name))]
             if any(course.flip for course in courses) and sided:
-                raise ValueError(f"training.flip mirrors images, and domains.{name}.labels tells sides: {sided}")
+                raise ValueError(f"training.flip mirrors images, and domains.{name}.labels names sides: {sided}")
             if self.seeds_together and any(course.processes > 1 for course in courses):
                 raise ValueError("seeds_together: a job of several processes trains one student; set it to false")
             if domain.problem == "single_label" and len(domain.labels) < 2:
@@ -338,20 +338,20 @@ def load(config: Mapping[str, Any]) -> Study:
         raise ConfigError("the configuration is wrong:\n  " + "\n  ".join(lines)) from None
 
 
-def _told(value: Any, tell: Callable[[Any], str]) -> str:
+def _shown(value: Any, show: Callable[[Any], str]) -> str:
     try:
-        return tell(value)
+        return show(value)
     except ValueError:  # Python writes no number of more digits
         return "a number of more than 4,300 digits"
 
 
 def _line(mistake: Mapping[str, Any], root: Any) -> str:
     """A mistake below the annotation `root`: its key, what is wrong, what to do."""
-    where = ".".join(_told(part, str) for part in mistake["loc"])
+    where = ".".join(_shown(part, str) for part in mistake["loc"])
     if mistake["type"] == "extra_forbidden":
-        advice = did_you_mean(_told(mistake["loc"][-1], str), keys_beside(mistake["loc"], root))
+        advice = did_you_mean(_shown(mistake["loc"][-1], str), keys_beside(mistake["loc"], root))
         return f"{where}: unknown key; remove it or correct its spelling{advice}"
     message = mistake["msg"].removeprefix("Value error, ")
-    got = "" if isinstance(mistake["input"], dict) else f" (got {_told(mistake['input'], SHORT.repr)})"
+    got = "" if isinstance(mistake["input"], dict) else f" (got {_shown(mistake['input'], SHORT.repr)})"
     got += f"; {advice}" if (advice := hint(mistake)) else ""
     return f"{where}: {message}{got}" if where else message

@@ -7,7 +7,7 @@ and Holm-adjusted over all claims of the study, and alpha = 1 - confidence:
     gain       p_holm < alpha and estimate > 0      p_holm < alpha and estimate < 0
     no_gain    p_holm < alpha and estimate < margin p_holm < alpha and estimate > margin
 
-All else is inconclusive: absence of evidence is not evidence of absence, and `minimum_detectable` tells what the run
+All else is inconclusive: absence of evidence is not evidence of absence, and `minimum_detectable` says what the run
 could have seen. A supported gain is credited to the privileged content only if the same contrast against the shuffled
 teacher, which has the same soft targets for the wrong patients, is above zero too. Bootstrap, permutation tests and
 effect sizes stand beside the verdict and do not enter it.

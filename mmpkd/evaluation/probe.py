@@ -1,7 +1,7 @@
 """A linear probe: what a student's frozen features know of labels that it was never taught.
 
 Where a cohort shares no label with a student's training domain, its head says nothing there. A logistic regression on
-the class token (Alain and Bengio, arXiv:1610.01644), fitted on the train split of that cohort, tells whether a teacher
+the class token (Alain and Bengio, arXiv:1610.01644), fitted on the train split of that cohort, shows whether a teacher
 of one domain makes features that serve the other.
 """
 

@@ -207,7 +207,7 @@ def classification_rows(
 def trust_rows(
     arrays: Attention, methods: Sequence[str], tables: CohortTables, names: Mapping[str, Any]
 ) -> list[pd.DataFrame]:
-    """Rows of what tells whether maps can be trusted, of every image: artefact tokens, and sinks by method.
+    """Rows that show whether maps can be trusted, of every image: artefact tokens, and sinks by method.
 
     Method `none` of SINKS is the share of the patches that are sinks: what a uniform map has on them.
     """

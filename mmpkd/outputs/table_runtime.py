@@ -24,7 +24,7 @@ def make(inputs: Inputs) -> Table:
     """One row per rule, the costliest first, a row for all, and one for the time in which a core had no job.
 
     It reads the benchmarks (columns `s`, wall seconds, and `max_rss`, MB; a job too short for Snakemake to see its
-    memory has none) and the first lines of the logs, which tell how long interpreter and imports took.
+    memory has none) and the first lines of the logs, which say how long interpreter and imports took.
 
     Returns:
         rule, jobs, seconds_total, seconds_mean, seconds_max, set_up_seconds (of all jobs together; part of
@@ -79,7 +79,7 @@ def _jobs(results: Results) -> tuple[pd.DataFrame, int]:
 
 
 def _set_up(path: Path) -> float:
-    """Seconds that the log's first line tells; NaN where it does not."""
+    """Seconds that the log's first line states; NaN where it does not."""
     if not path.is_file():
         return np.nan
     with path.open(encoding="utf-8", errors="replace") as stream:

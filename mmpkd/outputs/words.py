@@ -1,6 +1,6 @@
 """Names, numbers and counts as tables, figures and report write them. The CSV files keep the keys.
 
-An interval tells how many decimals its estimate deserves, in tables and figures alike.
+An interval decides how many decimals its estimate deserves, in tables and figures alike.
 """
 
 from collections.abc import Collection

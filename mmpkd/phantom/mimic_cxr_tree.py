@@ -274,7 +274,7 @@ def _band(index: int) -> str:
 
 
 def _scatter(index: int, seed: int, prime: int) -> int:
-    """Spreads indices over 0..prime - 1 without collisions, so that identifiers tell nothing."""
+    """Spreads indices over 0..prime - 1 without collisions, so that identifiers say nothing."""
     return (index * 7_368_787 + seed * 104_729 + 32) % prime
 
 

@@ -3,7 +3,7 @@
 A report states what was drawn, in varied words, and nothing else: findings with side, size and change, negations of
 what is absent, devices and other harmless shadows. Sentences are composed of parts, so that several hundred differ.
 Label noise lies in the labels, not in the facts: of a mild finding the wording is often indirect or hedged, and the
-labeller misses it more often, while the sentence still tells a careful reader of the finding.
+labeller misses it more often, while the sentence still shows a careful reader the finding.
 """
 
 from collections.abc import Sequence

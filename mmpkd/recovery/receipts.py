@@ -29,7 +29,7 @@ def write_receipt(outputs: Iterable[str | Path], log_file: str | Path) -> None:
 
     Args:
         outputs: files and folders.
-        log_file: `<results>/logs/<job>.log`, which tells results and job.
+        log_file: `<results>/logs/<job>.log`, which identifies results and job.
     """
     results, receipt = Results.of_log(log_file)
     entries = {Path(output).relative_to(results.root).as_posix(): _entry(Path(output)) for output in outputs}

@@ -22,7 +22,7 @@ INTERPRETER = re.compile(r"(?:python|bash|dash|zsh|sh)[\d.]*")  # of a job; an e
 
 
 class BusyError(RuntimeError):
-    """A run is at work in the folder, or may be; the message tells where."""
+    """A run is at work in the folder, or may be; the message says where."""
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Draws:
 def augment(pixels: torch.Tensor, draws: Draws) -> torch.Tensor:
     """Shifts by whole pixels (edges repeated), mirrors, and changes contrast about the mean, and brightness.
 
-    Labels survive all of it; mirroring is refused by the configuration where a label tells a side.
+    Labels survive all of it; mirroring is refused by the configuration where a label names a side.
 
     Args:
         pixels: uint8, N x S x S.

@@ -173,7 +173,7 @@ MAMMOGRAM = Header(40, 20, 16)
         ({"a": mask(10, 5), "b": mask(40, 20), "c": mask(40, 20).astype(np.uint16)}, "b"),
     ],
 )
-def test_masks_are_told_from_crops_by_content(tmp_path, images, chosen):
+def test_masks_are_distinguished_from_crops_by_content(tmp_path, images, chosen):
     for name, pixels in images.items():
         write_image(tmp_path / f"{name}.dcm", pixels)
     assert choose_mask(tmp_path, [f"{name}.dcm" for name in images], MAMMOGRAM) == f"{chosen}.dcm"
@@ -192,7 +192,7 @@ def test_a_lesion_without_a_mask_says_why(tmp_path):
             choose_mask(tmp_path, files, MAMMOGRAM)
 
 
-def test_a_mammogram_that_cannot_be_told_is_not_guessed():
+def test_a_mammogram_that_cannot_be_recognised_is_not_guessed():
     assert choose_mammogram(["f/x/1.dcm", "f/1.000000-full mammogram images-1/1.dcm"], "") == (
         "f/1.000000-full mammogram images-1/1.dcm"
     )
@@ -467,7 +467,7 @@ def test_the_jpeg_export_is_read_like_the_dicom_files(export):
     assert [need.path.name for need in needs(cohort(export))][4:] == ["dicom_info.csv"]
 
 
-def test_a_jpeg_mask_is_told_from_a_crop_of_the_same_size(tmp_path):
+def test_a_jpeg_mask_is_distinguished_from_a_crop_of_the_same_size(tmp_path):
     Image.fromarray(mask(404, 204)).save(tmp_path / "a.jpg", quality=5)
     Image.fromarray(grey(404, 204, np.uint8)).save(tmp_path / "b.jpg", quality=90)
     stored = np.asarray(Image.open(tmp_path / "a.jpg"))

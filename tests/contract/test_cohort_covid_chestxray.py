@@ -108,7 +108,7 @@ def test_a_mask_is_pasted_where_its_row_says(tree, tmp_path):
     assert 'c.png_1,"ROI: drawn on 30 x 30 pixels, but its image has 16 x 20"' in rejected
 
 
-def test_what_is_left_out_is_told(tree):
+def test_what_is_left_out_is_named(tree):
     tables = read(tree)
     assert sorted(tables.rejected.itertuples(index=False, name=None)) == [
         ("a.png", "second row of an image"),

@@ -156,7 +156,7 @@ def test_what_is_set_aside(release):
         ("20000001", "second row of an image"),
         ("20000008", "image file is missing"),
         ("20000006", "ROI: file of contours cannot be read"),
-        ("20000004_1", "ROI: its name tells no kind of finding"),
+        ("20000004_1", "ROI: its name does not say which kind of finding it is"),
         ("20000004_2", "ROI: its points cannot be read"),
     }
 

@@ -50,7 +50,7 @@ def test_reports_may_lie_beside_the_images_or_be_left_out(trees, tmp_path):
     assert len(read(Cohort(adapter="mimic_cxr_jpg", root=both), LABELS, survey=True).privileged) > 60
 
 
-def test_a_dicom_tree_is_told_apart(trees):
+def test_a_dicom_tree_is_recognised(trees):
     dicom, jpeg, reports = trees
     with pytest.raises(FileNotFoundError, match=r"holds none of the \d+ images of the tables; MIMIC-CXR-JPG is at"):
         read(Cohort(adapter="mimic_cxr_jpg", root=dicom), LABELS)

@@ -78,7 +78,7 @@ def test_circles_begin_at_the_bottom_left(tree):
     assert read(tree, []).rois.empty
 
 
-def test_what_is_left_out_is_told(tree):
+def test_what_is_left_out_is_named(tree):
     tables = read(tree)
     assert tables.notes == {"films_without_a_row": 1, "abnormalities_without_a_circle": 2}
     assert sorted(tables.rejected.itertuples(index=False, name=None)) == [
@@ -88,7 +88,7 @@ def test_what_is_left_out_is_told(tree):
     ]
 
 
-def test_a_record_describes_a_film_and_does_not_tell_the_severity(tree):
+def test_a_record_describes_a_film_and_does_not_reveal_the_severity(tree):
     records = build(read(tree), "tabular", ["malignant", "abnormal"]).set_index("key")
     assert records["tissue"].tolist() == ["G", "D", "F", "D", "G", "F"]
     assert records["abnormality"].tolist() == ["CIRC", "NORM", "MISC", "CALC", "SPIC", "ARCH"]

@@ -179,7 +179,7 @@ def test_pictures_without_the_table_of_views(tree):
     assert reasons["CXR1_1_IM-0001-4001"] == "no table of views, header or caption states the view"
     for number in (3, 6):
         (tree / "ecgen-radiology" / f"{number}.xml").unlink()
-    with pytest.raises(FileNotFoundError, match=r"indiana_projections\.csv: needed, for nothing else tells which of 4"):
+    with pytest.raises(FileNotFoundError, match=r"_projections\.csv: needed, because nothing else shows which of 4"):
         read(tree)
 
 
@@ -399,5 +399,5 @@ def test_the_view_that_words_name(words, view):
         ({}, ""),
     ],
 )
-def test_the_view_that_a_header_tells(fields, view):
+def test_the_view_that_a_header_states(fields, view):
     assert view_of_header(header(**fields)) == view

@@ -101,13 +101,13 @@ def test_the_planted_words_were_read(run):
 
 
 @pytest.mark.parametrize("name", ["cohort", "privileged", "preprocess", "report"])
-def test_logs_tell_counts_alone(run, secrets, name):
+def test_logs_hold_counts_alone(run, secrets, name):
     out, _ = run
     text = (out / "logs" / f"{name}.log").read_text()
     assert told(text, secrets) == []
 
 
-def test_nothing_is_told_on_the_terminal(run, secrets):
+def test_nothing_is_printed_on_the_terminal(run, secrets):
     assert told(run[1], secrets) == []
 
 
@@ -128,7 +128,7 @@ def test_the_reasons_in_the_tables_name_nobody(run, secrets):
     assert told((out / "tables" / "cohorts.csv").read_text(), secrets) == []
 
 
-def test_a_stage_that_stops_tells_counts_and_reasons_alone(tree, secrets, tmp_path):
+def test_a_stage_that_stops_reports_counts_and_reasons_alone(tree, secrets, tmp_path):
     """Every image broken: the stage stops with a traceback, which goes to the log and to the terminal."""
     broken = tmp_path / "tree"
     dataset = dcmread(get_testdata_file("CT_small.dcm"))
@@ -151,7 +151,7 @@ def test_a_stage_that_stops_tells_counts_and_reasons_alone(tree, secrets, tmp_pa
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--all"]])
-def test_the_check_tells_nothing_of_it(tree, secrets, tmp_path, form):
+def test_the_check_reveals_nothing_of_it(tree, secrets, tmp_path, form):
     from contextlib import redirect_stdout
     from io import StringIO
 

@@ -49,7 +49,7 @@ def _suffer(faults: list[Fault], finished: Study, scratch: Path, afresh: bool) -
     outcome = suffer(possible, finished, scratch, afresh)
     outcome.missed += [fault for fault in faults if fault not in possible]
     print(f"struck: {', '.join(map(str, outcome.struck))}; missed: {', '.join(map(str, outcome.missed)) or 'none'}")
-    result = "the same" if outcome.survived else f"NOT the same: {outcome.differences[:5]}\n{outcome.told[-3000:]}"
+    result = "the same" if outcome.survived else f"NOT the same: {outcome.differences[:5]}\n{outcome.said[-3000:]}"
     print(f"-> exit code {outcome.code} after {outcome.seconds:.0f} s; {result}", flush=True)
     return outcome
 

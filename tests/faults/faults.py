@@ -84,7 +84,7 @@ class Outcome:
     seconds: float
     struck: list[Fault] = field(default_factory=list)
     missed: list[Fault] = field(default_factory=list)
-    told: str = ""
+    said: str = ""
 
     @property
     def survived(self) -> bool:

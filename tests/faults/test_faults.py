@@ -28,7 +28,7 @@ def test_the_study_goes_on_to_the_same_results(finished, tmp_path, name):
         pytest.skip(reason)
     outcome = suffer([QUICK[name]], finished, tmp_path, afresh=False)
     assert outcome.struck == [QUICK[name]]
-    assert outcome.survived, (outcome.differences, outcome.told[-4000:])
+    assert outcome.survived, (outcome.differences, outcome.said[-4000:])
 
 
 def test_at_least_forty_faults_reach_every_stage(finished):
@@ -41,7 +41,7 @@ def test_at_least_forty_faults_reach_every_stage(finished):
     assert all(callable(fault.strike) and finished.jobs(fault.rule) for fault in faults)
 
 
-def test_a_lost_a_changed_and_a_further_file_are_told(finished, tmp_path):
+def test_a_lost_a_changed_and_a_further_file_are_named(finished, tmp_path):
     study = finished.copied_to(tmp_path / "copy")
     assert finished.differences(study) == []
     tables = study.results / "tables"

@@ -122,7 +122,7 @@ def test_a_case_is_made_again_from_its_name(name, tmp_path):
     assert run_case(target, target.corpus(), 3, 5, tmp_path) == run_case(target, target.corpus(), 3, 5, tmp_path)
 
 
-def test_a_finding_is_told_with_the_command_that_repeats_it(monkeypatch, capsys, tmp_path):
+def test_a_finding_is_reported_with_the_command_that_repeats_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(TARGETS, "planted", planted(raise_another_error))
     assert main(["--target", "planted", "--cases", str(COUNT)]) == 1
     first = f"--target planted --seed 0 --index {sevens()[0]}"

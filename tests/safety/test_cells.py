@@ -85,7 +85,7 @@ def planted_words(path: Path):
 PLANTED = {".csv": planted_tables, ".gz": planted_tables} | dict.fromkeys(WORDS_OF, planted_words)
 
 
-def test_no_cell_is_told(tree, log):
+def test_no_cell_is_revealed(tree, log):
     adapter, root = tree
     files = sorted(path for path in root.rglob("*") if kind(path) in PLANTED)
     assert files and "Traceback" not in said(adapter, root, log, limit=1.0)

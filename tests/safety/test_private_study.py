@@ -118,7 +118,7 @@ def test_what_was_planted_was_read(run):
     assert {"mimic_cxr", "vindr_mammo"} <= set(scores["cohort"])
 
 
-def test_what_may_be_passed_on_tells_nothing(run, data):
+def test_what_may_be_passed_on_reveals_nothing(run, data):
     files = passed_on(run.results)
     kinds = {path.relative_to(run.results).parts[0] for path in files}
     assert {"logs", "tables", "figures", "benchmarks", "students", "report.html", "provenance.json"} <= kinds
@@ -126,7 +126,7 @@ def test_what_may_be_passed_on_tells_nothing(run, data):
     assert leaks(files, data.secrets) == {}
 
 
-def test_what_stays_does_tell(run, data):
+def test_what_stays_does_reveal(run, data):
     """The search finds what is there."""
     for name in (
         "cohorts/mimic_cxr/images.parquet",
@@ -136,7 +136,7 @@ def test_what_stays_does_tell(run, data):
         assert told(readable(run.results / name), data.secrets), name
 
 
-def test_snakemake_tells_nothing(run, data):
+def test_snakemake_reveals_nothing(run, data):
     folder = run.workflow.folder / ".snakemake"
     assert "Report: results/private/report.html" in run.said and told(run.said, data.secrets) == []
     logs = list((folder / "log").iterdir())
@@ -151,7 +151,7 @@ def test_the_workflow_s_own_records_hold_the_folder_alone(run, data):
     assert [told(text.replace(str(data.folder), ""), data.secrets) for text in texts] == [[]] * len(files)
 
 
-def test_a_job_that_fails_tells_counts_and_reasons_alone(data, tmp_path):
+def test_a_job_that_fails_reports_counts_and_reasons_alone(data, tmp_path):
     """A table in which no row is what it should be: the rule that reads it stops, with a traceback."""
     tables = tmp_path / WARD
     tables.mkdir()

@@ -163,7 +163,7 @@ def test_all_headers_are_read_in_several_processes(tmp_path, monkeypatch):
     assert facts.read == 600 and not facts.unreadable and facts.columns == [5, 5, 5]
 
 
-def test_transfer_syntaxes_are_counted_and_those_without_a_decoder_told(tmp_path, monkeypatch):
+def test_transfer_syntaxes_are_counted_and_those_without_a_decoder_named(tmp_path, monkeypatch):
     from pydicom.data import get_testdata_file
 
     from mmpkd.check import headers
@@ -353,7 +353,7 @@ PROBLEMS = {
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_what_is_wrong_with_a_cohort_is_told(study, name):
+def test_what_is_wrong_with_a_cohort_is_reported(study, name):
     change, expected = PROBLEMS[name]
     facts = copy.deepcopy(study_facts())
     change(facts)
@@ -366,7 +366,7 @@ def test_what_is_wrong_with_a_cohort_is_told(study, name):
     ("split", "labels", "level"),
     [("validate", "b", "warning"), ("train", "b", "warning"), ("train", "ab", "error"), ("validate", "ab", "warning")],
 )
-def test_labels_without_a_positive_image_are_told(study, split, labels, level):
+def test_labels_without_a_positive_image_are_reported(study, split, labels, level):
     facts = copy.deepcopy(study_facts())
     learnt = facts.cohorts["learnt"]
     learnt.labels = {name: copy.deepcopy(counts) for name, counts in learnt.labels.items()}  # the fixture shares them
@@ -425,7 +425,7 @@ def test_errors_come_first(study):
         ("evaluation", {"methods": ["grad_cam"]}, "evaluation.methods"),
     ],
 )
-def test_what_the_student_or_the_installation_lacks_is_told(study, section, changes, where, monkeypatch):
+def test_what_the_student_or_the_installation_lacks_is_reported(study, section, changes, where, monkeypatch):
     monkeypatch.setattr("mmpkd.check.judge.find_spec", lambda name: None)
     changed = getattr(study, section).model_copy(update=changes)
     assert problems(study.model_copy(update={section: changed}), study_facts()) == {("error", where)}

@@ -60,7 +60,7 @@ def test_another_score_is_refused():
         compare({**facts(), "score": "pointing_game of rollout"}, facts())
 
 
-def test_an_absent_and_a_broken_reference_are_told(tmp_path):
+def test_an_absent_and_a_broken_reference_are_reported(tmp_path):
     with pytest.raises(RecordError, match=r"absent.json: is not there; name .* --reference FILE"):
         read_reference("s", tmp_path / "absent.json")
     (tmp_path / "broken.json").write_text("[]")
@@ -70,5 +70,5 @@ def test_an_absent_and_a_broken_reference_are_told(tmp_path):
         read_reference("no_such_study", None)
 
 
-def test_a_folder_without_a_run_is_told(tmp_path, capsys):
+def test_a_folder_without_a_run_is_reported(tmp_path, capsys):
     assert main(["compare", str(tmp_path)]) == 2 and "provenance.json" in capsys.readouterr().err

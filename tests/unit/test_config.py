@@ -124,7 +124,7 @@ def test_an_empty_path_is_no_folder():
         load(changed("cohorts", "mimic_cxr", "root", value=""))
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     config = changed("training", "epochs", value=0) | {"unheard": 1}
     with pytest.raises(ConfigError) as error:
         load(config)
@@ -229,11 +229,11 @@ def test_a_student_is_not_taught_by_a_student_that_a_student_taught():
         load(config)
 
 
-def test_images_are_not_mirrored_where_a_label_tells_a_side():
+def test_images_are_not_mirrored_where_a_label_names_a_side():
     config = changed("training", "flip", value=0.5)
     load(config)
     config["domains"]["cxr"]["labels"] = ["Left Pleural Effusion"]
-    with pytest.raises(ConfigError, match="tells sides"):
+    with pytest.raises(ConfigError, match="names sides"):
         load(config)
 
 
@@ -263,11 +263,11 @@ def test_an_arm_may_be_trained_on_a_course_of_its_own_on_top_of_the_domains():
     assert study.training_of("cxr").epochs == 99
 
 
-def test_no_arm_mirrors_images_where_a_label_tells_a_side():
+def test_no_arm_mirrors_images_where_a_label_names_a_side():
     config = changed("arms", "mmpkd", "course", value={"flip": 0.5})
     load(config)
     config["domains"]["cxr"]["labels"] = ["Left Pleural Effusion"]
-    with pytest.raises(ConfigError, match="tells sides"):
+    with pytest.raises(ConfigError, match="names sides"):
         load(config)
     config["arms"]["mmpkd"]["domains"] = ["mammography"]
     config["claims"] = {}

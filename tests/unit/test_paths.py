@@ -84,7 +84,7 @@ def test_files_are_located_whatever_the_case_of_their_suffix(tmp_path):
     assert found.to_dict() == {3: "a.DCM", 1: "b.dcm", 2: "", 0: ""}
 
 
-def test_copies_are_told_by_content(tmp_path):
+def test_copies_are_recognised_by_content(tmp_path):
     big = os.urandom(300_000)
     contents = {"a": big, "copy of a": big, "start alone": big[:-1] + b"x", "shorter": big[:-1], "empty": b"", "0": b""}
     for name, content in contents.items():
@@ -170,7 +170,7 @@ def test_an_empty_column_stays_one(root):
     assert relative.empty and refused.empty and refused.dtype == bool
 
 
-def test_a_folder_whose_links_cannot_be_told_is_judged_path_by_path(root, monkeypatch):
+def test_a_folder_whose_links_cannot_be_examined_is_judged_path_by_path(root, monkeypatch):
     def refuse(folder):
         raise PermissionError(13, "Permission denied", folder)
 

@@ -21,7 +21,7 @@ def read(adapter: str, root: Path, labels: list[str], **further):
     return cohorts.read(Cohort(adapter=adapter, root=root, **further), labels)
 
 
-def test_the_reports_and_terms_of_open_i_tell_what_is_drawn(tmp_path):
+def test_the_reports_and_terms_of_open_i_describe_what_is_drawn(tmp_path):
     truth = write_tree("open_i", Phantom(patients=40, seed=3), tmp_path)
     tables = read("open_i", tmp_path, CHEST)
     assert len(tables.images) == truth["image_id"].nunique() == 39, "one report has no image"

@@ -154,7 +154,7 @@ def test_the_same_run_gives_the_same_bytes_elsewhere(home, results):
     assert [(results / name).read_bytes() for name in (RECORD, CRATE)] == first
 
 
-def test_no_place_person_date_or_identifier_is_told(results, finished):
+def test_no_place_person_date_or_identifier_is_recorded(results, finished):
     text, both = (results / RECORD).read_text(), (results / RECORD).read_text() + (results / CRATE).read_text()
     for secret in (str(finished), "somebody", PATIENT, "s50414267", "a.dicom"):
         assert secret not in both
@@ -231,7 +231,7 @@ def test_inputs_of_another_study_are_refused(results, overlay, capsys):
     assert "the study demo, the results are of tiny" in capsys.readouterr().err
 
 
-def test_an_unreadable_data_set_is_told_without_its_place(download):
+def test_an_unreadable_data_set_is_reported_without_its_place(download):
     cohort = Cohort(adapter="vindr_cxr", root=download / "nowhere")
     with pytest.raises(InputError, match="cohort chest: .*No such file") as error:
         data_set("chest", cohort)
@@ -270,7 +270,7 @@ def test_a_record_of_the_library_alone_needs_no_data_set(results):
     assert (verdict.compared, verdict.differences, verdict.notes) == (5, [], [])
 
 
-def test_the_code_is_told_apart(tmp_path):
+def test_the_code_is_recognised(tmp_path):
     write(tmp_path / "mmpkd" / "a.py", "1")
     first = code_sha256(tmp_path)
     write(tmp_path / "mmpkd" / "__pycache__" / "a.pyc", "1")

@@ -152,7 +152,7 @@ def test_a_lock_that_nobody_holds_is_removed(results, tmp_path, where, monkeypat
 
 
 @pytest.mark.parametrize("where", UNKNOWN)
-def test_a_lock_is_left_where_it_cannot_be_told_whether_its_run_is_alive(results, tmp_path, where):
+def test_a_lock_is_left_where_it_cannot_be_known_whether_its_run_is_alive(results, tmp_path, where):
     locks = lock(tmp_path, **UNKNOWN[where])
     os.truncate(results / "report.html", 2)
     with pytest.raises(BusyError, match=r"it is unknown from here whether it is still at work .* remove .*a\.json"):
@@ -285,7 +285,7 @@ def test_a_run_at_work_is_left_alone(results, tmp_path, sleeper, monkeypatch, ca
     assert "a run is at work" in capsys.readouterr().err
 
 
-def test_the_command_tells_what_it_did(results, tmp_path, monkeypatch, capsys):
+def test_the_command_reports_what_it_did(results, tmp_path, monkeypatch, capsys):
     write_json({"other/file": {"bytes": 1}}, results / "receipts/other/all.json")
     os.truncate(results / "report.html", 2)
     monkeypatch.chdir(tmp_path)

@@ -29,7 +29,7 @@ def test_maps_that_beat_both_controls_are_said_to(scores):
     assert mammograms.startswith("Mammograms, CBIS-DDSM (phantom)")
 
 
-def test_a_control_that_is_as_good_is_told(scores):
+def test_a_control_that_is_as_good_is_named(scores):
     chest, mammograms = control_words(shifted(scores, "centre", 0.3), EVALUATION, DESIGN)
     assert "beat the untrained student" in chest
     assert "are not shown to beat the centred Gaussian (\N{MINUS SIGN}0.1" in chest

@@ -60,7 +60,7 @@ def test_jobs_are_found_by_their_benchmarks(tmp_path):
     ]
 
 
-def test_a_log_tells_its_tree_and_its_receipt():
+def test_a_log_identifies_its_tree_and_its_receipt():
     log = RESULTS.log("teacher", "cxr-main")
     assert Results.of_log(log) == (RESULTS, "results/demo/receipts/teacher/cxr-main.json")
     with pytest.raises(ValueError, match="not below a folder logs"):

@@ -101,7 +101,7 @@ def test_a_checkpoint_of_another_run_is_not_taken_up(tmp_path, undisturbed, capl
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x08\0\0\0\0\0\0\0{}{}{}{}", b"not a checkpoint at all, but long enough"])
-def test_a_damaged_checkpoint_is_told_and_not_taken_up(tmp_path, undisturbed, caplog, damage):
+def test_a_damaged_checkpoint_is_reported_and_not_taken_up(tmp_path, undisturbed, caplog, damage):
     (tmp_path / "checkpoint.safetensors").write_bytes(damage)
     fit(tmp_path)
     assert "starting again" in caplog.text

@@ -45,7 +45,7 @@ def test_sums_by_rule_and_what_lies_between_the_jobs(tmp_path):
     assert "1 unreadable" in caption
 
 
-def test_jobs_of_several_runs_tell_nothing_of_the_time_between(tmp_path):
+def test_jobs_of_several_runs_say_nothing_of_the_time_between(tmp_path):
     job(tmp_path, "train/a", 0, 10, set_up=4)
     job(tmp_path, "train/b", 10_000, 10, set_up=4)
     table, caption = made(tmp_path)

@@ -38,7 +38,7 @@ def test_the_adapter_reads_the_fabricated_tree_as_it_was_meant(tmp_path):
     assert set(tables.images["split"]) == {"train", "validate", "test"}
 
 
-def test_every_stage_runs_and_tells_time_and_memory(tmp_path):
+def test_every_stage_runs_and_reports_time_and_memory(tmp_path):
     write_tree(400, tmp_path / "tree")
     measured = {400: {name: in_own_process(run_stage, name, 400, tmp_path) for name in STAGES}}
     stages = collect(measured)

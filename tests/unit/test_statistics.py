@@ -209,7 +209,7 @@ def test_a_sum_for_every_patient_and_for_one_without_images_too():
     assert sums.tolist() == [[2, 0, 5, 0], [0, 0, 1.5, 0]]
 
 
-def test_images_left_out_are_told_once_for_all_cells(caplog):
+def test_images_left_out_are_named_once_for_all_cells(caplog):
     whole = matrix(np.ones((3, 4)))
     crossed_estimate([(1.0, whole)])
     assert not caplog.messages

@@ -104,7 +104,7 @@ def test_the_check_ends_well_on_every_terminal(name, tmp_path):
     )
 
 
-def test_a_home_that_is_none_is_told_before_snakemake_fails(tmp_path):
+def test_a_home_that_is_none_is_reported_before_snakemake_fails(tmp_path):
     answer = check(tmp_path, "study: a\n", HOME=str(tmp_path / "o.yaml"), XDG_CACHE_HOME="")
     assert answer.returncode == 1 and b"Snakemake keeps files in" in answer.stdout
 
@@ -118,7 +118,7 @@ def told(folder: Path, capsys, root: str) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_a_folder_that_is_not_there_is_told_with_its_cause(tmp_path, capsys, monkeypatch):
+def test_a_folder_that_is_not_there_is_reported_with_its_cause(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "gone").symlink_to("/mnt/unmounted")

@@ -113,7 +113,7 @@ def test_write_makes_four_files_and_csv_keeps_six_digits(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
 
 
-def test_names_are_shown_and_the_csv_keeps_keys_and_tells_phantoms(tmp_path):
+def test_names_are_shown_and_the_csv_keeps_keys_and_names_phantoms(tmp_path):
     row = {"domain": "cxr", "arm": "mmpkd", "metric": "pixel_auroc", "method": "rollout", "p_holm": 0.0004}
     rows = [{**row, "cohort": cohort, "gain": -1e-9} for cohort in ("mimic_cxr", "vindr_cxr")]
     rows.append({**row, "domain": "mammography", "cohort": "vindr_mammo", "arm": "edges", "gain": 0.25})

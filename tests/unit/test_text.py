@@ -40,7 +40,7 @@ def test_the_content_is_the_same(name, end):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
-def test_utf_16_is_told_without_a_mark(encoding):
+def test_utf_16_is_recognised_without_a_mark(encoding):
     assert decode(PLAIN.encode(encoding)) == (PLAIN, encoding)
 
 

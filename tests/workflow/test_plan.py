@@ -112,7 +112,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_make_tells_what_it_can_do(checkout):
+def test_make_says_what_it_can_do(checkout):
     listed = make(checkout.folder, "help").stdout.splitlines()
     assert all(re.fullmatch(r"[a-z_]+ {2,}\S.+", line) for line in listed)
     assert {"all", "help", "smoke", "test", "clean"} <= {line.split()[0] for line in listed}

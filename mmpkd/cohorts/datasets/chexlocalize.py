@@ -121,7 +121,7 @@ class CheXlocalize(DataSet):
         return self.match(images, files.locate(images["place"]), files)
 
     def review(self, images: pd.DataFrame) -> pd.DataFrame:
-        """Reads the labels, and the sizes that the outlines tell; sets images with another label aside."""
+        """Reads the labels, and the sizes that the outlines state; sets images with another label aside."""
         self.known = [label for label in self.labels if label in images]
         text = images[self.known].fillna("")  # a label that one set's table lacks is unknown there
         values = text.apply(pd.to_numeric, errors="coerce")
@@ -199,10 +199,10 @@ def read_outlines(folder: Path, name: str, source: str) -> pd.DataFrame:
     """The outlines of a published set: image_id, label, kind (polygon, rle), polygon (JSON), rows, columns, fault.
 
     `label` is CheXpert's name, "" for a finding that it has none for. `fault` says why an outline is of no use, "" for
-    a good one. rows and columns are those of the image, <NA> where the file does not tell.
+    a good one. rows and columns are those of the image, <NA> where the file does not say.
 
     Raises:
-        FileNotFoundError: if there is neither file; the message tells `source`, where they are to be had.
+        FileNotFoundError: if there is neither file; the message names `source`, where they are to be had.
         TableFileError: if a file cannot be read.
     """
     files = [existing(folder / f"gt_{kind}_{name}.json") for kind in ("annotations", "segmentations")]
@@ -252,7 +252,7 @@ def _label(finding: str) -> str:
 
 
 def _size(size: Any) -> tuple[Any, Any]:
-    """The rows and columns of an image, <NA> where the file tells none that can be."""
+    """The rows and columns of an image, <NA> where the file states none that can be."""
     if isinstance(size, list) and len(size) == 2 and all(isinstance(side, int) and side > 0 for side in size):
         return size[0], size[1]
     return pd.NA, pd.NA

@@ -27,7 +27,7 @@ Options:
 
 Traps, which limit what a study can claim: the notes are case histories that often name the diagnosis, so that a text
 teacher reads the label. The images are figures of articles and web pages, in which burnt-in letters, arrows, borders
-and the size tell the source, and the source tells the diagnosis (DeGrave et al., "AI for radiographic COVID-19
+and the size reveal the source, and the source reveals the diagnosis (DeGrave et al., "AI for radiographic COVID-19
 detection selects shortcuts over signal", Nature Machine Intelligence 2021): a good AUROC does not mean that a student
 sees disease. Images of one patient share notes. Lateral views and CT stand among the rows.
 

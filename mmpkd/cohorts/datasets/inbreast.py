@@ -20,7 +20,7 @@ this project does not read.
 Labels: mass and calcification are 1 where a contour is so called, or where the table has an X under Mass or Micros; 0
 where the image has contours and none is; also 0 in an image without a file of contours whose BI-RADS is 1, since there
 was nothing to mark. Else they are masked: no file of contours though BI-RADS is not 1, an unreadable one, or one
-with a finding whose name does not tell what it is (`Unnamed`, `Point 1`, `Point 3`). A spiculated region belongs to its
+with a finding whose name does not say what it is (`Unnamed`, `Point 1`, `Point 3`). A spiculated region belongs to its
 mass, a cluster is of calcifications; asymmetries, distortions and the pectoral muscle are left out and counted.
 
 `malignant` is derived from BI-RADS, an assessment and no pathology (not every finding was biopsied): 4 (4a, 4b, 4c), 5
@@ -109,7 +109,7 @@ class Contour:
 
     @property
     def kind(self) -> str | None:
-        """mass, calcification, "" for a finding that is neither, None where the name does not tell."""
+        """mass, calcification, "" for a finding that is neither, None where the name does not say."""
         return KINDS.get(" ".join(self.name.lower().split()))
 
     def polygon(self, least_side: float) -> list[list[float]]:
@@ -170,7 +170,7 @@ class Inbreast(DataSet):
         )
 
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
-        """The files' names begin with the identifier and tell the patient, of whom and the month a study is made."""
+        """The files' names begin with the identifier and name the patient; patient and month make a study."""
         listed = pd.DataFrame({"path": files.paths}, dtype="str")
         named = listed.join(listed["path"].str.extract(DICOM_NAME)).dropna(subset="image_id")
         candidates = named.groupby("image_id")["path"].agg(list).to_dict()
@@ -240,7 +240,7 @@ class Inbreast(DataSet):
     def _contours(self, images: pd.DataFrame) -> tuple[pd.DataFrame, set[str]]:
         """One row a contour of a mass or calcification, with roi_id, image_id, label, contour; and doubtful images.
 
-        Those may hold more: their contours are missing or unreadable, or one is of a finding whose name tells nothing.
+        Those may hold more: their contours are missing or unreadable, or one is of a finding whose name says nothing.
         """
         folder = self._contour_folder
         files = self.files_below(folder, (".xml",))
@@ -266,7 +266,7 @@ class Inbreast(DataSet):
         self.notes["contours_of_other_findings"] = int(other.sum())
         self.notes["images_without_contours_though_birads_is_not_1"] = len(unmarked)
         unknown = unmarked | unread | set(table.loc[nameless, "image_id"])
-        self.rejections.add(table.loc[nameless, "roi_id"], "ROI: its name tells no kind of finding")
+        self.rejections.add(table.loc[nameless, "roi_id"], "ROI: its name does not say which kind of finding it is")
         return table[~nameless & ~other], unknown
 
 
@@ -319,7 +319,7 @@ def _read_excel(path: Path) -> pd.DataFrame:
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    """A table saved from a spreadsheet: its first line tells the separator."""
+    """A table saved from a spreadsheet: its first line shows the separator."""
     content = read_text(path).content
     first = content.partition("\n")[0]
     separator = ";" if first.count(";") > first.count(",") else ","

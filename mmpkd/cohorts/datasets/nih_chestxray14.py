@@ -12,7 +12,7 @@ Layout below root:
     images_001/images/00000001_000.png ... images_012/images/, or images/00000001_000.png          (folder `images`)
 A table may be gzipped. Images are found by their names at any depth; the last Data_Entry table by name is read.
 
-Yields images with their labels under CheXpert's names (`SOURCES` tells which) and the boxes. The download has 112,120
+Yields images with their labels under CheXpert's names (see `SOURCES`) and the boxes. The download has 112,120
 images of 30,805 patients. Mass and Nodule are Lung Lesion, Pleural_Thickening is Pleural Other; Emphysema, Fibrosis and
 Hernia are left out. Reports were not published, so there is no privileged table. The first eight digits of an image's
 name are the patient.

@@ -10,7 +10,7 @@ Layout below root:
     {train,test}/<image_id>.dicom
     annotations/image_labels_{train,test}.csv, annotations/annotations_{train,test}.csv   (folder `annotations`)
 
-Yields PA radiographs, image labels and boxes under CheXpert's names (`SOURCES` tells which). Those of the 3,000 test
+Yields PA radiographs, image labels and boxes under CheXpert's names (see `SOURCES`). Those of the 3,000 test
 images are a consensus of five radiologists. Each of the 15,000 training images was read by three: a label is that of
 the majority, and the boxes are those of the radiologists who agree with it. There are no reports, so there is no
 privileged table.
@@ -21,7 +21,7 @@ Options:
     splits: the published sets that are taken, train or test; images of the others are left out and counted.
 
 Traps: no patient identifier is published, so each image counts as a patient of its own, and intervals by patient are
-intervals by image. The tables do not tell the size of an image. Infiltration, ILD and the like have no CheXpert name
+intervals by image. The tables do not state the size of an image. Infiltration, ILD and the like have no CheXpert name
 and are left out, their boxes too. Kaggle's VinBigData competition distributes the same images, also as .dicom, but with
 other tables (train.csv for its training images, no labels for the others): that download is not read.
 """

@@ -57,7 +57,7 @@ def test_a_gain_that_the_shuffled_teacher_gives_too_is_not_credited(tmp_path):
     assert "no shuffled teacher" in " ".join(without.evidence)
 
 
-def test_the_evidence_tells_what_the_card_does_not(tmp_path):
+def test_the_evidence_shows_what_the_card_does_not(tmp_path):
     words_of(tmp_path, 0.05, GAIN)
     (row,) = pd.read_csv(tmp_path / "claims.csv").to_dict("records")
     (item,) = read_claims(tmp_path / "claims.csv", 0.95, DESIGN)

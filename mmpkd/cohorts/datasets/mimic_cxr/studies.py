@@ -32,7 +32,7 @@ def study_labels(
     """Labels a study (index study_id): 1, 0, -1 (uncertain), NaN (blank). `partial`: the table may lack some.
 
     Raises:
-        FileNotFoundError: if there is no such table; the message tells `source`, where it is to be had.
+        FileNotFoundError: if there is no such table; the message names `source`, where it is to be had.
         TableFileError: if it cannot be read.
     """
     names = {snake_case(label): label for label in labels}

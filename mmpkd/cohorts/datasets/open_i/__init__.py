@@ -21,9 +21,9 @@ that readers indexed the reports with (`reports.TERMS`), under CheXpert's names,
 There are no ROI, so this cohort can train students but not score where they look: let the domain's further cohorts do
 that. Claims need cells on one of these, as in studies/open_i.yaml.
 
-View: the reports do not tell it. Believed are, in this order, Kaggle's indiana_projections.csv (made by hand), the
+View: the reports do not state it. Believed are, in this order, Kaggle's indiana_projections.csv (made by hand), the
 header of a DICOM file, and the caption of a study with a single image (see `views`). An image whose view nothing
-tells is set aside: of PNG files without Kaggle's table that is nearly every one, so fetch it.
+states is set aside: of PNG files without Kaggle's table that is nearly every one, so fetch it.
 
 Split: none is published. Patients go to test, validate or train by a hash of the identifier.
 
@@ -65,7 +65,7 @@ COLUMNS = ["image_id", "study_id", "caption"]
 class OpenI(DataSet):
     """The collection below the cohort's root; its labels are those of `TERMS`.
 
-    In a survey, images whose view only a header could tell are kept, with an unknown view. Reports are read all the
+    In a survey, images whose view only a header could show are kept, with an unknown view. Reports are read all the
     same, because they alone name the images; they are small.
     """
 
@@ -90,7 +90,7 @@ class OpenI(DataSet):
         return self.folder("images")
 
     def list_images(self) -> pd.DataFrame:
-        """The images that the reports name, with the view that their study's caption tells."""
+        """The images that the reports name, with the view that their study's caption states."""
         self.reports = self._reports()
         rows = [(image, study, caption) for study, one in self.reports.items() for image, caption in one.images]
         images = pd.DataFrame(rows, columns=COLUMNS, dtype="str").drop_duplicates("image_id", ignore_index=True)
@@ -98,7 +98,7 @@ class OpenI(DataSet):
         return images.assign(patient_id=images["study_id"], view=views_of_captions(images))
 
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
-        """The name tells the file, however it is written; of several forms the DICOM file is taken."""
+        """The name identifies the file, however it is written; of several forms the DICOM file is taken."""
         by_key = {image_key(file): file for file in sorted(files, key=lambda file: file.lower().endswith(".dcm"))}
         path = images["image_id"].map(lambda image_id: by_key.get(image_key(image_id), ""))
         return self.match(images, path, files)
@@ -175,13 +175,13 @@ class OpenI(DataSet):
         images = self.set_aside(images, images["view"] == "lateral", "image_id", "view is lateral")
         if not self.cohort.images:
             return images
-        untold = (images["view"] == "") & ~(images["by_header"] & self.survey)
-        if len(images) and untold.all():
+        unknown = (images["view"] == "") & ~(images["by_header"] & self.survey)
+        if len(images) and unknown.all():
             raise FileNotFoundError(
-                f"{self.folder('tables') / PROJECTIONS}: needed, for nothing else tells which of {len(images)} images "
-                f"are frontal; {PROJECTIONS_SOURCE}"
+                f"{self.folder('tables') / PROJECTIONS}: needed, because nothing else shows which of {len(images)} "
+                f"images are frontal; {PROJECTIONS_SOURCE}"
             )
-        return self.set_aside(images, untold, "image_id", "no table of views, header or caption states the view")
+        return self.set_aside(images, unknown, "image_id", "no table of views, header or caption states the view")
 
 
 DATA_SET = OpenI

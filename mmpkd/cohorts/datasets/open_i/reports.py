@@ -57,7 +57,7 @@ TERMS = {
     "Support Devices": ["implanted medical device", "medical device", "catheters, indwelling", "tube, inserted"],
 }
 BORDERLINE = "borderline"
-SILENT = {"no indexing", "technical quality of image unsatisfactory"}  # headings that tell of no finding
+SILENT = {"no indexing", "technical quality of image unsatisfactory"}  # headings that name no finding
 
 
 class ReportError(ValueError):

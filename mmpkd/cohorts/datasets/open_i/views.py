@@ -1,6 +1,6 @@
 """Which of Open-i's chest radiographs are frontal: the reports do not say it of a single image.
 
-What tells a view, in the order in which it is believed:
+What shows a view, in the order in which it is believed:
 
 1. `indiana_projections.csv` of Kaggle's copy of the collection (raddar/chest-xrays-indiana-university), whose author
    looked at every image: Frontal or Lateral.
@@ -11,7 +11,7 @@ What tells a view, in the order in which it is believed:
 3. The caption. It describes the study, not the image (`Xray Chest PA and Lateral`), so it is believed only where the
    study has one image and the caption names one kind of view.
 
-The order of a study's images, and their numbers, are not used: nothing documents that they tell the view.
+The order of a study's images, and their numbers, are not used: nothing documents that they show the view.
 """
 
 import re
@@ -63,7 +63,7 @@ def read_projections(folder: Path) -> dict[str, str]:
 
 
 def views_of_headers(paths: Iterable[Path]) -> list[str]:
-    """The view of each DICOM file by its header: PA, AP, frontal, lateral, or "" where it does not tell."""
+    """The view of each DICOM file by its header: PA, AP, frontal, lateral, or "" where it does not say."""
     return [_read_view(path) for path in progress(list(paths), "views", unit="header")]
 
 
@@ -74,7 +74,7 @@ def views_of_captions(images: pd.DataFrame) -> pd.Series:
         images: study_id and caption, and all images of each study.
 
     Returns:
-        frontal, lateral, or "" where the caption does not tell.
+        frontal, lateral, or "" where the caption does not say.
     """
     alone = images.groupby("study_id")["study_id"].transform("size") == 1
     stated = images["caption"].map({caption: view_of_words(caption) for caption in images["caption"].unique()})
@@ -91,7 +91,7 @@ def view_of_words(words: str) -> str:
 
 
 def view_of_header(header: Dataset) -> str:
-    """The view by a DICOM header: PA, AP, frontal, lateral, or "" where it does not tell, or contradicts itself."""
+    """The view by a DICOM header: PA, AP, frontal, lateral, or "" where it does not say, or contradicts itself."""
     position = str(header.get("ViewPosition", None) or "").strip().upper()
     stated = position if position in ("PA", "AP") else view_of_words(position)
     rows = str((header.get("PatientOrientation", None) or [""])[0]).strip().upper()[:1]

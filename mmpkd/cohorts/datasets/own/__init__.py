@@ -34,7 +34,7 @@ Options:
     fields: columns of the case description; empty: all of records.csv.
     ordered: fields with an order: `{age: 0 to 120}`, off which a number is missing, or `{size: small < large}`.
     applies: fields that may not apply: `{menopause: sex = F}` where they do.
-    withheld: columns that no teacher may see, because they tell the label.
+    withheld: columns that no teacher may see, because they reveal the label.
 
 What contradicts itself stops the run with file, row, column and cure: an identifier or file in two rows, a patient in
 two splits or a study of two patients, a label that is not 1, 0 or empty. A row whose file is missing or whose region
@@ -42,7 +42,7 @@ cannot be drawn is set aside. Sizes of masks are compared with their images' hea
 size is scaled if its sides have the same ratio, and set aside otherwise, unless x and y say where it was cropped.
 
 Traps: without `patient`, two images of a patient may stand in training and test; such images are counted. A field that
-tells the label makes the teacher an oracle: withhold it.
+reveals the label makes the teacher an oracle: withhold it.
 """
 
 from collections.abc import Iterator

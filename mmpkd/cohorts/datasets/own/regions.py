@@ -62,7 +62,7 @@ def shape_of_row(cells: Mapping[str, str]) -> dict[str, Any]:
     """
     forms = [form for column, form in STATED_BY.items() if cells.get(column)]
     if len(forms) != 1:
-        raise RegionError(", ".join(STATED_BY), "one of these must be filled, and no two, to tell the form")
+        raise RegionError(", ".join(STATED_BY), "one of these must be filled, and no two, to show the form")
     form = forms[0]
     if form == "polygon":
         return {"polygon": json.dumps(_points(cells["polygon"]))}
