@@ -139,7 +139,7 @@ def _caption(table: pd.DataFrame, inputs: Inputs) -> str:
     return (
         "The planted mechanism, on the cohort that each domain's students learn from. A marker lies on a share of all "
         "images, whatever they show; in marked training images some absent findings are labelled present. Unless a "
-        "phantom has it otherwise, the privileged data do not show it. First panel: change of the predicted probability "
+        "phantom says otherwise, the privileged data do not show it. First panel: change of the predicted probability "
         "of absent findings when the same image is rendered with the marker instead of without. Solid lines: "
         "prediction from the configuration alone, e w_label / (w_label + w_logit), 0 where errors strike by chance; "
         "dashed: times one minus the probability p that the student gives without the marker. Second: share of the "
