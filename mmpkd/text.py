@@ -1,7 +1,7 @@
 """Text of others, read by one function: whatever its encoding, byte-order mark and line ends are.
 
-Files come from many hands: a report is UTF-8 but for one letter of an older system, a table was saved by a spreadsheet
-as UTF-16 or with the line ends of another system. What is no text at all is refused by what it is.
+Files come from many systems: a report is UTF-8 except for one letter, a table was saved by a spreadsheet as UTF-16 or
+with the line ends of another system. What is no text at all is refused by what it is.
 """
 
 import codecs

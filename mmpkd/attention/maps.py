@@ -47,7 +47,7 @@ def attention_maps(
 
     Returns:
         Features of `vit.forward_features`, N x T x D, and for each method maps over the patch grid, N x g x g, that sum
-        to one (but for RECEIVED). Class, distillation and register tokens have no share in them. A map without any
+        to one (except RECEIVED). Class, distillation and register tokens have no share in them. A map without any
         positive value, as where no gradient is positive, is uniform: it points nowhere.
 
     Raises:

@@ -40,13 +40,13 @@ class ChoiceError(ValueError):
 
 @dataclass(frozen=True)
 class Need:
-    """One file or folder of a download, so that a check can say what is missing and where it is to be had.
+    """One file or folder of a download, so that a check can say what is missing and where to get it.
 
     Attributes:
         path: where it is looked for; its last part may be a pattern (`MS_CXR_Local_Alignment*.csv`), of which one file
             is enough.
         what: what it holds, in a few words.
-        source: where it is to be had.
+        source: where to get it.
         required: whether `read` fails without it.
     """
 
@@ -95,13 +95,13 @@ class DataSet(ABC):
 
     Args:
         cohort: as configured, with a root.
-        labels: the labels that are wanted. A data set takes no notice of those that it does not know.
+        labels: the labels that are wanted. A data set ignores those that it does not know.
         survey: leave out what opens a file per record, for a check that has to be quick. The tables then lack what only
-            these files hold. Most data sets open none and take no notice.
+            these files hold. Most data sets open none and ignore this.
     """
 
     RESTRICTED: ClassVar[bool]  # whether its licence forbids passing any of it on; configure such a cohort restricted
-    SOURCE: ClassVar[str]  # where it is to be had, for the message that a file is missing
+    SOURCE: ClassVar[str]  # where to get it, for the message that a file is missing
     OPTIONS: ClassVar[Mapping[str, Any]] = {}  # the options that it knows, with their defaults
     FOLDERS: ClassVar[tuple[str, ...]] = ()  # the names of folders that may lie elsewhere than below the root
     SUFFIXES: ClassVar[tuple[str, ...]] = ()  # of the images' files, in lower case

@@ -119,7 +119,7 @@ def require_some(found: int, files: Listing, what: str, source: str, rejections:
         found: how much was.
         files: where it was looked for.
         what: such as `none of the 12 images of the tables`.
-        source: where it is to be had, named unless links or permissions are the cause.
+        source: where to get it, named unless links or permissions are the cause.
         rejections: what was set aside before.
     """
     rejections.count(files.notes, files.root)

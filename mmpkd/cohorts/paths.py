@@ -100,7 +100,7 @@ def require_folder(folder: Path, source: str) -> Path:
     """Returns `folder`.
 
     Raises:
-        FileNotFoundError: if there is no such folder; the message names `source`, where it is to be had.
+        FileNotFoundError: if there is no such folder; the message names `source`, where to get it.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; {source}")
@@ -158,7 +158,7 @@ def read_table(path: Path, columns: Iterable[str], source: str, optional: Iterab
     Args:
         path: the file.
         columns: columns that it must have, in snake case.
-        source: where the file is to be had, for the error message.
+        source: where to get it, for the error message.
         optional: columns to keep if there are any.
 
     Raises:

@@ -16,7 +16,7 @@ import numpy as np
 from mmpkd.evaluation.pairs import Pairs
 
 TOLERANCE = 0.03  # share of the image's longer side: 15 pixels of the 500 that photographs of PASCAL VOC have
-SPREAD = 1e-12  # regions whose standard deviation is below this share of the map's range are constant but for rounding
+SPREAD = 1e-12  # regions whose standard deviation is below this share of the map's range are constant within rounding
 MetricFunction = Callable[[Pairs], np.ndarray]
 
 

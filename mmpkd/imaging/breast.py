@@ -1,10 +1,10 @@
 """Where the breast is in a mammogram: for the crop, the side of the chest wall, and what is not breast.
 
 The breast is the largest connected part brighter than the background, found on the image shrunk to SIDE pixels. The
-threshold is the lower one of Otsu's for three classes (air, breast, and what is dense: the pectoral muscle would else
-push fat to the air), on the square root of the grey values and after smoothing; an opening cuts view markers and film
-edges off before the parts are compared. Which side the chest wall is on is read off the
-picture and not off the laterality in the header, because scanned films lie either way round.
+threshold is the lower one of Otsu's for three classes (air, breast, and what is dense: otherwise the pectoral muscle
+would push fat to the air), on the square root of the grey values and after smoothing; an opening cuts view markers and
+film edges off before the parts are compared. The side of the chest wall is read from the picture and not from the
+laterality in the header, because scanned films lie either way round.
 
 A frame around a scanned film is cut off where it is thinner than the opening, 2.7 % of the longer side. Next to the
 breast a rim of it stays.

@@ -303,7 +303,7 @@ def area_average(image: Image, y_span: Span, x_span: Span, shape: tuple[int, int
     """Averages a part of an image over a grid.
 
     An image of more than one block that has a `line` (see `mmpkd.imaging.display.Line`) is averaged on it, which is
-    the same but for rounding; with one block it would not be faster. Its grey values are within 0 and 1, and so are
+    the same except for rounding; with one block it would not be faster. Its grey values are within 0 and 1, and so are
     their means.
 
     Args:

@@ -88,7 +88,7 @@ class Reading:
 
     @lru_cache(maxsize=16)  # noqa: B019
     def whole(self, bits: int) -> np.ndarray:
-        """Bool: the words of which no set bit is left out, but for copies of the sign."""
+        """Bool: the words of which no set bit is left out, except for copies of the sign."""
         words = np.arange(1 << bits, dtype=np.int32)
         field = ((1 << self.used) - 1) << self.low
         return (words & ~field == 0) | ((self.numbers(bits) << self.low) & ((1 << bits) - 1) == words)

@@ -234,7 +234,7 @@ def left_out(drawn: Collection[str], arms: Sequence[str], table: str | None, des
     """
     others = ", ".join(design.title(arm) for arm in arms if arm not in drawn)
     place = f", and in the table of {table}" if table else ""
-    return f" Not drawn for want of space{place}: {others}." if others else ""
+    return f" Not drawn for lack of space{place}: {others}." if others else ""
 
 
 def wrap(text: str, width: int) -> str:

@@ -21,7 +21,7 @@ def make_backbone(
 
     Args:
         config: the model, and where its first weights come from.
-        training: the schedule of pretraining, but for what `config.backbone` says.
+        training: the schedule of pretraining, except for what `config.backbone` says.
         size: side of the images in pixels.
         device: where pretraining runs.
 

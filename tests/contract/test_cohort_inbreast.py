@@ -209,7 +209,7 @@ def test_mistakes_are_named(release):
     ):
         with pytest.raises(ChoiceError, match=message):
             load(release, options=options)
-    with pytest.raises(FileNotFoundError, match="AllXML: no such folder; INbreast is had from its authors"):
+    with pytest.raises(FileNotFoundError, match="AllXML: no such folder; INbreast is available from its authors"):
         load(release, folders={"contours": release / "AllXML"})
     with pytest.raises(FileNotFoundError, match="holds none of the 8 images of the table"):
         load(release, folders={"images": release / "INbreast Release 1.0" / "AllXML"})

@@ -202,7 +202,7 @@ def read_outlines(folder: Path, name: str, source: str) -> pd.DataFrame:
     a good one. rows and columns are those of the image, <NA> where the file does not say.
 
     Raises:
-        FileNotFoundError: if there is neither file; the message names `source`, where they are to be had.
+        FileNotFoundError: if there is neither file; the message names `source`, where to get it.
         TableFileError: if a file cannot be read.
     """
     files = [existing(folder / f"gt_{kind}_{name}.json") for kind in ("annotations", "segmentations")]

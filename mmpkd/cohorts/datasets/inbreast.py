@@ -127,7 +127,7 @@ class Inbreast(DataSet):
     """INbreast below the cohort's root; its labels are malignant, mass and calcification."""
 
     RESTRICTED = True
-    SOURCE = "INbreast is had from its authors on request (Moreira et al., Academic Radiology 2012)"
+    SOURCE = "INbreast is available from its authors on request (Moreira et al., Academic Radiology 2012)"
     OPTIONS = {"malignant_from_birads": True, "birads_3": "ignore", "point_side": 7.0}
     FOLDERS = ("tables", "images", "contours")
     SUFFIXES = (".dcm",)

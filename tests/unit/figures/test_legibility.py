@@ -237,7 +237,7 @@ def test_the_schematic_fits_a_page_and_names_the_arms_that_do_not():
     check_texts(figure)
     assert figure.get_size_inches()[1] <= style.PAGE
     words = [text for text, _ in shown_texts(figure)]
-    left_out = caption.partition("Not drawn for want of space: ")[2].removesuffix(".").split(", ")
+    left_out = caption.partition("Not drawn for lack of space: ")[2].removesuffix(".").split(", ")
     drawn = [arm for arm in MORE_ARMS if arm.replace("_", " ") in words]
     assert left_out == [arm.replace("_", " ") for arm in MORE_ARMS if arm not in drawn]
     assert drawn and len(drawn) < len(MORE_ARMS)

@@ -32,7 +32,7 @@ def study_labels(
     """Labels a study (index study_id): 1, 0, -1 (uncertain), NaN (blank). `partial`: the table may lack some.
 
     Raises:
-        FileNotFoundError: if there is no such table; the message names `source`, where it is to be had.
+        FileNotFoundError: if there is no such table; the message names `source`, where to get it.
         TableFileError: if it cannot be read.
     """
     names = {snake_case(label): label for label in labels}
@@ -61,7 +61,7 @@ def expert_labels(path: Path, labels: list[str], rejections: Rejections, source:
         path: of the table.
         labels: those that are wanted.
         rejections: takes what is set aside.
-        source: where the table is to be had.
+        source: where to get it.
 
     Returns:
         All of `labels`, NaN where the table lacks one.
