@@ -114,8 +114,8 @@ def _label_problems(study: Study, facts: StudyFacts) -> Iterator[Problem]:
             continue
         where = f"domains.{name}.labels"
         if unknown := [label for label in cohort.unknown_labels if label in domain.labels]:
-            problem = f"{domain.training}, which is learnt from, does not know {', '.join(unknown)}; use labels of its tables"
-            yield Problem("error", where, problem)
+            problem = f"{domain.training}, which is learnt from, does not know {', '.join(unknown)}"
+            yield Problem("error", where, f"{problem}; use labels of its tables")
         learnt = {label: counts for label, counts in cohort.labels.items() if label in domain.labels}
         for split in ("train", "validate"):
             never = [label for label, counts in learnt.items() if counts["positive"][split] == 0]
