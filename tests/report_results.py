@@ -40,7 +40,9 @@ def write_results(folder: Path, scores: pd.DataFrame) -> Sources:
             for arm in ("baseline", "mmpkd", "shuffled"):
                 for seed in SEEDS:
                     maps = {method: rng.random((len(names), GRID, GRID)).astype(np.float16) for method in METHODS}
-                    write_npz({"image_id": names, **maps}, results.attention(domain, arm, seed, cohort))
+                    labels = DOMAINS[domain]["labels"]
+                    odds = {"labels": np.array(labels), "logits": rng.normal(0, 1, (len(names), len(labels)))}
+                    write_npz({"image_id": names, **odds, **maps}, results.attention(domain, arm, seed, cohort))
     _write_shard(Path(results.twin_folder(MARKED)), names_of(scores, MARKED), rng, slice(0, 4))
     shards = {cohort: [results.shard_folder(cohort, 0)] for cohort in DOMAIN_OF}
     return Sources(shards, results, SEEDS)

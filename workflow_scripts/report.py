@@ -28,7 +28,7 @@ with job(snakemake):
         {**study, **params.made},
         results,
         origin(study),
-        read_flows(snakemake.input.flow, scores),
+        read_flows(snakemake.input.flow, scores, evaluation.metric),
         viewer(shown, evaluation, design, sources, params.withheld),
         prose_html(Path(snakemake.input.assumptions).read_text(encoding="utf-8"), "Assumptions"),
         control_words(scores, evaluation, design),

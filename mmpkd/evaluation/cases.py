@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from mmpkd.design import Cell, Score
 from mmpkd.evaluation.matrices import score_matrix
@@ -65,6 +66,19 @@ def mean_map(exports: Sequence[Mapping[str, np.ndarray]], image_id: str, method:
     maps = [export[method][np.flatnonzero(export["image_id"] == image_id)[0]].astype(np.float64) for export in exports]
     shares = np.mean([one / (one.sum() or 1.0) for one in maps], axis=0)
     return shares * shares.size
+
+
+def mean_probabilities(exports: Sequence[Mapping[str, np.ndarray]], image_id: str) -> dict[str, float]:
+    """The probability of each label that students predict for an image: mean over seeds, three decimals.
+
+    Args:
+        exports: one per seed.
+        image_id: which image; each export holds it.
+    """
+    places = [np.flatnonzero(export["image_id"] == image_id)[0] for export in exports]
+    odds = [export["logits"][place] for export, place in zip(exports, places, strict=True)]
+    means = expit(np.asarray(odds, np.float64)).mean(axis=0)
+    return {str(label): round(float(mean), 3) for label, mean in zip(exports[0]["labels"], means, strict=True)}
 
 
 def united_roi(rois: tuple[pd.DataFrame, np.ndarray], image_id: str) -> np.ndarray:

@@ -85,15 +85,16 @@ class Flow:
         return sum(self.not_read.values()) + sum(self.not_stored.values())
 
 
-def read_flows(csv: str | Path, scores: pd.DataFrame) -> list[Flow]:
+def read_flows(csv: str | Path, scores: pd.DataFrame, metric: str) -> list[Flow]:
     """The flow of every cohort, in order.
 
     Args:
         csv: `tables/cohorts.csv`; its reasons name nobody (see `mmpkd.redaction`).
         scores: the long table; every scored image has a row of the control `uniform`.
+        metric: the primary one. Rows of others may be of images without ROI, such as those with a marker alone.
     """
     table = pd.read_csv(csv, keep_default_na=False, na_values={name: [""] for name in (*SPLITS, "total")})
-    scored = select(scores, domain="control", arm="uniform", label="any")
+    scored = select(scores, domain="control", arm="uniform", label="any", metric=metric)
     images = scored.groupby("cohort", observed=True)["image_id"].nunique()
     return [_flow(str(name), part, int(images.get(name, 0))) for name, part in table.groupby("cohort", sort=False)]
 

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from PIL import Image
-from scipy.special import expit
 from skimage.measure import approximate_polygon, find_contours
 
 from mmpkd.cohorts.tables import read_tables
 from mmpkd.config.evaluation import Evaluation
 from mmpkd.design import IN_DOMAIN, Cell, Design
-from mmpkd.evaluation.cases import mean_map, mean_scores, ranked_gains, united_roi
+from mmpkd.evaluation.cases import mean_map, mean_probabilities, mean_scores, ranked_gains, united_roi
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.reliance import marked_images
 from mmpkd.evaluation.verdicts import signed
@@ -155,14 +154,13 @@ def _cases(
     images = gains.index[ranks]
     pictures = _pictures(sources, cell.cohort, images, images[bears[ranks]], cell.cohort in design.phantoms)
     looks = _looks(lead, evaluation, cell, design.order(lead["arm"].unique()), images, sources)
-    chances = _probabilities(scores, images)
     cases = []
-    for rank, seen, look, chance in zip(ranks, pictures, looks, chances, strict=True):
+    for rank, seen, look in zip(ranks, pictures, looks, strict=True):
         title = f"rank {rank + 1:,} of {len(gains):,}, gain {signed(gains.iloc[rank], 2)}"
         title += ", with marker" if bears[rank] else ""
         facts = {"gain": round(float(gains.iloc[rank]), 6), "marked": bool(bears[rank]), "median": rank == middle}
         facts["home"] = cell.relation == IN_DOMAIN
-        cases.append({"cell": cell_name(cell, design), "title": title, **facts, **seen, **look, "chances": chance})
+        cases.append({"cell": cell_name(cell, design), "title": title, **facts, **seen, **look})
     return cases
 
 
@@ -190,18 +188,6 @@ def _pictures(
     return pictures
 
 
-def _probabilities(scores: pd.DataFrame, image_ids: pd.Index) -> list[dict[str, dict[str, float]]]:
-    """For each image and arm the students' probability of each label that the cohort knows, mean over seeds."""
-    rows = select(scores, metric="logit")
-    rows = rows[rows["image_id"].isin(image_ids).to_numpy()]
-    keys = ["image_id", "arm", "label"]
-    means = rows.assign(value=expit(rows["value"])).groupby(keys, observed=True, sort=False)["value"].mean()
-    found: list[dict[str, dict[str, float]]] = [{} for _ in image_ids]
-    for (image_id, arm, label), chance in means.items():
-        found[image_ids.get_loc(image_id)].setdefault(str(arm), {})[str(label)] = round(float(chance), 3)
-    return found
-
-
 def _looks(
     scores: pd.DataFrame,
     evaluation: Evaluation,
@@ -210,13 +196,19 @@ def _looks(
     image_ids: pd.Index,
     sources: Sources,
 ) -> list[dict[str, Any]]:
-    """For each image the map (rows from the top, in multiples of a uniform map) and score of each method and arm."""
-    looks: list[dict[str, dict[str, dict[str, Any]]]] = [
-        {kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")} for _ in image_ids
+    """For each image what the arms see: maps and scores of each method, and the probability of each label.
+
+    A map has its rows from the top, in multiples of a uniform map.
+    """
+    looks: list[dict[str, dict[str, Any]]] = [
+        {"chances": {}, **{kind: {method: {} for method in evaluation.methods} for kind in ("maps", "scores")}}
+        for _ in image_ids
     ]
     for arm in arms:
         files = [sources.results.attention(cell.domain, arm, seed, cell.cohort) for seed in sources.seeds]
         exports = [read_npz(file) for file in files]
+        for image_id, look in zip(image_ids, looks, strict=True):
+            look["chances"][arm] = mean_probabilities(exports, image_id)
         for method in evaluation.methods:
             of_images = mean_scores(scores, cell, arm, evaluation.score(method))
             for image_id, look in zip(image_ids, looks, strict=True):

@@ -223,8 +223,9 @@ def test_the_flow_counts_from_reading_to_scoring(tmp_path, study, files):
     stored = pd.DataFrame({"record": ["r3"], "reason": ["ROI: drawn on 7 x 8 pixels, but its image has 8 x 8"]})
     count_all({"home": tables}, {"home": stored}).frame.to_csv(tmp_path / "cohorts.csv", index=False)
     names = {"domain": "control", "arm": "uniform", "cohort": "home", "label": "any"}
-    scores = pd.DataFrame([{**names, "image_id": "i4", "metric": metric} for metric in ("roi_area", "pixel_auroc")])
-    (flow,) = read_flows(tmp_path / "cohorts.csv", scores)
+    rows = [("i4", "roi_area"), ("i4", "pixel_auroc"), ("i5", "marker_mass")]  # the last image has a marker, and no ROI
+    scores = pd.DataFrame([{**names, "image_id": image, "metric": metric} for image, metric in rows])
+    (flow,) = read_flows(tmp_path / "cohorts.csv", scores, "pixel_auroc")
     assert (flow.records, flow.images, flow.patients, flow.scored) == (9, 6, 5, 1)
     assert flow.not_read == {"view is lateral": 2, "image file is missing": 1}
     assert flow.splits == {"train": 2, "validate": 1, "test": 3} and flow.with_roi["test"] == 2
