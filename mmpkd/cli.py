@@ -15,6 +15,7 @@ from mmpkd.cohorts.base import ChoiceError
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import Layers, load_layers, parse_entries
 from mmpkd.config.study import ConfigError
+from mmpkd.design import Design
 from mmpkd.provenance.record import RecordError, read_record
 from mmpkd.provenance.verify import Verdict, verify
 from mmpkd.recovery.recover import recover
@@ -104,13 +105,19 @@ def _redraw(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    from mmpkd.outputs.words import cohort_name, domain_name
     from mmpkd.provenance.compare import DIFFERENT, as_text, compare, read_reference, summary, write_reference
 
     if options.write is not None:
         write_reference(options.results, options.write)
         return GOOD
     run = summary(options.results)
-    lines = compare(run, read_reference(run["study"], options.reference))
+    design = Design.of(read_record(options.results)["configuration"])
+
+    def name(domain: str, cohort: str, arm: str) -> str:
+        return f"{design.title(arm)}, {domain_name(domain)} on {cohort_name(cohort)}"
+
+    lines = compare(run, read_reference(run["study"], options.reference), name)
     _print(as_text(lines))
     return BAD if any(line.outcome == DIFFERENT for line in lines) else GOOD
 
@@ -282,9 +289,11 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command = commands.add_parser(
         "compare",
         help="whether a run says what a reference said: verdicts, contrasts, scores",
-        description="Compares the claims and the primary score of every arm with those of a reference: reproduced, "
-        "within the scatter of seeds, or different. The project ships the reference of the demo. Exit code: 0, 1 if "
-        "something is different, 2 for a mistake in the command, or a run or reference that is absent or broken.",
+        description="Compares the claims and the primary score of every arm with those of a reference. Reproduced: "
+        "the same to three decimals. Within the scatter of seeds: the same verdict and intervals that overlap, or "
+        "scores whose means a t test does not tell apart (5 %% for all scores together). Different: all else. The "
+        "project ships the reference of the demo. Exit code: 0, 1 if something is different, 2 for a mistake in the "
+        "command, or a run or reference that is absent or broken.",
     )
     command.set_defaults(run=_compare)
     command.add_argument("results", type=Path, help="results/<study>")

@@ -5,12 +5,14 @@ the differences, and its students differ as those of other seeds would.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import stdtrit
 
 from mmpkd.files import write_json
 from mmpkd.provenance.record import REPOSITORY, RecordError, read_record
@@ -18,19 +20,23 @@ from mmpkd.results import Results
 
 REPRODUCED, SCATTER, DIFFERENT = "reproduced", "within the scatter of seeds", "different"
 ROUNDING = 5e-4  # half of the last digit that tables show
-ERRORS = 2.0  # standard errors of a difference that scatter explains
+LEVEL = 0.05  # how often a run of other seeds may have a score that is called different
 CLAIM = ["claim", "title", "verdict", "estimate", "low", "high"]
 ROW = ["domain", "cohort", "arm"]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One comparison: what is compared, the reference's and the run's value, and the outcome."""
+    """One comparison: the outcome, the reference's and the run's value, and what is compared."""
 
-    name: str
+    outcome: str
     reference: str
     run: str
-    outcome: str
+    name: str
+
+
+def _key(domain: str, cohort: str, arm: str) -> str:
+    return f"{domain}@{cohort}, {arm}"
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -84,12 +90,17 @@ def read_reference(study: str, file: Path | None) -> dict[str, Any]:
     return reference
 
 
-def compare(run: dict[str, Any], reference: dict[str, Any]) -> list[Line]:
+def compare(run: dict[str, Any], reference: dict[str, Any], name: Callable[[str, str, str], str] = _key) -> list[Line]:
     """One line per claim and per arm's score in a cell, in the order of the reference.
 
-    A claim is reproduced if verdict and contrast are the same to three decimals, within the scatter if the verdict is
-    the same and the contrast lies in the reference's interval. A mean score is within the scatter if it differs by at
-    most two standard errors, of the seeds of both.
+    Same verdict and same contrast to three decimals: reproduced. Same verdict and intervals that overlap: within the
+    scatter. Mean scores of the same configuration differ by their seeds alone, so a difference is within the scatter
+    unless a two-sample t test with pooled variance rejects it, at 5 % for all scores together (Bonferroni).
+
+    Args:
+        run: `summary` of the run.
+        reference: of the run that it is compared with.
+        name: what to call the score of a domain, a cohort and an arm.
 
     Raises:
         RecordError: the two are of different scores.
@@ -99,32 +110,50 @@ def compare(run: dict[str, Any], reference: dict[str, Any]) -> list[Line]:
     claims = {claim["claim"]: claim for claim in run["claims"]}
     scores = {tuple(row[key] for key in ROW): row["by_seed"] for row in run["scores"]}
     lines = [_claim(known, claims.get(known["claim"])) for known in reference["claims"]]
-    return lines + [_score(known, scores.get(tuple(known[key] for key in ROW))) for known in reference["scores"]]
+    level = LEVEL / max(len(reference["scores"]), 1)
+    for known in reference["scores"]:
+        row = tuple(known[key] for key in ROW)
+        lines.append(_score(name(*row), np.asarray(known["by_seed"]), scores.get(row), level))
+    return lines
 
 
 def _claim(known: dict[str, Any], found: dict[str, Any] | None) -> Line:
+    title, shown = known["title"], _claim_words(known)
     if found is None:
-        return Line(known["title"], known["verdict"], "not there", DIFFERENT)
-    shown, run = (f"{claim['verdict']} {claim['estimate']:+.3f}" for claim in (known, found))
+        return Line(DIFFERENT, shown, "not there", title)
+    run = _claim_words(found)
     if found["verdict"] != known["verdict"]:
-        return Line(known["title"], shown, run, DIFFERENT)
+        return Line(DIFFERENT, shown, run, title)
     if abs(found["estimate"] - known["estimate"]) < ROUNDING:
-        return Line(known["title"], shown, run, REPRODUCED)
-    inside = known["low"] <= found["estimate"] <= known["high"]
-    return Line(known["title"], shown, run, SCATTER if inside else DIFFERENT)
+        return Line(REPRODUCED, shown, run, title)
+    overlap = known["low"] <= found["high"] and found["low"] <= known["high"]
+    return Line(SCATTER if overlap else DIFFERENT, shown, run, title)
 
 
-def _score(known: dict[str, Any], by_seed: list[float] | None) -> Line:
-    name = f"{known['domain']}@{known['cohort']}, {known['arm']}"
+def _claim_words(claim: dict[str, Any]) -> str:
+    return f"{claim['verdict']} {claim['estimate']:.3f} [{claim['low']:.3f}, {claim['high']:.3f}]"
+
+
+def _score(name: str, known: np.ndarray, by_seed: list[float] | None, level: float) -> Line:
+    shown = f"{known.mean():.3f}"
     if by_seed is None:
-        return Line(name, f"{np.mean(known['by_seed']):.3f}", "not there", DIFFERENT)
-    both = [np.asarray(values) for values in (known["by_seed"], by_seed)]
-    shown, run = (f"{values.mean():.3f}" for values in both)
-    difference = abs(both[0].mean() - both[1].mean())
-    if difference < ROUNDING:
-        return Line(name, shown, run, REPRODUCED)
-    error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in both if len(values) > 1))
-    return Line(name, shown, run, SCATTER if difference <= ERRORS * error else DIFFERENT)
+        return Line(DIFFERENT, shown, "not there", name)
+    found = np.asarray(by_seed)
+    difference = abs(found.mean() - known.mean())
+    outcome = REPRODUCED if difference < ROUNDING else DIFFERENT
+    if outcome == DIFFERENT and difference <= _scatter(known, found, level):
+        outcome = SCATTER
+    return Line(outcome, shown, f"{found.mean():.3f}", name)
+
+
+def _scatter(one: np.ndarray, other: np.ndarray, level: float) -> float:
+    """The largest difference of two means that the scatter of seeds explains; 0 if no run has a second seed."""
+    freedom = len(one) + len(other) - 2
+    if not freedom:
+        return 0.0
+    squares = sum(((values - values.mean()) ** 2).sum() for values in (one, other))
+    error = np.sqrt(squares / freedom * (1 / len(one) + 1 / len(other)))
+    return float(stdtrit(freedom, 1 - level / 2) * error)
 
 
 def as_text(lines: list[Line]) -> str:

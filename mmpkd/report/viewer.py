@@ -156,7 +156,8 @@ def _cases(
     looks = _looks(lead, evaluation, cell, design.order(lead["arm"].unique()), images, sources)
     cases = []
     for rank, seen, look in zip(ranks, pictures, looks, strict=True):
-        title = f"rank {rank + 1:,} of {len(gains):,}, gain {signed(gains.iloc[rank], 2)}"
+        ranked_by = METHOD_NAMES[evaluation.methods[0]]  # whatever map is looked at
+        title = f"rank {rank + 1:,} of {len(gains):,}, {ranked_by} gain {signed(gains.iloc[rank], 2)}"
         title += ", with marker" if bears[rank] else ""
         facts = {"gain": round(float(gains.iloc[rank]), 6), "marked": bool(bears[rank]), "median": rank == middle}
         facts["home"] = cell.relation == IN_DOMAIN

@@ -1,5 +1,6 @@
 """A run against a reference: what counts as reproduced, as scatter of seeds, and as different."""
 
+import numpy as np
 import pytest
 
 from mmpkd.cli import main
@@ -8,13 +9,12 @@ from mmpkd.provenance.record import RecordError
 
 
 def facts(verdict="supported", estimate=0.2, by_seed=(0.3, 0.4, 0.5)):
-    """One claim with the interval 0.1 to 0.3, and one arm in one cell."""
+    """One claim with an interval of 0.1 to both sides, and one arm in one cell."""
+    interval = {"low": estimate - 0.1, "high": estimate + 0.1}
     return {
         "study": "s",
         "score": "average_precision of rollout",
-        "claims": [
-            {"claim": "c", "title": "A gain", "verdict": verdict, "estimate": estimate, "low": 0.1, "high": 0.3}
-        ],
+        "claims": [{"claim": "c", "title": "A gain", "verdict": verdict, "estimate": estimate, **interval}],
         "scores": [{"domain": "d", "cohort": "c", "arm": "a", "by_seed": list(by_seed)}],
     }
 
@@ -28,8 +28,11 @@ def test_the_same_to_three_decimals_is_reproduced():
     assert outcomes(facts(estimate=0.2004, by_seed=(0.3004, 0.4, 0.5))) == [REPRODUCED, REPRODUCED]
 
 
-@pytest.mark.parametrize(("estimate", "outcome"), [(0.29, SCATTER), (0.31, DIFFERENT), (0.09, DIFFERENT)])
-def test_a_contrast_scatters_within_the_interval(estimate, outcome):
+# the reference's interval is 0.1 to 0.3, and the run's as wide
+@pytest.mark.parametrize(
+    ("estimate", "outcome"), [(0.39, SCATTER), (0.41, DIFFERENT), (0.01, SCATTER), (-0.01, DIFFERENT)]
+)
+def test_a_contrast_scatters_while_the_intervals_overlap(estimate, outcome):
     assert outcomes(facts(estimate=estimate))[0] == outcome
 
 
@@ -37,15 +40,52 @@ def test_another_verdict_is_different_whatever_the_contrast():
     assert outcomes(facts(verdict="inconclusive"))[0] == DIFFERENT
 
 
-# standard deviation 0.1 of three seeds each: the standard error of the difference is 0.1 sqrt(2/3) = 0.0816
-@pytest.mark.parametrize(("shift", "outcome"), [(0.16, SCATTER), (0.17, DIFFERENT)])
-def test_a_mean_scatters_within_two_standard_errors(shift, outcome):
-    assert outcomes(facts(by_seed=(0.3 + shift, 0.4 + shift, 0.5 + shift)))[1] == outcome
+# Standard deviation 0.1 of three seeds each: the standard error of the difference is 0.1 sqrt(2/3) = 0.0816, and the
+# quantile of Student's t with 4 degrees of freedom 2.776 for one score, 3.495 for two (the tables of any textbook).
+@pytest.mark.parametrize(
+    ("scores", "shift", "outcome"),
+    [(1, 0.226, SCATTER), (1, 0.227, DIFFERENT), (2, 0.285, SCATTER), (2, 0.286, DIFFERENT)],
+)
+def test_a_mean_scatters_as_students_t_says_for_all_scores_together(scores, shift, outcome):
+    run, known = facts(by_seed=(0.3 + shift, 0.4 + shift, 0.5 + shift)), facts()
+    for one in (run, known):
+        one["scores"] = [{**one["scores"][0], "arm": f"a{number}"} for number in range(scores)]
+    assert [line.outcome for line in compare(run, known)[1:]] == [outcome] * scores
+
+
+def test_runs_of_other_seeds_are_called_different_in_one_of_twenty():
+    """24 scores of 5 seeds each, as in the demo; of 1,000 pairs 5 % are 50, with a standard deviation of 7."""
+    rng, different = np.random.default_rng(0), 0
+    for _ in range(1000):
+        one, other = (
+            {
+                **facts(),
+                "scores": [
+                    {"domain": "d", "cohort": "c", "arm": f"a{k}", "by_seed": row} for k, row in enumerate(all_rows)
+                ],
+            }
+            for all_rows in rng.normal(0.3, 0.05, (2, 24, 5)).tolist()
+        )
+        different += any(line.outcome == DIFFERENT for line in compare(one, other))
+    assert 25 <= different <= 75
+
+
+def test_a_run_of_one_seed_is_judged_by_the_scatter_of_the_other():
+    # standard error 0.1 sqrt(1 + 1/3) = 0.1155, 2 degrees of freedom: 4.303 of them are 0.497
+    assert compare(facts(by_seed=(0.89,)), facts())[1].outcome == SCATTER
+    assert compare(facts(by_seed=(0.91,)), facts())[1].outcome == DIFFERENT
 
 
 def test_one_seed_each_cannot_explain_a_difference():
     run, known = facts(by_seed=(0.3,)), facts(by_seed=(0.4,))
     assert compare(run, known)[1].outcome == DIFFERENT
+
+
+def test_lines_show_intervals_and_names():
+    name = "MMPKD, chest radiographs on MIMIC-CXR"
+    claim, score = compare(facts(), facts(), lambda *row: name if row == ("d", "c", "a") else "")
+    assert (claim.reference, claim.name) == ("supported 0.200 [0.100, 0.300]", "A gain")
+    assert (score.reference, score.run, score.name) == ("0.400", "0.400", name)
 
 
 def test_what_is_missing_is_different():
