@@ -174,7 +174,7 @@ def parser() -> argparse.ArgumentParser:
     """The arguments of all commands; `run` of what it parses is the function of the command."""
     whole = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
     whole.add_argument("--version", action="version", version=f"mmpkd {_version()}")
-    commands = whole.add_subparsers(required=True, metavar="command")
+    commands = whole.add_subparsers(required=True, metavar="command", parser_class=_Mixed)
     _add_check(commands)
     _add_verify(commands)
     _add_recover(commands)
@@ -187,6 +187,21 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
+class _Mixed(argparse.ArgumentParser):
+    """Arguments of a command, whose files may stand on both sides of its options."""
+
+    mixing = False
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        if self.mixing:  # this is the call that parse_known_intermixed_args makes itself
+            return super().parse_known_args(args, namespace)
+        self.mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self.mixing = False
+
+
 def _version() -> str:
     try:
         return version("mmpkd")
@@ -194,7 +209,7 @@ def _version() -> str:
         return "of this folder, not installed"
 
 
-def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_check(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "check",
         help="what a study finds, what it lacks, and whether it can run",
@@ -209,7 +224,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     command.add_argument("--json", action="store_true", help="print the facts for machines")
 
 
-def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_verify(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "verify",
         help="whether results still are what their provenance.json says",
@@ -230,7 +245,7 @@ def _add_verify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     _add_config(command)
 
 
-def _add_recover(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_recover(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "recover",
         help="make the folder ready to go on after a run that was killed or broke",
@@ -243,7 +258,7 @@ def _add_recover(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _add_study(command)
 
 
-def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_convert(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "convert",
         help="make a text encoder usable whose weights are published as a pickle",
@@ -256,7 +271,7 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("folder", type=Path, help="new folder, for encoder.name of the configuration")
 
 
-def _add_fabricate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_fabricate(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "fabricate",
         help="write small fabricated downloads where a study expects its data, to rehearse it",
@@ -271,7 +286,7 @@ def _add_fabricate(commands: "argparse._SubParsersAction[argparse.ArgumentParser
     command.add_argument("--seed", type=int, default=1, help="of everything that is drawn")
 
 
-def _add_redraw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_redraw(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "redraw",
         help="make tables and figures from the scores of a run, without its data",
@@ -285,13 +300,13 @@ def _add_redraw(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument("--out", type=Path, required=True, help="folder for tables/ and figures/")
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "compare",
         help="whether a run says what a reference said: verdicts, contrasts, scores",
         description="Compares the claims and the primary score of every arm with those of a reference. Reproduced: "
         "the same to three decimals. Within the scatter of seeds: the same verdict and intervals that overlap, or "
-        "scores whose means a t test does not tell apart (5 %% for all scores together). Different: all else. The "
+        "scores whose means a t test does not tell apart (5 % for all scores together). Different: all else. The "
         "project ships the reference of the demo. Exit code: 0, 1 if something is different, 2 for a mistake in the "
         "command, or a run or reference that is absent or broken.",
     )
@@ -301,7 +316,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     command.add_argument("--write", type=Path, metavar="FILE", help="write this run's reference, and compare nothing")
 
 
-def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_explain(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "explain",
         help="apply a trained student to images: probabilities, and where it looks",
@@ -322,7 +337,7 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
 
 
-def _add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_init(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "init",
         help="begin a study of your own images: tables to fill in, and a study file",

@@ -17,7 +17,7 @@ ENOUGH = {"scores", "twins", "habits", "claims"}  # needs that the long table fu
 
 
 def redraw(study: Study, scores: Path, folder: Path) -> Iterator[str]:
-    """Writes them to `folder/tables` and `folder/figures`; yields the path of each, without its ending, once written.
+    """Writes them to `folder/tables` and `folder/figures`; yields the CSV or PDF file of each once written.
 
     Args:
         study: the configuration of the run.
@@ -25,7 +25,7 @@ def redraw(study: Study, scores: Path, folder: Path) -> Iterator[str]:
         folder: created if absent; files of an earlier call are replaced.
 
     Raises:
-        ConfigError: the scores are those of another study.
+        ConfigError: there are no scores, or they are those of another study.
     """
     _refuse_another_study(study, scores)
     results = Results(str(folder))
@@ -37,7 +37,7 @@ def redraw(study: Study, scores: Path, folder: Path) -> Iterator[str]:
         )
         written = results.output(output.kind, output.name)
         import_module(f"mmpkd.outputs.{output.rule}").make(inputs).write(*written.values())
-        yield str(Path(written["caption"]).with_suffix("").with_suffix(""))
+        yield written["csv" if output.kind == "table" else "pdf"]
 
 
 def redrawable(study: Study) -> list[Output]:
@@ -49,7 +49,11 @@ def redrawable(study: Study) -> list[Output]:
 
 
 def _refuse_another_study(study: Study, scores: Path) -> None:
-    there = pd.read_parquet(scores, columns=["domain", "arm", "cohort"])
+    try:
+        there = pd.read_parquet(scores, columns=["domain", "arm", "cohort"])
+    except (OSError, ValueError):
+        problem = "is no table of scores" if scores.exists() else "is not there"
+        raise ConfigError(f"{scores}: {problem}; name evaluation/scores.parquet of a finished run") from None
     for column, known in (("arm", [*study.arms, *CONTROLS]), ("cohort", study.domain_of)):
         strange = sorted(set(there[column].dropna()) - set(known))
         if strange:
