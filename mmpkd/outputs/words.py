@@ -69,8 +69,9 @@ COLUMNS = {
     "label": Column("label", "finding; any: the union of the regions of all findings"),
     "method": Column("map", "how the attention map is made"),
     "metric": Column("score", "what is measured"),
-    "title": Column("claim"),
-    "claim": Column("key"),
+    "title": Column("claim", "what the study set out to test"),
+    "claim": Column("key", "of the claim in the configuration"),
+    "verdict": Column("verdict", "supported, contradicted or inconclusive, by the Holm-adjusted p"),
     "mean": Column("mean", "over seeds and images, with the interval for new patients and new seeds"),
     "estimate": Column("estimate", "with the interval for new patients and new seeds"),
     "gain": Column("gain", _GAIN),
@@ -78,7 +79,7 @@ COLUMNS = {
     "auroc": Column("AUROC", "area under the ROC curve, 0 to 1; 0.5 is chance"),
     "auroc_gain": Column("gain in AUROC", _GAIN),
     "auroc_gain_p": Column("p of the gain in AUROC (unadjusted)", _UNADJUSTED),
-    "average_precision": Column("average precision", "0 to 1; chance is the share of positives"),
+    "average_precision": Column("average precision", "0 to 1; chance is the share of positives, of pixels for maps"),
     "average_precision_gain": Column("gain in average precision", _GAIN),
     "average_precision_gain_p": Column("p of the gain in average precision (unadjusted)", _UNADJUSTED),
     "p_holm": Column("p (Holm-adjusted)", "two-sided, adjusted over all claims of the study; decides the verdict"),
@@ -95,6 +96,7 @@ COLUMNS = {
     "share_improved": Column("share improved", "of patients, with a gain above zero; ties count half"),
     "shuffled_gain": Column("gain over the shuffled teacher", "the same contrast against the shuffled control"),
     "known": Column("known answer", "what was planted in the phantoms"),
+    "recovered": Column("recovered", "whether the verdict is the known answer"),
     "credited": Column("credited", "whether the gain exceeds that of the shuffled teacher"),
     "over_centre": Column("over the centred Gaussian", "the arm's mean score less the control's"),
     "over_edges": Column("over the edge map", "the arm's mean score less the control's"),
@@ -114,17 +116,42 @@ COLUMNS = {
     "area": Column("area of the marker", "share of the image"),
     "gain_marked": Column("gain, images with marker", _GAIN),
     "gain_unmarked": Column("gain, images without marker", _GAIN),
+    "predicted": Column("predicted", "effect of the marker by a formula, from the configuration alone"),
+    "predicted_from_unmarked": Column(
+        "predicted from unmarked", "the same, times one minus the student's probability without the marker"
+    ),
     "difference": Column("difference in AUROC", "from the logistic regression that reads the same columns"),
     "ece": Column("ECE", "expected calibration error, 0 to 1; 0 is best"),
     "ece_limit": Column("ECE limit", "what calibrated predictions of these records stay below"),
-    "raw_ece": Column("ECE before calibration"),
-    "seconds_total": Column("total (s)"),
-    "seconds_mean": Column("mean (s)"),
-    "seconds_max": Column("longest (s)"),
+    "raw_ece": Column("ECE before calibration", "0 to 1; 0 is best"),
+    "teacher": Column("teacher", "main, or the name of a variant of the configuration"),
+    "variant": Column(
+        "variant", "teacher: of the students' targets; else the model, and withheld columns that it reads"
+    ),
+    "subset": Column("subset", "kind of lesion of the test records"),
+    "test_set": Column("test set", "the study's split, or the official one of the data set"),
+    "labels_evaluated": Column("labels evaluated", "those that the cohort shares with the training domain"),
+    "labels_not_known": Column("labels not known", "those of the training domain that the cohort lacks"),
+    "quantity": Column("quantity", "what is counted"),
+    "item": Column("item", "label, reason or decision"),
+    "train": Column("train", "of the training split"),
+    "validate": Column("validate", "of the validation split"),
+    "test": Column("test", "of the test split"),
+    "total": Column("total", "of all splits"),
+    "kind": Column("kind", "what the images are divided by"),
+    "stratum": Column("stratum", "part of the images"),
+    "slope": Column("slope", "effect of the marker per rate of label errors"),
+    "doses": Column("doses", "number of rates above zero"),
+    "rule": Column("rule", "stage of the workflow"),
+    "jobs": Column("jobs", "number of jobs of the rule"),
+    "seconds_total": Column("total (s)", "wall time of all jobs"),
+    "seconds_mean": Column("mean (s)", "wall time of a job"),
+    "seconds_max": Column("longest (s)", "wall time of the longest job"),
     "set_up_seconds": Column("set-up (s)", "interpreter and imports, part of the total"),
     "memory_peak_mb": Column("memory peak (MB)", "resident set of a job"),
 }
 MEANINGS = {column.name: column.meaning for column in COLUMNS.values() if column.meaning}
+_MEANINGS_BY_START = {"gain of ": _GAIN, "gain in ": _GAIN, "p of ": _UNADJUSTED}
 _VALUES = {  # names of the values in a column
     "arm": CONTROL_NAMES,
     "method": METHOD_NAMES | {"none": "-"},
@@ -166,6 +193,23 @@ def score_words(metric: str, method: str) -> str:
 def column_name(column: str) -> str:
     """The head of a column."""
     return COLUMNS[column].name if column in COLUMNS else column.replace("_", " ")
+
+
+def column_meaning(head: str, design: Design | None = None) -> str:
+    """What a column of a table holds; "" where nothing is known of it.
+
+    Args:
+        head: as the table shows it.
+        design: of the study, whose arms have columns in some tables.
+    """
+    by_start = (meaning for start, meaning in _MEANINGS_BY_START.items() if head.startswith(start))
+    if meaning := MEANINGS.get(head) or next(by_start, ""):
+        return meaning
+    if head in CONTROL_NAMES.values():
+        return "mean of the primary score of this control, which no teaching made"
+    if design is not None and head in {*design.titles.values(), *(design.title(arm) for arm in design.roles if arm)}:
+        return "mean of the primary score of this arm, over seeds and images"
+    return "the primary score, over seeds and images" if head in METRIC_NAMES.values() else ""
 
 
 def value_name(column: str, value: Any, design: Design | None) -> str:

@@ -4,12 +4,11 @@ import base64
 import re
 from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape, unescape
 from io import BytesIO
 from os.path import relpath
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import quoteattr
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -17,7 +16,8 @@ from markupsafe import Markup
 from PIL import Image
 
 from mmpkd.config.outputs import Output
-from mmpkd.outputs.words import MEANINGS
+from mmpkd.design import Design
+from mmpkd.outputs.words import column_meaning
 from mmpkd.results import Results
 
 Environment = MutableMapping[str, Any]
@@ -33,6 +33,7 @@ class TableItem:
     caption: str
     file: str
     html: Markup
+    columns: dict[str, str]  # what they hold, by their heads; of those that need an explanation
     rows: int
     csv: str  # the file, base64
 
@@ -51,8 +52,13 @@ class FigureItem:
     width: int  # of the picture on a narrow screen, at which its words are legible
 
 
-def read_table(output: Output, results: Results) -> TableItem:
+def read_table(output: Output, results: Results, design: Design) -> TableItem:
     """The rounded table of its Markdown file, and the CSV file, which holds all columns and digits.
+
+    Args:
+        output: which table.
+        results: where its files lie.
+        design: of the study, whose arms have columns in some tables.
 
     Raises:
         ValueError: the Markdown file holds no table.
@@ -69,6 +75,7 @@ def read_table(output: Output, results: Results) -> TableItem:
         caption=Path(files["caption"]).read_text(encoding="utf-8").strip(),
         file=relpath(files["csv"], results.root),
         html=html,
+        columns={head: meaning for head in _heads(html) if (meaning := column_meaning(head, design))},
         rows=html.count("<tr>") - 1,  # less the head
         csv=base64.b64encode(Path(files["csv"]).read_bytes()).decode("ascii"),
     )
@@ -114,6 +121,10 @@ def table_html(text: str, name: str) -> Markup:
     return Markup(parser.renderer.render(tokens, parser.options, {"name": name, "class": ""}))
 
 
+def _heads(html: Markup) -> list[str]:
+    return [unescape(head) for head in re.findall(r'<th scope="col"[^>]*>(.*?)</th>', html)]
+
+
 def prose_html(text: str, name: str) -> Markup:
     """A document without its headings; of a link, which leads to another document, the words alone are kept.
 
@@ -153,8 +164,7 @@ def _open_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any,
     kind = "number" if "right" in str(tokens[place].attrGet("style")) else env["class"]
     classes = f' class="{kind}"' if kind else ""
     if tokens[place].tag == "th":
-        meaning = None if env["class"] else MEANINGS.get(tokens[place + 1].content)  # of heads of results
-        return f'<th scope="col"{classes}{f" title={quoteattr(meaning)}" if meaning else ""}>'
+        return f'<th scope="col"{classes}>'
     return f'<th scope="row"{classes}>' if tokens[place - 1].type == "tr_open" else f"<td{classes}>"
 
 

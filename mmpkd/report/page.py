@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,13 @@ def build(
         FileNotFoundError: a table, figure or caption is missing.
         ValueError: a Markdown file holds no table, or a PNG file is none.
     """
-    tables = {output.name: read_table(output, results) for output in chosen(study["tables"], ())}
+    design = Design.of(study)
+    tables = {output.name: read_table(output, results, design) for output in chosen(study["tables"], ())}
     claims = []
     if "claims" in tables:
-        claims = read_claims(results.table("claims")["csv"], study["evaluation"]["confidence"], Design.of(study))
+        claims = read_claims(results.table("claims")["csv"], study["evaluation"]["confidence"], design)
     return (
-        _environment(Design.of(study))
+        _environment(design)
         .get_template("template.html")
         .render(
             **_header(study),
@@ -96,7 +97,7 @@ def _header(study: Mapping[str, Any]) -> dict[str, Any]:
 
 def _inline(viewer: Viewer | None, tables: Mapping[str, TableItem]) -> dict[str, Any]:
     """What other pages load from other files, and the policy that it is all there is."""
-    wanted = {"tables.js": tables.keys() - {"summary"}, "viewer.js": viewer and viewer.cells}
+    wanted: dict[str, Collection[Any] | None] = {"tables.js": tables, "viewer.js": viewer and viewer.cells}
     scripts = [(FOLDER / name).read_text(encoding="utf-8") for name, there in wanted.items() if there]
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
     data = _inline_json(viewer.data) if viewer else ""

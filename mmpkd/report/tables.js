@@ -39,21 +39,38 @@
     count.textContent = shown.length + " of " + rows.length + " rows";
   }
 
-  /* The columns before the first number stay at the left, as many as leave room for the others. */
+  /* Which of the columns before the first number stay at the left: the arm, without which no row says anything, and as
+     many others as leave room for the numbers. */
+  function keys(heads, room) {
+    const numbers = heads.findIndex((head) => head.classList.contains("number"));
+    const places = [...heads.keys()].slice(0, Math.max(numbers, 0));
+    const arm = heads.findIndex((head) => head.textContent.trim() === "arm");
+    const kept = [];
+    for (const place of [...places.filter((one) => one === arm), ...places.filter((one) => one !== arm)]) {
+      room -= heads[place].getBoundingClientRect().width;
+      if (room < 0) break;
+      kept.push(place);
+    }
+    return kept;
+  }
+
   function freeze(table) {
     const heads = [...table.tHead.rows[0].cells];
-    const numbers = heads.findIndex((head) => head.classList.contains("number"));
-    const room = FROZEN * table.parentElement.clientWidth;
+    const kept = keys(heads, FROZEN * table.parentElement.clientWidth);
     let left = 0;
     heads.forEach((head, column) => {
-      const width = head.getBoundingClientRect().width;
-      const frozen = column < numbers && left + width <= room;
+      const frozen = kept.includes(column);
       for (const row of table.rows) {
         row.cells[column].classList.toggle("frozen", frozen);
         row.cells[column].style.left = frozen ? left + "px" : "";
       }
-      left = frozen ? left + width : Infinity;
+      left += frozen ? head.getBoundingClientRect().width : 0;
     });
+  }
+
+  function keepFrozen(table) {
+    freeze(table);
+    window.addEventListener("resize", () => freeze(table));
   }
 
   document.querySelectorAll("details.long").forEach((place) => {
@@ -70,8 +87,9 @@
     }
     input.addEventListener("input", () => filter(rows, input.value, count));
     place.addEventListener("toggle", () => freeze(table));
-    window.addEventListener("resize", () => freeze(table));
+    keepFrozen(table);
     filter(rows, "", count);
     tools.hidden = false;
   });
+  document.querySelectorAll(".whole table").forEach(keepFrozen);
 })();

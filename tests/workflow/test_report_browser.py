@@ -13,7 +13,7 @@ from mmpkd.config.evaluation import Evaluation
 from mmpkd.evaluation.claims import claims_table
 from mmpkd.evaluation.localization import upsample
 from mmpkd.evaluation.verdicts import signed
-from mmpkd.outputs import table_localization, table_summary
+from mmpkd.outputs import table_claims, table_localization, table_summary
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
 from mmpkd.provenance.record import origin
@@ -45,7 +45,7 @@ def address(shown, tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("report")
     scores, evaluation, results = make_scores(), Evaluation(resamples=100), Results(str(folder))
     claims = claims_table(scores, DEMO.claims, evaluation, DESIGN)
-    Table(claims, "The claims.").write(*results.table("claims").values())
+    Table(claims, "The claims.", table_claims.SHOWN, DESIGN).write(*results.table("claims").values())
     for module, name in ((table_summary, "summary"), (table_localization, "localization")):
         module.make(Inputs(scores, evaluation, DESIGN)).write(*results.table(name).values())
     write_figure(results, "The claims.")
@@ -327,16 +327,33 @@ def test_words_in_a_table_that_scrolls_do_not_stand_one_below_the_other(browser,
     assert min(browser.evaluate(f"{words}.map(e => e.getBoundingClientRect().width)")) >= 95
 
 
-@pytest.mark.parametrize("width", [400, 900])
-def test_key_columns_stay_in_sight(browser, address, width):
+CLAIMS, SUMMARY = "document.getElementById('table-claims')", "document.querySelector('.whole')"
+
+
+@pytest.mark.parametrize(
+    ("table", "width", "kept"),
+    [
+        (LONG, 1280, ["training domain", "arm"]),
+        (LONG, 900, ["arm"]),
+        (LONG, 400, ["arm"]),
+        (CLAIMS, 400, ["claim"]),
+        (SUMMARY, 400, ["arm"]),
+    ],
+)
+def test_key_columns_stay_in_sight(browser, address, table, width, kept):
+    """The arm first: without it no row says anything."""
     browser.show(width, 800, mobile=width < 768)
     browser.open(address)
-    browser.evaluate(OPEN)
-    places = f"[...{LONG}.querySelectorAll('tbody tr:first-child > *')].map(e => e.getBoundingClientRect().left)"
-    before = browser.evaluate(places)
-    scrolled = browser.evaluate(f"{LONG}.querySelector('.scroll').scrollLeft = 150")
-    after = browser.evaluate(places)
-    assert scrolled == 150 and after[0] == before[0] and after[-1] == before[-1] - 150
+    browser.evaluate("document.querySelectorAll('details.long').forEach(e => { e.open = true; })")
+    heads = f"[...{table}.querySelectorAll('thead th')]"
+    place = f"{table}.querySelector('.scroll')"
+    browser.evaluate(f"{place}.scrollLeft = {place}.scrollWidth")
+    edges = browser.evaluate(f"{heads}.map(e => [e.textContent, e.getBoundingClientRect().left, e.offsetWidth])")
+    left = browser.evaluate(f"{place}.getBoundingClientRect().left")
+    seen = [name for name, start, _ in edges if start >= left and edges[-1][0] != name]
+    assert set(kept) <= set(seen) and browser.evaluate(f"{place}.scrollLeft") > 50
+    frozen = browser.evaluate(f"{heads}.filter(e => e.className.includes('frozen')).map(e => e.textContent)")
+    assert set(kept) <= set(frozen)
     assert browser.complaints() == []
 
 

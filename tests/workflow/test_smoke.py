@@ -1,6 +1,7 @@
 """The whole study at its smallest: what comes out, and what a change re-runs."""
 
 import html
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,8 @@ import pytest
 from safetensors.torch import load_file
 
 from mmpkd.config.demo import DEMO
+from mmpkd.design import Design
+from mmpkd.outputs.words import column_meaning
 from tests.checkout import SMOKE
 
 RESULTS = "results/smoke"
@@ -152,6 +155,17 @@ def test_tables_and_figures_come_again_from_the_scores_alone(smoke, tmp_path):
     assert {"tables/claims.csv", "tables/localization.tex", "figures/claims.pdf"} <= set(map(str, drawn))
     for file, content in drawn.items():
         assert (smoke.folder / "results/smoke" / file).read_bytes() == content, file
+
+
+def test_every_column_of_every_table_is_explained(smoke):
+    results = smoke.folder / "results/smoke"
+    design = Design.of(json.loads((results / "provenance.json").read_text())["configuration"])
+    tables = sorted((results / "tables").glob("*.md"))
+    heads = {file.stem: file.read_text().splitlines()[2].strip("| ").split(" | ") for file in tables}
+    unknown = {
+        (name, head) for name, of_table in heads.items() for head in of_table if not column_meaning(head, design)
+    }
+    assert len(heads) >= 10 and unknown == set()
 
 
 def test_a_run_is_compared_with_its_reference(smoke, tmp_path):
