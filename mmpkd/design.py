@@ -13,6 +13,7 @@ RELATIONS = IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY = ("in-domain", "other dat
 SECTIONS = ("domains", "arms", "design", "cohorts")  # of the configuration, of which `Design.of` reads parts
 CONTROL = "control"  # stands for the training domain in the scores of maps that no student of the study made
 CONTROLS = ("uniform", "centre", "edges", "untrained", "pretrained")  # the arms of that domain
+TO_BEAT = ("centre", "edges", "untrained")  # of these: maps that owe nothing to training
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ from mmpkd.evaluation.statistics import (
     holm,
     paired_gain,
 )
-from mmpkd.evaluation.verdicts import controls, sentence
+from mmpkd.evaluation.verdicts import controls, sentence, signed
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def claims_table(
         shuffled_over_reference, _low, _high: the same contrast of the shuffled teacher's arm against the reference;
         credited: supported, expects a gain, and shuffled_gain_low > 0 (false where there is no shuffled arm);
         arm_mean: the arm's mean score over `cells`, and over_<control>, _low, _high: less the control's;
+        by_cell: the gain in each cell of a claim on several, in words;
         n_images, n_patients, n_seeds, n_undefined; controls and sentence: the verdict in words, see verdicts.py.
         Columns of controls and of the shuffled arm are NaN where absent.
     """
@@ -88,6 +89,7 @@ def claims_table(
             **_checks(test, evaluation),
             **_credit(test, verdict),
             **_against_controls(test),
+            "by_cell": _by_cell(test),
             **{key: value for key, value in asdict(test.estimate).items() if key.startswith("n_")},
         }
         rows.append({**row, "controls": controls(row), "sentence": sentence(row, evaluation.confidence)})
@@ -211,6 +213,21 @@ def _against_controls(test: TestedClaim) -> dict:
         gain = paired_gain(test.scores, cells, arm, control, test.score, test.confidence)
         columns |= _interval(f"over_{control}", gain)
     return columns
+
+
+def _by_cell(test: TestedClaim) -> str:
+    """`cxr@vindr_cxr: +0.241 (+0.132 to +0.350); ...`; "" for a claim on one cell."""
+    cells = contrast_weights(test.claim, test.design)
+    if len(cells) == 1:
+        return ""
+    gains = {
+        cell: paired_gain(test.scores, [cell], test.arm, test.reference, test.score, test.confidence) for cell in cells
+    }
+    return "; ".join(
+        f"{cell}: {signed(gain.estimate)} ({signed(gain.low)} to {signed(gain.high)})"
+        for cell, gain in gains.items()
+        if not isnan(gain.low)
+    )
 
 
 def _interval(name: str, estimate: Estimate) -> dict:

@@ -10,7 +10,7 @@ from mmpkd.evaluation.statistics import POWER
 UNITS = {"mass_gain": "multiples of chance", "contrast_to_noise": "standard deviations"}  # others: from 0 to 1
 COMPARISONS = {  # the columns that hold the arm's gain over each, and what it is called
     "shuffled_gain": "shuffled teacher",
-    "over_centre": "centre Gaussian",
+    "over_centre": "centred Gaussian",
     "over_edges": "edge map",
     "over_untrained": "untrained student",
 }
@@ -22,8 +22,8 @@ def controls(row: Mapping[str, Any]) -> str:
     The gain over the shuffled teacher is the claim's own contrast, that over the others the mean over its cells.
 
     Returns:
-        `shuffled teacher beaten; centre Gaussian not beaten; untrained student absent`: absent controls have no scores,
-        or are themselves an arm of the claim.
+        `shuffled teacher beaten; centred Gaussian not beaten; untrained student absent`: absent controls have no
+        scores, or are themselves an arm of the claim.
     """
     return "; ".join(f"{title} {_outcome(row, column)}" for column, title in COMPARISONS.items())
 

@@ -27,8 +27,8 @@ from mmpkd.outputs.figure import (
     wrap,
 )
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.mechanism import reliance
-from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, count_range, fixed, interval_words
+from mmpkd.outputs.mechanism import quantity_words, reliance
+from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, cell_name, fixed, interval_words
 
 PANEL_HEIGHT = {1: 1.2, 2: 1.7}
 HALF = 0.28  # half the width of a prediction's line
@@ -147,6 +147,5 @@ def _caption(table: pd.DataFrame, inputs: Inputs) -> str:
         f"the marker. Third: gain over {reference} in {METRIC_NAMES[evaluation.metric]}, in test images with the "
         "marker (filled) and without (open). Means over images and seeds with "
         f"{interval_words(evaluation.confidence)}. "
-        f"n: {count_range(table['n_patients'], 'patient')}, {count_range(table['n_seeds'], 'seed')}. Effect and gain "
-        "are planted, so nothing follows for patients."
+        f"{quantity_words(table)}. Effect and gain are planted, so nothing follows for patients."
     )

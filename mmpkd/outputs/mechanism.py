@@ -42,8 +42,8 @@ def reliance(inputs: Inputs) -> pd.DataFrame:
 
     Returns:
         domain, cohort, arm; predicted and predicted_from_unmarked; effect and unmarked (probability without the marker)
-        of absent findings; mass, top_decile and area; n_images, n_patients, n_seeds; reason; gain_marked and
-        gain_unmarked: of the primary score over the reference. Estimates have columns _low and _high.
+        of absent findings; mass, top_decile and area; gain_marked and gain_unmarked: of the primary score over the
+        reference; reason. Estimates have columns _low, _high, _n_images, _n_patients and _n_seeds.
     """
     design, habits = inputs.design, habits_of(inputs)
     arms = {name: Arm.model_validate(arm) for name, arm in inputs.study["arms"].items()}
@@ -65,6 +65,16 @@ def sample_words(estimates: Iterable[Estimate]) -> str:
     return f"{count_range(patients, 'patient')}, {count_range(seeds, 'seed')}"
 
 
+def quantity_words(table: pd.DataFrame) -> str:
+    """`n of the effect: 96 to 111 patients, 5 seeds; of the map: ...`: what a table of `reliance` rests on."""
+    parts = []
+    for name, columns in {"effect": ["effect"], "map": ["mass"], "gains": list(STRATA)}.items():
+        counts = {noun: pd.concat([table[f"{column}_n_{noun}s"] for column in columns]) for noun in ("patient", "seed")}
+        shown = [count_range(of_noun[of_noun > 0], noun) for noun, of_noun in counts.items() if (of_noun > 0).any()]
+        parts.append(f"of the {name}: {', '.join(shown) or 'none'}")
+    return f"n {'; '.join(parts)}"
+
+
 def _reliance(inputs: Inputs, cell: Cell, arm: str) -> dict[str, Any]:
     method, confidence = inputs.evaluation.methods[0], inputs.evaluation.confidence
     wanted = {"effect": (EFFECT, "none"), "unmarked": (UNMARKED, "none")}
@@ -73,9 +83,7 @@ def _reliance(inputs: Inputs, cell: Cell, arm: str) -> dict[str, Any]:
         name: arm_mean(inputs.scores, [cell], arm, Score(*score), confidence) for name, score in wanted.items()
     }
     area = score_matrix(inputs.scores, CONTROL, "uniform", cell.cohort, **Score(MASS, "none").columns).mean
-    effect = estimates["effect"]
-    counts = {"n_images": effect.n_images, "n_patients": effect.n_patients, "n_seeds": effect.n_seeds}
-    return {**_intervals(estimates), "area": area, **counts, "reason": effect.reason}
+    return {**_intervals(estimates), "area": area, "reason": estimates["effect"].reason}
 
 
 def _gains(inputs: Inputs, cell: Cell, arm: str) -> dict[str, float]:
@@ -99,4 +107,5 @@ def _intervals(estimates: dict[str, Estimate]) -> dict[str, float]:
     columns: dict[str, float] = {}
     for name, estimate in estimates.items():
         columns |= {name: estimate.estimate, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+        columns |= {f"{name}_n_{noun}s": getattr(estimate, f"n_{noun}s") for noun in ("image", "patient", "seed")}
     return columns

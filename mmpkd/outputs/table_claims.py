@@ -51,8 +51,8 @@ def make(inputs: Inputs) -> Table:
         bootstrap_high: percentile interval over patients and seeds; p_permutation_patients, p_permutation_seeds;
         effect_size, share_improved; shuffled_gain; shuffled_over_reference: the shuffled control's gain; credited;
         arm_mean: of the arm's score over `cells`; over_uniform, over_centre, over_edges, over_untrained and
-        over_pretrained: less the control's; n_images, n_patients, n_seeds, n_undefined; controls and sentence: what
-        the controls and the verdict say, in words.
+        over_pretrained: less the control's; by_cell: the gain in each cell of a claim on several; n_images,
+        n_patients, n_seeds, n_undefined; controls and sentence: what the controls and the verdict say, in words.
     """
     evaluation = inputs.evaluation
     claims = {name: Claim.model_validate(claim) for name, claim in inputs.study["claims"].items()}

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, Cell, Design
+from mmpkd.design import CONTROL, IN_DOMAIN, OTHER_DATA_SET, OTHER_MODALITY, TO_BEAT, Cell, Design
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.regions import ANY
 from mmpkd.evaluation.statistics import arm_mean, paired_gain
@@ -14,8 +14,6 @@ from mmpkd.outputs.columns import domain_labels, missing, region_labels, sentenc
 from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
 from mmpkd.outputs.words import CONTROL_NAMES, METHOD_NAMES, METRIC_NAMES, cohort_name
-
-SHOWN_CONTROLS = ("centre", "edges", "untrained")
 
 
 def make(inputs: Inputs) -> Table:
@@ -58,7 +56,7 @@ def make(inputs: Inputs) -> Table:
 
 def _heads(frame: pd.DataFrame, design: Design) -> dict[str, str]:
     """The names of the columns that belong to an arm or a control."""
-    heads = {control: CONTROL_NAMES[control] for control in SHOWN_CONTROLS}
+    heads = {control: CONTROL_NAMES[control] for control in TO_BEAT}
     for arm in (name for name in frame.columns if f"{name}_high" in frame and f"{name}_low" in frame):
         title = design.title(arm.removesuffix("_gain"))
         heads |= (
@@ -88,4 +86,4 @@ def _arm_columns(
 
 def _control_means(relevant: pd.DataFrame, cohort: str) -> dict[str, float]:
     controls = select(relevant, domain=CONTROL, cohort=cohort)
-    return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in SHOWN_CONTROLS}
+    return {arm: float(select(controls, arm=arm)["value"].mean()) for arm in TO_BEAT}

@@ -37,12 +37,12 @@ def make(inputs: Inputs) -> Table:
         "seeds (for controls with one seed, for new patients alone). Students never saw an ROI. Gain: against "
         f"{inputs.design.title(reference)}, paired by image and seed; p is two-sided and not adjusted. Label any: the "
         f"union of an image's ROI; single labels are given for the primary score, {lead}. The uniform map is chance; "
-        "centre, edges, untrained and pretrained are what attention has to beat. Artefact rate: the share of an "
-        "image's patches whose token after the last block is longer than three times the image's median; maps with "
-        "many are not to be trusted. Mass on sinks: the share of a map on patches that in some block receive more than "
-        "three times the attention of an average patch; method none is the share of such patches, which a uniform map "
-        "has. A map far above it shows where tokens gather, not what the class token reads. Undefined: images left out "
-        "because a seed has no score there."
+        "centre, edges and untrained are what attention has to beat; pretrained is what fine-tuning started from. "
+        "Artefact rate: the share of an image's patches whose token after the last block is longer than three times "
+        "the image's median; maps with many are not to be trusted. Mass on sinks: the share of a map on patches that "
+        "in some block receive more than three times the attention of an average patch; method none is the share of "
+        "such patches, which a uniform map has. A map far above it shows where tokens gather, not what the class "
+        "token reads. Undefined: images left out because a seed has no score there."
     )
     return Table(pd.DataFrame(rows, columns=COLUMNS), caption, design=inputs.design)
 

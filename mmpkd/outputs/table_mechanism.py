@@ -1,7 +1,7 @@
 """How much the students rely on the marker of the phantoms, and what a formula predicts."""
 
 from mmpkd.outputs.inputs import Inputs
-from mmpkd.outputs.mechanism import reliance
+from mmpkd.outputs.mechanism import quantity_words, reliance
 from mmpkd.outputs.table import Table
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES
 
@@ -16,10 +16,11 @@ def make(inputs: Inputs) -> Table:
     Returns:
         domain, cohort, arm; predicted: the effect that the formula predicts; predicted_from_unmarked: the same times
         one minus `unmarked`; effect; unmarked: the probability of absent findings without the marker; mass and
-        top_decile: shares of the map, and of its highest tenth of pixels, on the marker; area; n_images, n_patients,
-        n_seeds; reason; gain_marked and gain_unmarked, in the primary score.
+        top_decile: shares of the map, and of its highest tenth of pixels, on the marker; area; gain_marked and
+        gain_unmarked, in the primary score; reason. Estimates have columns _low, _high, _n_images, _n_patients and
+        _n_seeds.
     """
-    evaluation, design = inputs.evaluation, inputs.design
+    evaluation, design, table = inputs.evaluation, inputs.design, reliance(inputs)
     caption = (
         "Reliance on the planted marker. Each scored image was rendered with the marker and without it. Effect: the "
         "mean change of the student's probability for absent findings when the marker appears, over images and seeds, "
@@ -28,7 +29,7 @@ def make(inputs: Inputs) -> Table:
         "the same times one minus the student's own probability without the marker. Mass: the share of the "
         f"{METHOD_NAMES[evaluation.methods[0]]} map on the marker, in the rendering with the marker; area: the same "
         f"for a map that is equal everywhere. Gain marked, unmarked: in {METRIC_NAMES[evaluation.metric]} over "
-        f"{design.title(design.reference)}, in test images that bear the marker and in those that do not. The effect "
-        "is planted: it says nothing about patients."
+        f"{design.title(design.reference)}, in test images that bear the marker and in those that do not. "
+        f"{quantity_words(table)}. The effect is planted: it says nothing about patients."
     )
-    return Table(reliance(inputs), caption, SHOWN, design)
+    return Table(table, caption, SHOWN, design)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from mmpkd.config.evaluation import Evaluation
-from mmpkd.design import Cell, Design
+from mmpkd.design import TO_BEAT, Cell, Design
 from mmpkd.evaluation.classification import MACRO, classification_table
 from mmpkd.evaluation.matrices import MissingScores, select
 from mmpkd.evaluation.statistics import Estimate, arm_mean, control_matrix, crossed_estimate, paired_gain
@@ -15,11 +15,11 @@ from mmpkd.outputs.inputs import Inputs
 from mmpkd.outputs.table import Table
 from mmpkd.outputs.words import METHOD_NAMES, METRIC_NAMES, count_range, percent
 
-CONTROLS = ("centre", "edges", "untrained")
 COLUMNS = ["domain", "cohort", "arm", "metric", "method"]
 COLUMNS += [f"{name}{bound}" for name in ("auroc", "score", "gain") for bound in ("", "_low", "_high")]
-COLUMNS += ["gain_p", "n_images", "n_patients", "n_seeds", "reason"]
-SHOWN = [name for name in COLUMNS if name not in ("metric", "method", "gain_p", "n_images", "n_patients", "n_seeds")]
+SAMPLE = ("images", "patients", "seeds")
+COLUMNS += ["gain_p", *(f"n_{noun}" for noun in SAMPLE), *(f"auroc_n_{noun}" for noun in SAMPLE), "reason"]
+SHOWN = [name for name in COLUMNS if name not in ("metric", "method", "gain_p") and "n_" not in name]
 
 
 def make(inputs: Inputs) -> Table:
@@ -27,7 +27,8 @@ def make(inputs: Inputs) -> Table:
 
     Returns:
         domain, cohort, arm, metric, method; auroc: mean over labels; score: the primary one; gain: in it over the
-        reference; gain_p; n_images, n_patients, n_seeds of the score; reason. Estimates have columns _low and _high.
+        reference; gain_p; n_images, n_patients, n_seeds of the score, and of the AUROC (auroc_n_images, ...); reason.
+        Estimates have columns _low and _high.
     """
     evaluation, design = inputs.evaluation, inputs.design
     score = evaluation.score()
@@ -44,9 +45,8 @@ def make(inputs: Inputs) -> Table:
         f"against the regions of interest, its gain: over {design.title(design.reference)}, paired by image and seed. "
         f"Means with {percent(evaluation.confidence)} intervals for new patients and new seeds, not adjusted; the "
         "claims are adjusted. Below the arms: maps that owe nothing to the training, which any attention has to beat. "
-        "n per row: "
-        + ", ".join(count_range(frame[f"n_{noun}s"], noun) for noun in ("image", "patient", "seed") if len(frame))
-        + "."
+        f"n of the AUROC: {_sample_words(frame, 'auroc_n')}; of the {METRIC_NAMES[score.metric]}: "
+        f"{_sample_words(frame, 'n')}."
     )
     return Table(
         frame,
@@ -55,6 +55,14 @@ def make(inputs: Inputs) -> Table:
         design,
         {"score": METRIC_NAMES[score.metric], "gain": f"gain in {METRIC_NAMES[score.metric]}"},
     )
+
+
+def _sample_words(frame: pd.DataFrame, start: str) -> str:
+    """`134 to 446 images, 96 to 207 patients, 5 seeds` per row."""
+    counts = [frame[f"{start}_{noun}"].dropna().astype(int) for noun in SAMPLE]
+    if not len(counts[0]):
+        return "none"
+    return ", ".join(count_range(of_noun, noun.rstrip("s")) for of_noun, noun in zip(counts, SAMPLE, strict=True))
 
 
 def _rows(
@@ -73,8 +81,9 @@ def _rows(
         found = {
             f"auroc{end}": auroc.get(key, nan) for end, key in (("", "estimate"), ("_low", "low"), ("_high", "high"))
         }
+        found |= {f"auroc_n_{noun}": auroc.get(f"n_{noun}", nan) for noun in SAMPLE}
         yield {**names, "arm": arm, **found, **_values(arm_mean(rows, [cell], arm, score, confidence), gain)}
-    for control in CONTROLS:
+    for control in TO_BEAT:
         try:
             matrix = control_matrix(here, control, cell.cohort, score)
         except MissingScores:

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ def build(
             configuration=yaml.safe_dump(origin["configuration"], sort_keys=False, allow_unicode=True),
             assumptions=assumptions,
             controls=controls,
+            reference=design.title(design.reference),
         )
     )
 
@@ -97,7 +98,7 @@ def _header(study: Mapping[str, Any]) -> dict[str, Any]:
 
 def _inline(viewer: Viewer | None, tables: Mapping[str, TableItem]) -> dict[str, Any]:
     """What other pages load from other files, and the policy that it is all there is."""
-    wanted: dict[str, Collection[Any] | None] = {"tables.js": tables, "viewer.js": viewer and viewer.cells}
+    wanted = {"tables.js": bool(tables), "viewer.js": viewer is not None and bool(viewer.cells)}
     scripts = [(FOLDER / name).read_text(encoding="utf-8") for name, there in wanted.items() if there]
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
     data = _inline_json(viewer.data) if viewer else ""

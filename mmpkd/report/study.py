@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from mmpkd.cohorts.tables import SPLITS
-from mmpkd.design import Design
+from mmpkd.design import TO_BEAT, Design
 from mmpkd.evaluation.matrices import select
 from mmpkd.evaluation.verdicts import signed
-from mmpkd.outputs.words import cell_name, cohort_name, count, domain_name, p_text, score_words
+from mmpkd.outputs.words import CONTROL_NAMES, cell_name, cohort_name, count, domain_name, p_text, score_words
 
 MEANINGS = {
     "supported": "The data of this run speak for the claim.",
@@ -170,7 +170,12 @@ def _in_words(claim: Mapping[str, Any], confidence: float, design: Design) -> Cl
     sentence = claim["sentence"].removeprefix(f"{verdict.capitalize()}: ").replace(" %", "\u00a0%")
     evidence = [*_test_words(claim, confidence, design)]
     if _known(claim["estimate"]):
-        evidence += [*_credit_words(claim), *_control_words(claim, design), *_check_words(claim, confidence)]
+        evidence += [
+            *_words_by_cell(claim, design),
+            *_credit_words(claim),
+            *_control_words(claim, design),
+            *_check_words(claim, confidence),
+        ]
     return ClaimItem(
         claim["title"],
         verdict,
@@ -216,6 +221,16 @@ def _interval_words(claim: Mapping[str, Any], column: str) -> str:
     return signed(value) + (f" ({signed(low)} to {signed(high)})" if _known(low) else " (no interval)")
 
 
+def _words_by_cell(claim: Mapping[str, Any], design: Design) -> list[str]:
+    """The gain in each cell of a claim on several: their mean can hide one without a gain."""
+    if not isinstance(claim["by_cell"], str):
+        return []
+    cells = (part.split(": ") for part in claim["by_cell"].split("; "))
+    return [
+        f"Gain in each cell: {'; '.join(f'{cell_name(design.parse(cell), design)} {gain}' for cell, gain in cells)}."
+    ]
+
+
 def _credit_words(claim: Mapping[str, Any]) -> list[str]:
     """Whether the privileged content did it, or soft targets of any kind."""
     decides = claim["verdict"] == "supported" and claim["expect"] == "gain"
@@ -232,16 +247,18 @@ def _credit_words(claim: Mapping[str, Any]) -> list[str]:
 
 def _control_words(claim: Mapping[str, Any], design: Design) -> list[str]:
     """The arm against the controls; a gain of attention that is worse than no model is worth little."""
-    names = {"over_centre": "a centred Gaussian", "over_edges": "an edge map", "over_untrained": "an untrained student"}
+    names = {f"over_{control}": f"the {CONTROL_NAMES[control]}" for control in TO_BEAT}
     names = {column: name for column, name in names.items() if _known(claim.get(column))}
     if not names:
         return []
     gains = "; ".join(f"over {name} {_interval_words(claim, column)}" for column, name in names.items())
     sentences = [f"Mean score of {design.title(claim['arm'])} less that of controls: {gains}."]
-    unbeaten = [name for column, name in names.items() if not claim[f"{column}_low"] > 0]
-    if unbeaten:
-        title = design.title(claim["arm"])
-        sentences.append(f"Note: the maps of {title} are not shown to be better than {' or '.join(unbeaten)}.")
+    worse = [name for column, name in names.items() if claim[f"{column}_high"] < 0]
+    unbeaten = [name for column, name in names.items() if not claim[f"{column}_low"] > 0 and name not in worse]
+    notes = [f"worse than {' and '.join(worse)}"] * bool(worse)
+    notes += [f"not shown to be better than {' or '.join(unbeaten)}"] * bool(unbeaten)
+    if notes:
+        sentences.append(f"Note: the maps of {design.title(claim['arm'])} are {' and '.join(notes)}.")
     return sentences
 
 

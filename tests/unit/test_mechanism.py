@@ -125,7 +125,7 @@ def test_the_table_says_what_was_planted(demo):
         mass = planted_mass(EFFECTS[row["arm"]])
         expected = {"effect": EFFECTS[row["arm"]], "predicted": predicted, "mass": mass, "top_decile": 2 * mass}
         expected |= {"predicted_from_unmarked": predicted * (1 - WITHOUT_MARKER), "unmarked": WITHOUT_MARKER}
-        expected |= {"area": AREA, "n_seeds": 3}
+        expected |= {"area": AREA, "effect_n_seeds": 3, "mass_n_seeds": 3}
         assert {name: row[name] for name in expected} == pytest.approx(expected, abs=1e-6)
 
 

@@ -65,7 +65,7 @@ NO_GAIN = {"expect": "no_gain", "margin": 0.02}
         (
             {"over_centre_low": -0.01, "over_edges_low": -0.02, "over_untrained_low": 0.0},
             f"Supported: {GAIN}, and +0.040 over the shuffled teacher, so it is credited to the privileged data; "
-            "the arm's maps are not shown to beat the centre Gaussian or the edge map or the untrained "
+            "the arm's maps are not shown to beat the centred Gaussian or the edge map or the untrained "
             "student.",
         ),
         (
@@ -137,10 +137,10 @@ def test_a_score_that_has_a_unit_is_named_with_it():
 
 
 def test_one_rule_for_all_controls():
-    beaten = "shuffled teacher beaten; centre Gaussian beaten; edge map beaten; untrained student beaten"
+    beaten = "shuffled teacher beaten; centred Gaussian beaten; edge map beaten; untrained student beaten"
     assert controls(ROW) == beaten
     mixed = {"shuffled_gain_low": 0.0, "over_centre": nan, "over_centre_low": nan, "over_edges_low": -0.1}
     mixed |= {"over_untrained_low": nan}
     assert controls(ROW | mixed) == (
-        "shuffled teacher not beaten; centre Gaussian absent; edge map not beaten; untrained student not tested"
+        "shuffled teacher not beaten; centred Gaussian absent; edge map not beaten; untrained student not tested"
     )

@@ -97,7 +97,24 @@ def test_what_could_not_be_tested_has_its_reason(tmp_path):
 def test_maps_that_do_not_beat_a_control_are_pointed_out(tmp_path):
     assert "Note:" not in " ".join(words_of(tmp_path, 0.05, GAIN).evidence)
     away = GAIN.model_copy(update={"cells": ["cxr@cbis_ddsm"]})
-    assert "not shown to be better than a centred Gaussian" in " ".join(words_of(tmp_path, 0.05, away).evidence)
+    assert "not shown to be better than the centred Gaussian." in " ".join(words_of(tmp_path, 0.05, away).evidence)
+    words_of(tmp_path, 0.05, GAIN)
+    table = pd.read_csv(tmp_path / "claims.csv")
+    table.assign(over_centre_low=-0.2, over_centre_high=-0.1).to_csv(tmp_path / "claims.csv", index=False)
+    (item,) = read_claims(tmp_path / "claims.csv", 0.95, DESIGN)
+    assert "Note: the maps of MMPKD are worse than the centred Gaussian." in item.evidence
+
+
+def test_the_gains_of_a_claim_on_several_cells_are_shown_one_by_one(tmp_path):
+    several = GAIN.model_copy(update={"cells": ["cxr@mimic_cxr", "mammography@cbis_ddsm"]})
+    evidence = words_of(tmp_path, 0.05, several).evidence
+    alone = [words_of(tmp_path, 0.05, GAIN.model_copy(update={"cells": [cell]})).sentence for cell in several.cells]
+    first, second = (re.search(r"is (\S+) \(95\s% interval (.*?)\)", sentence).groups() for sentence in alone)
+    assert (
+        f"Gain in each cell: chest radiographs, MIMIC-CXR (phantom) {first[0]} ({first[1]}); "
+        f"mammograms, CBIS-DDSM (phantom) {second[0]} ({second[1]})."
+    ) in evidence
+    assert not any("each cell" in sentence for sentence in words_of(tmp_path, 0.05, GAIN).evidence)
 
 
 def test_the_headline_counts_verdicts():
