@@ -77,9 +77,9 @@ _COHORT_MARKERS = ("o", "s", "^", *_FURTHER_MARKERS[:2], "P", *_FURTHER_MARKERS[
 CONTROL_LINES: dict[str, LineStyleType] = {
     "uniform": "-",
     "centre": (0, (5, 2)),
-    "edges": (0, (5, 1.2, 1, 1.2, 1, 1.2)),
+    "edges": (0, (1, 1, 1, 3.5)),  # pairs of dots
     "untrained": (0, (1, 1.4)),
-    "pretrained": (0, (5, 1.5, 1, 1.5)),
+    "pretrained": (0, (9, 1.5, 1, 1.5)),
 }
 
 
@@ -164,6 +164,11 @@ def name_arms(axes: Axes, titles: list[str], narrow: bool = False) -> None:
         axes.set_xticks(range(len(titles)), titles, rotation=90)
     axes.set_xlim(-0.6, len(titles) - 0.4)
     axes.grid(axis="y")
+
+
+def name_band(axes: Axes, low: float, high: float) -> None:
+    """Room for words between rows, from `low` to `high` of y: lines behind them stop there, all at the same height."""
+    axes.axhspan(low, high, color="white", linewidth=0, zorder=2)
 
 
 def title_over(axes: Axes, text: str, letters: int) -> None:

@@ -15,13 +15,13 @@ from mmpkd.evaluation.verdicts import signed
 from mmpkd.outputs.figure import (
     GREY,
     PALE,
-    PLAIN,
     Drawing,
     Mark,
     arm_marks,
     draw_estimate,
     legend_below,
     legend_height,
+    name_band,
     new_figure,
     styled,
     wrap,
@@ -78,7 +78,7 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design, columns: 
     axes.set_ylim(places[-1] + 0.5, -0.5 - above)
     axes.set_yticks(places, titles)
     if columns == 1:
-        _titles_above(axes)
+        _titles_above(axes, above)
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     exceptions = ", or as named" if any(_own_score(claim, evaluation) for claim in claims.itertuples()) else ""
@@ -89,12 +89,13 @@ def draw(claims: pd.DataFrame, evaluation: Evaluation, design: Design, columns: 
     return figure, _caption(claims, evaluation, design)
 
 
-def _titles_above(axes: Axes) -> None:
-    """Moves the titles of rows to above their markers."""
+def _titles_above(axes: Axes, height: float) -> None:
+    """Moves the titles of rows to above their markers, where `height` rows are free."""
     axes.set_zorder(1)  # titles reach into the words
     for place, label in zip(axes.get_yticks(), axes.get_yticklabels(), strict=True):
+        name_band(axes, place - 0.5 - height, place - 0.5)
         style: dict[str, Any] = {"va": "bottom", "transform": axes.get_yaxis_transform(), "in_layout": False}
-        axes.text(0.02, place - 0.5, label.get_text(), bbox=PLAIN, **style)
+        axes.text(0.02, place - 0.5, label.get_text(), zorder=5, **style)
     axes.set_yticks([])
 
 

@@ -16,7 +16,6 @@ from mmpkd.outputs.figure import (
     BAND,
     GREY,
     PAGE,
-    PLAIN,
     Drawing,
     Mark,
     arm_handles,
@@ -25,6 +24,7 @@ from mmpkd.outputs.figure import (
     fitting_arms,
     left_out,
     legend_below,
+    name_band,
     new_figure,
     styled,
     wrap,
@@ -71,7 +71,7 @@ def make(inputs: Inputs) -> Drawing:
         axes.set_xlabel(wrap(f"gain over {reference} in {METRIC_NAMES[evaluation.metric]}", letters))
     _name_rows(panels, cells, places, headings, design)
     if inputs.columns == 1:
-        _names_above(panels[0], len(cells))
+        _names_above(panels, len(cells))
     seed = Line2D([], [], color=GREY, marker="|", markersize=5, linestyle="", label="one seed")
     legend_below(figure, [*arm_handles(arms, design), seed])
     caption = _caption(rows, cells, evaluation, design, main_contrast(rows, arms, evaluation, design))
@@ -142,20 +142,21 @@ def _name_rows(
     for axes in panels:
         axes.tick_params(axis="y", length=0)
         for middle in headings.values():
-            axes.axhspan(middle - HEADING / 2, middle + HEADING / 2, color=BAND, linewidth=0, zorder=0)
+            axes.axhspan(middle - HEADING / 2, middle + HEADING / 2, color=BAND, linewidth=0, zorder=2)
 
 
-def _names_above(axes: Axes, cells: int) -> None:
+def _names_above(panels: Sequence[Axes], cells: int) -> None:
     """Moves the names of rows to above their markers, and headings into their bands, from the left edge on."""
-    labels = axes.get_yticklabels()
-    axes.set_zorder(1)  # names reach into the next panel
-    axes.set_facecolor("none")
-    for number, (place, label) in enumerate(zip(axes.get_yticks(), labels, strict=True)):
-        shift = 0.5 + NAME / 2 if number < cells else 0.0
-        behind = PLAIN if number < cells else PLAIN | {"facecolor": BAND}
-        style: dict[str, Any] = {"weight": label.get_fontweight(), "va": "center", "in_layout": False, "bbox": behind}
-        axes.text(0.02, place - shift, label.get_text(), transform=axes.get_yaxis_transform(), **style)
-    axes.set_yticks([])
+    first, labels = panels[0], panels[0].get_yticklabels()
+    first.set_zorder(1)  # names reach into the next panel
+    first.set_facecolor("none")
+    for number, (place, label) in enumerate(zip(first.get_yticks(), labels, strict=True)):
+        above = place - 0.5 - NAME / 2 if number < cells else place
+        for axes in panels if number < cells else ():
+            name_band(axes, above - NAME / 2, above + NAME / 2)
+        style: dict[str, Any] = {"weight": label.get_fontweight(), "va": "center", "in_layout": False, "zorder": 5}
+        first.text(0.02, above, label.get_text(), transform=first.get_yaxis_transform(), **style)
+    first.set_yticks([])
 
 
 def _alt(

@@ -86,11 +86,11 @@ def make(inputs: Inputs) -> Drawing:
     for kind in (slice(0, None, 2), slice(1, None, 2)):
         _share_limits([axes for axes in panels[:, kind].flat if axes.axison])
     letters = int((WIDTHS[inputs.columns] / pairs - 1.2) * 0.55 * LETTERS * 7 / 6)
-    _draw_controls(scored, letters, height)
+    beyond = _draw_controls(scored, letters, height)
     for column in panels.T:
         [axes for axes in column if axes.axison][-1].tick_params(labelbottom=True)
     legend_below(figure, handles)
-    caption, alt = _caption(rows, arms, evaluation, design), _alt(rows, arms, evaluation, design)
+    caption, alt = _caption(rows, arms, evaluation, design, beyond), _alt(rows, arms, evaluation, design)
     return Drawing(figure, caption, design, alt)
 
 
@@ -145,7 +145,7 @@ def _name_block(
         for right in row[1 : 2 * len(cells) : 2]:
             right.set_ylabel(wrap(f"gain over {design.title(design.reference)}", letters))
         names = (METHOD_NAMES[method], METRIC_NAMES[evaluation.metric])
-        row[0].set_ylabel("\n\n".join(wrap(name, letters) for name in names))
+        row[0].set_ylabel(",\n".join(wrap(name, letters) for name in names))
 
 
 def _control_levels(rows: pd.DataFrame, cohort: str, score: Score) -> dict[str, float]:
@@ -154,13 +154,16 @@ def _control_levels(rows: pd.DataFrame, cohort: str, score: Score) -> dict[str, 
     return {control: level for control, level in levels.items() if not np.isnan(level)}
 
 
-def _draw_controls(panels: list[tuple[Axes, dict[str, float]]], letters: int, height: float) -> None:
+def _draw_controls(panels: list[tuple[Axes, dict[str, float]]], letters: int, height: float) -> bool:
     """Lines where controls are within the scale of the students; names and values of those below or above it.
 
     Args:
         panels: of the same scale, each with the scores of its controls.
         letters: that fit the width of a panel.
         height: inches of a panel.
+
+    Returns:
+        Whether any control is beyond the scale.
     """
     low, high = panels[0][0].get_ylim()
     below = [_beyond("↓", {k: level for k, level in levels.items() if level < low}, letters) for _, levels in panels]
@@ -175,6 +178,7 @@ def _draw_controls(panels: list[tuple[Axes, dict[str, float]]], letters: int, he
         for text, place, side in zip(words, (0.01, 0.99), ("bottom", "top"), strict=True):
             style: dict[str, Any] = {"va": side, "fontsize": 6, "linespacing": 1.05, "bbox": PLAIN}
             axes.text(0.02, place, "\n".join(text), transform=axes.transAxes, **style)
+    return any(lines)
 
 
 def _beyond(arrow: str, levels: Mapping[str, float], letters: int) -> list[str]:
@@ -240,19 +244,19 @@ def _alt(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design: De
     )
 
 
-def _caption(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design: Design) -> str:
+def _caption(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design: Design, beyond: bool) -> str:
     counted = "; ".join(
         f"{cell_name(cell, design)}: {sample_size(rows, cell, evaluation)}" for cell in design.home_cells
     )
     reference = design.title(design.reference)
+    at_ends = "; those beyond the scale of the students stand at its ends by name (arrows)" if beyond else ""
     return (
         f"Localisation on test images of the cohort that the students were trained on. Left of each pair: "
         f"{METRIC_NAMES[evaluation.metric]} of the attention map against the union of an image's regions of interest "
         f"(ROI), mean over images. Right: paired gain over {reference}, same image and same seed. Large "
         f"markers: mean over seeds with {interval_words(evaluation.confidence)}. Small markers: single seeds. Grey "
-        f"lines: controls without training on this cohort; those beyond the scale of the students stand at its ends by "
-        f"name (arrows); the uniform map is chance level. Test images with ROI: "
-        f"{counted}. {main_contrast(rows, arms, evaluation, design)}Axes do not start at zero. No student "
+        f"lines: controls without training on this cohort{at_ends}; the uniform map is chance level. "
+        f"Test images with ROI: {counted}. {main_contrast(rows, arms, evaluation, design)}Axes do not start at zero. No student "
         f"was trained on ROI; a gain says that attention lies more on the ROI, not that the decision was made there."
     )
 

@@ -83,7 +83,7 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
     """Every cell as text; `x`, `x_low`, `x_high` (or `estimate`, `low`, `high`) become one column "x [low, high]".
 
     A column has as many decimals as the median of its intervals deserves (`mmpkd.outputs.words.decimals`). Without
-    intervals it has three, or one if a number reaches 100; a p below 0.001 is given as such. Columns that hold no value
+    intervals it has three, or one if a number reaches 100 or is in seconds; a p below 0.001 is given as such. Columns that hold no value
     in any row are left out.
 
     Args:
@@ -101,7 +101,7 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
             values = [_with_interval(value, low, high, digits) for value, low, high in rows]
         else:
             numbers = pd.to_numeric(table[name], errors="coerce").abs()
-            digits = 1 if (numbers >= LARGE).any() else WITHOUT_INTERVAL
+            digits = 1 if "seconds" in name or (numbers >= LARGE).any() else WITHOUT_INTERVAL
             values = [_text(name, value, digits, design) for value in table[name]]
         if not values or any(value != ABSENT for value in values):
             columns[name] = values

@@ -21,6 +21,7 @@ from mmpkd.outputs.words import column_meaning
 from mmpkd.results import Results
 
 Environment = MutableMapping[str, Any]
+MANY_LETTERS = 30  # of a cell that needs a wider column
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def _open_table(renderer: Any, tokens: Sequence[Token], place: int, options: Any
 
 def _open_cell(renderer: Any, tokens: Sequence[Token], place: int, options: Any, env: Environment) -> str:
     """The first cell of a row is its header."""
-    kind = "number" if "right" in str(tokens[place].attrGet("style")) else env["class"]
+    number = "right" in str(tokens[place].attrGet("style"))
+    kind = "number" if number else env["class"] or ("words" if len(tokens[place + 1].content) > MANY_LETTERS else "")
     classes = f' class="{kind}"' if kind else ""
     if tokens[place].tag == "th":
         return f'<th scope="col"{classes}>'

@@ -203,10 +203,11 @@ def _test_words(claim: Mapping[str, Any], confidence: float, design: Design) -> 
         sentence += (
             f" for the margin of {claim['margin']:g}: a claim of no gain is supported if the gain stays below it"
         )
+    above = f" above or below the margin of {claim['margin']:g}" if claim["expect"] == "no_gain" else ""
     size = ", ".join(count(int(claim[f"n_{noun}s"]), noun) for noun in ("image", "patient", "seed"))
     return [
         f"{sentence}.",
-        f"A run of this size finds a contrast of {claim['minimum_detectable']:.3f} with 80 % power, unadjusted.",
+        f"A run of this size finds a contrast of {claim['minimum_detectable']:.3f}{above} with 80 % power, unadjusted.",
         f"n: {size}.",
     ]
 
