@@ -77,7 +77,7 @@ _COHORT_MARKERS = ("o", "s", "^", *_FURTHER_MARKERS[:2], "P", *_FURTHER_MARKERS[
 CONTROL_LINES: dict[str, LineStyleType] = {
     "uniform": "-",
     "centre": (0, (5, 2)),
-    "edges": (0, (1, 1, 1, 3.5)),  # pairs of dots
+    "edges": (0, (4, 1.2, 1, 1.2, 1, 3)),
     "untrained": (0, (1, 1.4)),
     "pretrained": (0, (9, 1.5, 1, 1.5)),
 }

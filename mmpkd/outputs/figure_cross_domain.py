@@ -157,6 +157,8 @@ def _names_above(panels: Sequence[Axes], cells: int) -> None:
         style: dict[str, Any] = {"weight": label.get_fontweight(), "va": "center", "in_layout": False, "zorder": 5}
         first.text(0.02, above, label.get_text(), transform=first.get_yaxis_transform(), **style)
     first.set_yticks([])
+    for axes in panels:
+        axes.spines["left"].set_visible(False)
 
 
 def _alt(

@@ -256,8 +256,9 @@ def _caption(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design
         f"(ROI), mean over images. Right: paired gain over {reference}, same image and same seed. Large "
         f"markers: mean over seeds with {interval_words(evaluation.confidence)}. Small markers: single seeds. Grey "
         f"lines: controls without training on this cohort{at_ends}; the uniform map is chance level. "
-        f"Test images with ROI: {counted}. {main_contrast(rows, arms, evaluation, design)}Axes do not start at zero. No student "
-        f"was trained on ROI; a gain says that attention lies more on the ROI, not that the decision was made there."
+        f"Test images with ROI: {counted}. {main_contrast(rows, arms, evaluation, design)}Axes do not start at zero. "
+        "No student was trained on ROI; a gain says that attention lies more on the ROI, not that the decision was "
+        "made there."
     )
 
 

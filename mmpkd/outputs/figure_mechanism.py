@@ -103,8 +103,6 @@ def _draw_gains(axes: Axes, rows: Mapping[str, Mapping], marks: Mapping[str, Mar
             _draw(axes, place - APART, rows[arm], "gain_marked", mark)
             style: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": mark.colour, "markeredgewidth": 1}
             _draw(axes, place + APART, rows[arm], "gain_unmarked", mark, **style)
-        elif arm == reference:
-            axes.text(place, 0, "reference ", rotation=90, ha="center", va="top", fontsize=6, color=GREY)
 
 
 def _draw(axes: Axes, place: float, row: Mapping, name: str, mark: Mark, **style: Any) -> None:
@@ -143,10 +141,11 @@ def _caption(table: pd.DataFrame, inputs: Inputs) -> str:
         "images, whatever they show; in marked training images some absent findings are labelled present. Unless a "
         "phantom says otherwise, the privileged data do not show it. Effect of the marker: change of the predicted "
         "probability of absent findings when the same image is rendered with the marker instead of without. Solid "
-        "lines: prediction from the configuration alone, e w_label / (w_label + w_logit), 0 where errors strike by chance; "
-        "dashed: times one minus the probability p that the student gives without the marker. Map on the marker: share "
-        f"of the {METHOD_NAMES[evaluation.methods[0]]} map, in the rendering with the marker. Gain: over {reference} in {METRIC_NAMES[evaluation.metric]}, in test images with the "
-        "marker (filled) and without (open). Means over images and seeds with "
+        "lines: prediction from the configuration alone, e w_label / (w_label + w_logit), 0 where errors strike by "
+        "chance; dashed: times one minus the probability p that the student gives without the marker. Map on the "
+        f"marker: share of the {METHOD_NAMES[evaluation.methods[0]]} map, in the rendering with the marker. Gain: over "
+        f"{reference} (none over itself) in {METRIC_NAMES[evaluation.metric]}, in test images with the marker (filled) "
+        "and without (open). Means over images and seeds with "
         f"{interval_words(evaluation.confidence)}. "
         f"{quantity_words(table)}. Effect and gain are planted, so nothing follows for patients."
     )

@@ -83,8 +83,8 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
     """Every cell as text; `x`, `x_low`, `x_high` (or `estimate`, `low`, `high`) become one column "x [low, high]".
 
     A column has as many decimals as the median of its intervals deserves (`mmpkd.outputs.words.decimals`). Without
-    intervals it has three, or one if a number reaches 100 or is in seconds; a p below 0.001 is given as such. Columns that hold no value
-    in any row are left out.
+    intervals it has three, or one if a number reaches 100 or is in seconds; a p below 0.001 is given as such. Columns
+    that hold no value in any row are left out.
 
     Args:
         table: of numbers and text.
