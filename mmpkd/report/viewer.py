@@ -157,7 +157,7 @@ def _cases(
     cases = []
     for rank, seen, look in zip(ranks, pictures, looks, strict=True):
         ranked_by = METHOD_NAMES[evaluation.methods[0]]  # whatever map is looked at
-        title = f"rank {rank + 1:,} of {len(gains):,}, {ranked_by} gain {signed(gains.iloc[rank], 2)}"
+        title = f"rank {rank + 1:,} of {len(gains):,}, gain {signed(gains.iloc[rank], 2)} ({ranked_by})"
         title += ", with marker" if bears[rank] else ""
         facts = {"gain": round(float(gains.iloc[rank]), 6), "marked": bool(bears[rank]), "median": rank == middle}
         facts["home"] = cell.relation == IN_DOMAIN

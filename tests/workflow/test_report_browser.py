@@ -375,6 +375,7 @@ def test_paper_has_the_summary_and_not_the_rows_of_long_tables(page):
     try:
         assert page.evaluate("document.querySelectorAll('.whole tbody tr').length") == 12
         assert page.evaluate("document.querySelector('.whole table').offsetHeight") > 100
+        assert page.evaluate("getComputedStyle(document.querySelector('.whole')).breakInside") == "avoid"
         assert column(page, 0) == []
         evidence = "[...document.querySelectorAll('.claim details')].map(e => [e.open, e.offsetHeight])"
         assert all(not is_open and height > 20 for is_open, height in page.evaluate(evidence)), "read without a click"
