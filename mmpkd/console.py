@@ -22,7 +22,7 @@ from mmpkd.results import Results
 COSTS = {"backbone": 84, "train_student": 67, "teacher": 19, "phantom": 12, "attention": 7, "preprocess": 6}
 COSTS |= {"evaluate": 6, "all": 0}
 OTHER_COST = 2
-EARLY = 0.05  # share of the work before which no remaining time is shown
+EARLY = 0.1  # share of the work before which no remaining time is shown
 COMMAND = "MMPKD_COMMAND"  # how the Makefile says what was typed
 USUAL = "DefaultStreamHandler"  # Snakemake's name of its own handler of the terminal
 QUIET = {"workflow_started", "resources_info", "job_started", "group_info", "shellcmd", "progress", "rulegraph"}

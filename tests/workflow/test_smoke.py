@@ -81,6 +81,7 @@ def test_the_terminal_shows_a_line_per_job_and_what_came_out(smoke):
     jobs = sum(smoke.planned(*SMOKE, "all", "--forceall").values())
     shown = [line for line in lines if re.match(r" *\d+ %", line)]
     assert len(shown) == jobs - 1, "all but the target itself"
+    assert sum(smoke.planned("all", "--forceall").values()) + 20 < 200, "the lines of `make all`"
     assert len(lines) < jobs + 20 and not re.search("Reason:|Shell command|Select jobs", smoke.said)
     assert shown[-1].startswith("100 %") and re.search("left +Students of cxr, arm mmpkd", smoke.said)
     headline, report, verify = lines[-3:]
