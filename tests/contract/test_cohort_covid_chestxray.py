@@ -16,7 +16,7 @@ COLUMNS = "patientid,offset,finding,view,modality,folder,filename,license,clinic
 ROWS = [
     '1,0,"COVID-19, ARDS",PA,X-ray,images,a.png,CC BY,"A case of COVID-19, day 3.",credit,',
     "1,4,Pneumonia/Viral/COVID-19,AP Supine,X-ray,images,b.jpg,,,credit,",
-    "7a,,No Finding,ap,X-ray,images,c.png,CC BY 4.0,Unremarkable.,,",
+    "7a,,No Finding,ap,X-ray,images,c.png,CC BY-NC-ND 4.0,Unremarkable.,,",
     "2,0,COVID-19,L,X-ray,images,d.png,CC BY,note,,",
     "2,0,COVID-19,Axial,CT,images,e.png,CC BY,note,,",
     "3,0,todo,PA,X-ray,images,f.png, ,,,",
@@ -75,7 +75,7 @@ def test_frontal_radiographs_and_their_licences(tree):
     assert images[["image_id", "patient_id", "path", "view", "split", "restricted"]].to_numpy().tolist() == [
         ["a.png", "1", "images/a.png", "PA", "test", False],  # for its regions
         ["b.jpg", "1", "images/b.jpg", "AP SUPINE", "test", True],  # for its patient
-        ["c.png", "7a", "images/c.png", "AP", "test", False],
+        ["c.png", "7a", "images/c.png", "AP", "test", True],  # its licence forbids changes
         ["f.png", "3", "images/f.png", "PA", "train", True],
     ]
 
@@ -127,7 +127,7 @@ def test_what_is_left_out_is_named(tree):
         "regions_without_a_mask": 1,
         "patients_with_regions_who_go_to_test": 2,
         "images_without_a_finding": 1,
-        "images_that_state_no_licence": 2,
+        "images_whose_licence_allows_no_picture": 3,
         "images_without_a_note": 2,
     }
 

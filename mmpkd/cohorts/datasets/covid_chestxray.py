@@ -2,9 +2,9 @@
 
 Access: https://github.com/ieee8023/covid-chestxray-dataset (images, metadata.csv) and, for the regions,
     https://github.com/GeneralBlockchain/covid-19-chest-xray-segmentations-dataset: two plain git repositories.
-Licence: of each image its own, in the column `license`; the table CC BY-NC-SA 4.0; the regions CC BY 4.0. An image that
-    states no licence, a third of them, is `restricted`: students learn from it, and no report or figure shows it. Cite
-    the sources of pictures that you show.
+Licence: of each image its own, in the column `license`; the table CC BY-NC-SA 4.0; the regions CC BY 4.0. A frontal
+    image that states no licence (38 %) or one that forbids changes (6 %) is `restricted`: students learn from it, and
+    no report or figure shows it. Cite the sources of pictures that you show.
 Citation: Cohen et al., "COVID-19 Image Data Collection: Prospective Predictions Are the Future", arXiv:2006.11988.
 
 Layout below root:
@@ -55,6 +55,7 @@ from mmpkd.logs import progress
 
 LABELS = ("COVID-19", "ARDS", "Viral", "Bacterial", "Fungal", "Pneumonia", "No Finding")
 FRONTAL = ("PA", "AP", "AP SUPINE", "AP ERECT", "AP SEMI ERECT")
+NO_CHANGES = "-ND"  # in a licence; a picture under a map is a change
 UNKNOWN = ("", "TODO", "UNKNOWN")
 # A part of `finding` in capitals: what else is true of the image. Later editions of the table nest the parts so
 # themselves (`Pneumonia/Viral/COVID-19`), earlier ones have the last part alone.
@@ -111,7 +112,8 @@ class CovidChestXray(DataSet):
         drawn = images["patient_id"][is_among(images["image_id"], self.regions["image_id"])]
         self.notes["patients_with_regions_who_go_to_test"] = drawn.nunique()
         split = images["split"].mask(is_among(images["patient_id"], drawn), "test")
-        return images.assign(study_id=images["image_id"], split=split, restricted=images["license"] == "")
+        no_picture = (images["license"] == "") | images["license"].str.contains(NO_CHANGES)
+        return images.assign(study_id=images["image_id"], split=split, restricted=no_picture)
 
     def image_folders(self) -> list[Path]:
         """The folder of images."""
@@ -129,7 +131,7 @@ class CovidChestXray(DataSet):
             present = parts.map(lambda names, label=label: label.upper() in names).astype("float64")
             table[label] = present.mask(parts.map(len) == 0)
         self.notes["images_without_a_finding"] = int((parts.map(len) == 0).sum())
-        self.notes["images_that_state_no_licence"] = int(images["restricted"].sum())
+        self.notes["images_whose_licence_allows_no_picture"] = int(images["restricted"].sum())
         return table
 
     def roi_table(self, images: pd.DataFrame) -> pd.DataFrame:
