@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mmpkd.cli import main, parser
+from mmpkd.cli import main
 from mmpkd.cohorts.base import find_data_set, read_folders, read_options
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import load_study
@@ -17,7 +17,6 @@ from tests.cohorts import ADAPTERS
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "data.md").read_text()
 ROWS = dict(re.findall(r"^\|.*?\| \[`(\w+)`\]\((.*)$", TEXT, re.MULTILINE))
-GUIDES = ("data", "recovery", "privacy")
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PHANTOMS = (ROOT / "docs" / "phantom.md").read_text()
 YAML = re.findall(r"^```yaml\n(.*?)^```$", TEXT + PHANTOMS, re.MULTILINE | re.DOTALL)
@@ -28,18 +27,8 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-def guide(name: str) -> str:
-    return (ROOT / "docs" / f"{name}.md").read_text()
-
-
 def module_text(adapter: str) -> str:
     return inspect.getdoc(import_module(f"mmpkd.cohorts.datasets.{adapter}"))
-
-
-def test_the_guides_have_a_sentence_per_line():
-    for name in GUIDES:
-        text = re.sub(r"^```.*?^```$", "", guide(name), flags=re.MULTILINE | re.DOTALL)
-        assert [line for line in text.splitlines() if re.search(r"[a-z)`*][.?!] [A-Z`]", line)] == []
 
 
 def test_every_data_set_has_a_row_that_leads_to_its_module():
@@ -99,13 +88,6 @@ def test_the_module_says_what_a_user_must_know(adapter):
         if adapter == "mimic_cxr_jpg" and part == "Split":  # that of mimic_cxr
             continue
         assert re.search(rf"^{part}s?\b", module_text(adapter), re.MULTILINE), part
-
-
-@pytest.mark.parametrize("name", GUIDES)
-def test_commands_are_those_of_the_program(name):
-    for command in re.findall(r"^mmpkd (.*)$", guide(name), re.MULTILINE):
-        options = parser().parse_args(shlex.split(command))
-        assert all((ROOT / overlay).is_file() for overlay in getattr(options, "overlays", []))
 
 
 def test_the_check_of_the_guide_answers(monkeypatch, capsys):

@@ -1,5 +1,6 @@
 """Documents stay short: a limit of words, counted as `wc -w` does, for every page that people are meant to read."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ LIMITS = {
     "studies.md": 1200,
     "tutorial.md": 1000,
 }
+RESULTS = 1500
 ALL = 12_000  # without docs/reference, which is made from the code, and docs/records, which is tables
 
 
@@ -36,5 +38,24 @@ def test_a_page_is_no_longer_than_its_limit(page):
     assert words(page) <= LIMITS[page.name]
 
 
+def test_the_results_together_are_short():
+    """They stand on three pages: those on phantoms follow what is planted."""
+    phantoms = re.search(
+        r"^## Results$.*?(?=^## )", (ROOT / "docs/phantom.md").read_text(encoding="utf-8"), re.M | re.S
+    )
+    pages = words(ROOT / "docs/results.md") + words(ROOT / "docs/benchmarks.md")
+    assert len(phantoms[0].split()) + pages <= RESULTS
+
+
 def test_all_pages_together_are_short():
     assert sum(map(words, PAGES)) <= ALL
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_a_source_line_holds_one_sentence(page):
+    """So that a change shows as the sentence that changed."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    lines = [re.sub(r"`[^`]*`|\$[^$]*\$|\*\*.*?\*\*|^[# ]*\d+\. ", "x", line) for line in text.splitlines()]
+    assert [
+        line for line in lines if not line.startswith("|") and re.search(r"(?<!et al)[.?!][)*]* +[A-Zx]", line)
+    ] == []

@@ -56,7 +56,9 @@ def test_the_reference_explains_every_column(smoke):
         words = set(re.findall(r"\w+", page.split(f"`tables/{name}`")[1].split("\n#")[0] + shared))
         for column in pd.read_csv(smoke.folder / RESULTS / f"tables/{name}.csv", nrows=0):
             arm = name == "cross_domain" and column.split("_")[0] in DEMO.arms  # its columns are `<arm>_...`
-            assert arm or {column, re.sub("_(low|high|n_images|n_patients|n_seeds)$", "", column)} & words, f"{name}: {column}"
+            assert arm or {column, re.sub("_(low|high|n_images|n_patients|n_seeds)$", "", column)} & words, (
+                f"{name}: {column}"
+            )
 
 
 def test_the_report_is_self_contained(smoke):

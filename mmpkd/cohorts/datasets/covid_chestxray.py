@@ -3,7 +3,7 @@
 Access: https://github.com/ieee8023/covid-chestxray-dataset (images, metadata.csv) and, for the regions,
     https://github.com/GeneralBlockchain/covid-19-chest-xray-segmentations-dataset: two plain git repositories.
 Licence: of each image its own, in the column `license`; the table CC BY-NC-SA 4.0; the regions CC BY 4.0. A frontal
-    image that states no licence (38 %) or one that forbids changes (6 %) is `restricted`: students learn from it, and
+    image that states no licence (39 %) or one that forbids changes (6 %) is `restricted`: students learn from it, and
     no report or figure shows it. Cite the sources of pictures that you show.
 Citation: Cohen et al., "COVID-19 Image Data Collection: Prospective Predictions Are the Future", arXiv:2006.11988.
 

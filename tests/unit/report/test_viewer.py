@@ -68,7 +68,8 @@ def test_a_marked_case_is_shown_with_its_marker_and_its_report(results, shown):
     rank = next(rank for rank in range(len(gains)) if rank not in spaced)
     seen = make_viewer(with_markers(scores, list(gains.index[[rank, len(gains) - 1]])), sources)
     case = seen.data["cases"][seen.data["start"]]
-    assert case["title"] == f"rank {rank + 1} of 12, gain {signed(gains.iloc[rank], 2)} (attention rollout), with marker"
+    gain = signed(gains.iloc[rank], 2)
+    assert case["title"] == f"rank {rank + 1} of 12, gain {gain} (attention rollout), with marker"
     (points,) = corners(case["marker"])
     assert points.min(axis=0).tolist() == [0, 8] and points.max(axis=0).tolist() == [4, 20]
     assert case["findings"] == ["Consolidation"]
