@@ -134,8 +134,10 @@ def _explain(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return WRONG_USE
     lacking = explain_files(explainer, options.images, options.out, options.batch_size, derivation)
-    _print(f"{len(options.images) - lacking} of {len(options.images)} images explained in {options.out}")
-    return BAD if lacking else GOOD
+    number = len(options.images)
+    without = f", {lacking.without_objects} of them without DICOM objects" if lacking.without_objects else ""
+    _print(f"{number - lacking.unread} of {number} images explained in {options.out}{without}")
+    return BAD if any(lacking) else GOOD
 
 
 def _init(options: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,6 +34,13 @@ COLOURS, OPACITY = colormaps["viridis"], 0.5
 LONGEST = 1024  # pixels of the longer side of an overlay
 UNREADABLE = "unreadable"
 NO_DICOM = "no_dicom"
+
+
+class Lacking(NamedTuple):
+    """Images that could not be read, and those that were explained without the DICOM objects that were asked for."""
+
+    unread: int
+    without_objects: int
 
 
 @dataclass(frozen=True)
@@ -91,8 +99,8 @@ def explain_files(
     folder: Path,
     batch_size: int = 16,
     derivation: Derivation | None = None,
-) -> int:
-    """Explains images one after the other; returns how many could not be read, or not be written as DICOM.
+) -> Lacking:
+    """Explains images one after the other; returns how many could not be read, and how many have no DICOM objects.
 
     Writes to `folder` probabilities.csv (a row per file), for each image an overlay (PNG) and its map in the image's
     pixels (npy, float16, rows x columns, in multiples of a uniform map, 0 outside of what the student sees), and
@@ -119,7 +127,8 @@ def explain_files(
     table = pd.DataFrame(sorted(rows, key=lambda row: row["number"])).drop(columns="number")
     write_csv(table, folder / "probabilities.csv")
     write_json(_manifest(explainer, table), folder / "manifest.json")
-    return int(table.filter([UNREADABLE, NO_DICOM]).fillna("").ne("").any(axis=1).sum())
+    given = table.reindex(columns=[UNREADABLE, NO_DICOM]).fillna("").ne("").sum()
+    return Lacking(int(given[UNREADABLE]), int(given[NO_DICOM]))
 
 
 def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:

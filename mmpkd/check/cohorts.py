@@ -1,5 +1,6 @@
 """One data set: what its adapter finds, counted."""
 
+import re
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -120,7 +121,9 @@ def _count(facts: CohortFacts, tables: CohortTables, labels: list[str], size: in
     if facts.images_wanted:
         facts.store_bytes = _store_bytes(facts, size)
         paths = pd.concat([images["path"], rois.loc[rois["kind"] == "mask", "mask_path"]], ignore_index=True)
-        facts.headers = read_headers(tables.image_root, paths[paths != ""], everything)
+        facts.headers = read_headers(
+            tables.image_root, paths[paths != ""], everything, named=not (facts.restricted or facts.licence_restricts)
+        )
 
 
 def _too_many(tables: CohortTables, limit: float) -> str | None:
@@ -134,9 +137,13 @@ def _too_many(tables: CohortTables, limit: float) -> str | None:
 def group_reasons(reasons: pd.Series) -> dict[str, int]:
     """Counts by reason, without what differs from record to record; the rarest are added up."""
     counts: Counter[str] = Counter()
+    texts: dict[str, set[str]] = {}
     for reason, count in reasons.value_counts().items():
-        counts[redact(reason)] += int(count)
-    common = counts.most_common()
+        text = redact(reason)
+        alike = re.sub(r"\d{3,}", "#", text)
+        texts.setdefault(alike, set()).add(text)
+        counts[alike] += int(count)
+    common = [(alike if len(texts[alike]) > 1 else texts[alike].pop(), count) for alike, count in counts.most_common()]
     grouped = dict(common[:MOST_REASONS])
     if rest := sum(count for _, count in common[MOST_REASONS:]):
         grouped["other reasons"] = rest

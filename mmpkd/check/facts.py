@@ -2,7 +2,7 @@
 
 The keys below are the schema of that output; `schema` grows by one when one of them changes its meaning or goes.
 Counts, labels, reasons, folders of the configuration and names that every copy of a data set has are all that they
-hold: no identifier and no text of a report.
+hold: no identifier and no text of a report. Of a cohort that is not restricted, a path of each kind of unreadable file.
 """
 
 from dataclasses import asdict, dataclass, field
@@ -62,6 +62,7 @@ class HeaderFacts:
     columns: list[int]
     decoded: int = 0  # files whose pixels were read, a few of those above
     undecoded: dict[str, int] = field(default_factory=dict)  # those of them that cannot be, by reason
+    examples: dict[str, str] = field(default_factory=dict)  # a path for each reason, of a cohort that is not restricted
 
 
 @dataclass

@@ -27,7 +27,9 @@ NO_SYNTAX = "not stated"
 Header = tuple[int, int, str]  # rows, columns, transfer syntax ("" for a picture)
 
 
-def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: int = 0) -> HeaderFacts:
+def read_headers(
+    root: Path, paths: pd.Series, everything: bool = False, seed: int = 0, named: bool = False
+) -> HeaderFacts:
     """Reads the headers of files, and the pixels of some of them.
 
     Args:
@@ -35,6 +37,7 @@ def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: i
         paths: of the files; one that stands twice is read once.
         everything: read all headers, in one process per core, and not those of `SAMPLE` files.
         seed: decides which files are drawn.
+        named: whether the path of an unreadable file may be shown.
     """
     paths = paths.drop_duplicates()
     chosen = paths if everything else paths.sample(n=min(SAMPLE, len(paths)), random_state=seed)
@@ -45,7 +48,10 @@ def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: i
     else:
         results = [read(path) for path in chosen]
     readable = [path for path, result in zip(chosen, results, strict=True) if isinstance(result, tuple)]
-    pixels = [_try_pixels(root, path) for path in readable[:: max(len(readable) // PIXELS, 1)][:PIXELS]]
+    looked_at = readable[:: max(len(readable) // PIXELS, 1)][:PIXELS]
+    pixels = [_try_pixels(root, path) for path in looked_at]
+    faults = [(redact(fault), path) for path, fault in zip(looked_at, pixels, strict=True) if fault]
+    faults += [(redact(result), path) for path, result in zip(chosen, results, strict=True) if isinstance(result, str)]
     headers = [result for result in results if isinstance(result, tuple)]
     syntaxes = Counter(syntax for _, _, syntax in headers if syntax)
     return HeaderFacts(
@@ -58,6 +64,7 @@ def read_headers(root: Path, paths: pd.Series, everything: bool = False, seed: i
         columns=_range([columns for _, columns, _ in headers]),
         decoded=len(pixels),
         undecoded=dict(Counter(redact(fault) for fault in pixels if fault)),
+        examples=dict(reversed(faults)) if named else {},  # the first of each reason
     )
 
 

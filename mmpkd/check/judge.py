@@ -10,6 +10,8 @@ from mmpkd.config.outputs import STUDENTS, TEACHERS
 from mmpkd.config.study import Study
 from mmpkd.design import split_cell
 
+NO_PATIENT = "images_without_a_patient_whose_study_counts_as_one"  # a decision that the adapter `own` counts
+
 
 def trains_students(study: Study) -> bool:
     """Whether anything that the study makes needs a student."""
@@ -66,6 +68,12 @@ def _content_problems(study: Study, where: str, cohort: CohortFacts) -> Iterator
             yield Problem("warning", where, "no image has the split test, so nothing is evaluated on it")
         elif cohort.counts["rois"]["test"] == 0:
             yield Problem("warning", where, "no test image has a region of interest: no localisation is scored on it")
+    if alone := cohort.notes.get(NO_PATIENT):
+        message = (
+            f"{alone:,} images have no patient, so that two images of one person may stand in training and test: fill "
+            "in the column patient of images.csv"
+        )
+        yield Problem("warning", where, message)
     if not cohort.labels:
         yield Problem("warning", where, f"it knows none of the labels of the domain {cohort.domain}")
     if cohort.headers is not None:
@@ -82,7 +90,10 @@ def _training_problems(study: Study, where: str, cohort: CohortFacts) -> Iterato
     if not fits_teachers(study):
         return
     if cohort.counts["records"]["train"] == 0:
-        message = "no privileged record (report or case description) has the split train, and the teacher needs them"
+        message = (
+            "no privileged record (report or case description) has the split train, and the teacher needs them: see in "
+            f"docs/data.md what files the adapter {cohort.adapter} reads"
+        )
         yield Problem("error", where, message)
     elif cohort.privileged_kind != teacher.kind:
         message = f"the teacher reads {teacher.kind} records, and those of {where} are {cohort.privileged_kind}"
@@ -98,7 +109,7 @@ def _header_problems(where: str, headers: HeaderFacts) -> Iterator[Problem]:
     if undecoded := sum(headers.undecoded.values()):
         level: Level = "error" if undecoded == headers.decoded else "warning"
         message = f"the pixels of {undecoded} of {headers.decoded} files that were looked at cannot be read"
-        yield Problem(level, where, f"{message}: {', '.join(headers.undecoded)}")
+        yield Problem(level, where, f"{message}: {'; '.join(headers.undecoded)}")
     if undecodable:
         names = ", ".join(headers.undecodable)
         level = "error" if undecodable == headers.read else "warning"

@@ -102,16 +102,20 @@ def _headers(headers: HeaderFacts) -> Iterator[str]:
     sample = "all" if headers.read == headers.files else "a sample of"
     yield f"  headers: {sample} {headers.read:,} of {headers.files:,} files read, {unreadable:,} unreadable"
     for reason, count in headers.unreadable.items():
-        yield from _wrapped(f"  {count:>9,}  {reason}", 13)
+        yield from _wrapped(f"  {count:>9,}  {reason}{_example(headers, reason)}", 13)
     if headers.decoded:
         unread = sum(headers.undecoded.values())
         yield f"  pixels: {headers.decoded} of these files read, {unread} unreadable"
     for reason, count in headers.undecoded.items():
-        yield from _wrapped(f"  {count:>9,}  {reason}", 13)
+        yield from _wrapped(f"  {count:>9,}  {reason}{_example(headers, reason)}", 13)
     if headers.rows:
         size = f"{headers.rows[1]:,} x {headers.columns[1]:,}"
         syntaxes = ", ".join(f"{name} {count:,}" for name, count in headers.transfer_syntaxes.items())
         yield from _wrapped(f"           median size {size}{'; ' if syntaxes else ''}{syntaxes}", 11)
+
+
+def _example(headers: HeaderFacts, reason: str) -> str:
+    return f": {headers.examples[reason]}" if reason in headers.examples else ""
 
 
 def _rest(facts: StudyFacts) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mmpkd.check.cohorts import examine
+from mmpkd.check.judge import NO_PATIENT
 from mmpkd.cohorts.base import ChoiceError
 from mmpkd.cohorts.datasets.own.sheet import rows_text
 from mmpkd.cohorts.paths import TableFileError
@@ -265,8 +266,20 @@ STOPS = [
         "Malignent",
         r"labels.csv, row 1: column malignent is no label of the study, and malig",
     ),
+    ("images.csv", "PATIENT", "Patiant", r"images.csv, row 1: column patiant is not read, and there is no column pati"),
+    ("images.csv", "PATIENT", "Subject", r"column subject is not read, and there is no column patient; rename it to p"),
+    ("images.csv", "Split", "Splitt", r"images.csv, row 1: column splitt is not read, and there is no column split"),
+    ("images.csv", "laterality", "Lateralty", r"images.csv, row 1: column lateralty is not read"),
+    ("rois.csv", "label,", "lable,", r"rois.csv, row 1: column lable is not read, and there is no column label"),
+    ("rois.csv", "polygon", "poligon", r"rois.csv, row 1: column poligon is not read"),
+    (
+        "records.csv",
+        "report",
+        "Reprot",
+        r"records.csv, row 1: column reprot is not read, and there is no column report",
+    ),
     ("labels.csv", "Malignant", "Mass", r"labels.csv, row 1: column mass is in images.csv too"),
-    ("images.csv", "sex,report", "age,report", r"images.csv, row 1: column age stands there twice"),
+    ("images.csv", "sex,report", "age,report", r"images.csv, row 1: column age appears twice"),
     ("images.csv", "f3.png,f3", "f3.png,f1", r"images.csv, row 4, column image: the identifier is in an earlier row"),
     ("images.csv", "f3.png,f3", "f1.png,f3", r"images.csv, row 4, column path: the file is in an earlier row"),
     ("images.csv", "f4.tif,f4", "f3.tif,", r"images.csv, row 5, column path: a file of this name is in an earlier row"),
@@ -299,7 +312,16 @@ SETS_ASIDE = [
     ("rois.csv", "10,20,30,40", "30,20,10,40", "ROI: rois.csv, row 2, column x1: the box has no area"),
     ("rois.csv", "30,20,,,8", "30,20,,,0", "ROI: rois.csv, row 4, column radius: must be larger than 0"),
     ("rois.csv", "[11, 2], ", "", "ROI: rois.csv, row 5, column polygon: must be at least three points"),
-    ("rois.csv", "10,20,30,40,", "10,20,30,40,1,1,1,1", "column polygon, mask, radius, width, x0: one of these"),
+    ("rois.csv", "10,20,30,40,", "10,20,30,40,1,1,1,1", "column polygon, mask, radius, width, x0: fill exactly one"),
+    (
+        "rois.csv",
+        "f1,mass,10",
+        "f1,maass,10",
+        "row 2, column label: maass is no label of the study; write mass if that",
+    ),
+    ("rois.csv", "10,20,30,40", "60,20,70,40", "ROI: rois.csv, row 2: it lies outside its image; pixels count from"),
+    ("rois.csv", "10,20,30,40", "-9,20,0,40", "ROI: rois.csv, row 2: it lies outside its image; pixels count from"),
+    ("rois.csv", "2], [11, 2], [11, 12]", "42], [11, 42], [11, 52]", "ROI: rois.csv, row 5: it lies outside its image"),
     ("rois.csv", "whole.png", "hole.png", "ROI: rois.csv, row 6, column mask: there is no such file"),
     (
         "rois.csv",
@@ -322,6 +344,34 @@ SETS_ASIDE = [
 def test_a_row_that_cannot_be_used_is_set_aside_and_named(tree, name, old, new, reason, survey):
     edit(tree / name, old, new)
     assert reason in " | ".join(read(tree, survey=survey).rejected["reason"])
+
+
+def test_a_region_that_reaches_out_of_its_image_is_kept_and_counted(tree):
+    edit(tree / "rois.csv", "10,20,30,40", "50,20,70,40")
+    tables = read(tree)
+    assert tables.rejected.empty and len(tables.rois) == len(read(tree).rois)
+    assert tables.notes["regions_that_reach_out_of_their_image_and_are_cut_off"] == 1
+
+
+def test_masks_of_a_folder_are_set_aside_by_their_files(tree):
+    for name in ("f9.png", "f8_1.png"):
+        shutil.copy(tree / "whole.png", tree / "masks/mass" / name)
+    rejected = read(tree).rejected
+    assert set(rejected["record"]) == {"masks, file masks/mass/f8_1.png", "masks, file masks/mass/f9.png"}
+    assert set(rejected["reason"]) == {"ROI: masks, 2 files: images.csv has no such image; correct the name"}
+
+
+def test_the_check_warns_where_no_patient_is_named(tree):
+    facts = examine(Cohort(adapter="own", root=tree), "breast", LABELS, True, 32, False)
+    assert facts.notes[NO_PATIENT] == 1, "that of f5"
+
+
+def test_the_check_shows_the_sizes_of_a_mask_and_its_image(tree):
+    Image.fromarray(grey(1024, 1000)).save(tree / "whole.png")
+    facts = examine(Cohort(adapter="own", root=tree), "breast", LABELS, True, 32, False)
+    [reason] = [reason for reason in facts.rejected if "drawn on" in reason]
+    assert reason.startswith("ROI: rois.csv, row 6, column mask: drawn on 1024 x 1000 pixels (rows x columns), but its")
+    assert "image has 40 x 60; export it at that size" in reason
 
 
 def test_a_file_that_is_no_text_is_named_with_what_to_do(tree):

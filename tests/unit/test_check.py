@@ -94,7 +94,11 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
     ("text", "expected"),
     [
         ("view LATERAL is not frontal", "view LATERAL is not frontal"),
-        ("drawn on 3056 x 2544 pixels", "drawn on # x # pixels"),
+        ("drawn on 3056 x 2544 pixels", "drawn on 3056 x 2544 pixels"),
+        ("row 2, row 1208 and 1194 more: 5000 files", "row 2, row 1208 and 1194 more: 5000 files"),
+        ("write it as 0 to 120", "write it as 0 to 120"),
+        ("10000032 x 3, 50414267 files, 10000032 to 5", "# x 3, # files, # to 5"),
+        ("p10000032 images of 1.2.840.113619 x 2544", "p# images of # x #"),
         (
             "label in mimic-cxr-2.0.0-chexpert.csv.gz is not 1, 0",
             "label in mimic-cxr-2.0.0-chexpert.csv.gz is not 1, 0",
@@ -115,20 +119,20 @@ def test_what_could_be_an_identifier_is_hidden(text, expected):
 
 def test_paths_of_the_configuration_stay():
     root = "/data/project_465000123/mimic"
-    assert (
-        redact(f"{root}/files: holds none of the 377110 images", [root]) == f"{root}/files: holds none of the # images"
-    )
+    none = f"{root}/files: holds none of the 377110 images"
+    assert redact(none, [root]) == none
     assert redact(f"[Errno 13] Permission denied: '{root}'", [root]).endswith(root)
     assert "10000032" not in redact(f"{root}/files/p10/p10000032: denied", [root])
     assert repeatable("cannot identify <_io.BytesIO object at 0x7F12ab>\n at 0x10") == (
         "cannot identify <_io.BytesIO object> at 0x10"
     )
-    assert redact("x" * 1000) == "x" * 237 + "..."
+    assert redact("x" * 1000) == "x" * 397 + "..."
 
 
 def test_reasons_are_grouped_without_what_differs():
     reasons = pd.Series([f"drawn on {rows} x 2000 pixels" for rows in range(1000, 1050)] + ["no file"] * 3)
     assert group_reasons(reasons) == {"drawn on # x # pixels": 50, "no file": 3}
+    assert group_reasons(reasons[:1]) == {"drawn on 1000 x 2000 pixels": 1}
     many = pd.Series([f"reason {letter}" for letter in "abcdefghijklmnop"] + ["reason a"])
     grouped = group_reasons(many)
     assert len(grouped) == 13 and grouped["reason a"] == 2 and grouped["other reasons"] == 4
@@ -173,7 +177,9 @@ def test_transfer_syntaxes_are_counted_and_those_without_a_decoder_named(tmp_pat
         (tmp_path / name).write_bytes(Path(get_testdata_file(name)).read_bytes())
     facts = read_headers(tmp_path, pd.Series([*names, "absent.dcm"]))
     assert facts.transfer_syntaxes == {"Explicit VR Little Endian": 1, "JPEG 2000 Image Compression": 1}
-    assert sum(facts.unreadable.values()) == 1 and not facts.undecodable
+    assert sum(facts.unreadable.values()) == 1 and not facts.undecodable and not facts.examples
+    named = read_headers(tmp_path, pd.Series([*names, "absent.dcm"]), named=True)
+    assert named.examples == dict.fromkeys(named.unreadable, "absent.dcm")
     monkeypatch.setattr(headers, "can_decode", lambda syntax: "1.2.4.91" not in syntax)
     facts = read_headers(tmp_path, pd.Series(names))
     assert facts.undecodable == {"JPEG 2000 Image Compression": 1}

@@ -18,8 +18,8 @@ Images: DICOM, PNG, JPEG or TIFF, one row each. Without an identifier it is the 
 study the image is the study, without a patient the study is the patient, and the counted decisions say so.
 
 Labels are the columns that the study names in `labels` and `regions`: 1, 0, or empty where it is not known. Other
-columns are not read; one that is spelt nearly like a label that is missing is refused. A mask may also be named in a
-column `mask` of images.csv, several with semicolons between them, where the study has one label.
+columns are not read; one that is spelt nearly like a label or a column that is missing is refused. A mask may also be
+named in a column `mask` of images.csv, several with semicolons between them, where the study has one label.
 
 Split: train, validate or test as stated; other patients are divided by a hash of the identifier, so that the choice is
 the same everywhere and stays when patients are added.
@@ -36,10 +36,11 @@ Options:
     applies: fields that may not apply: `{menopause: sex = F}` where they do.
     withheld: columns that no teacher may see, because they reveal the label.
 
-What contradicts itself stops the run with file, row, column and cure: an identifier or file in two rows, a patient in
+What contradicts itself stops the run with file, row, column and fix: an identifier or file in two rows, a patient in
 two splits or a study of two patients, a label that is not 1, 0 or empty. A row whose file is missing or whose region
 cannot be drawn is set aside. Sizes of masks are compared with their images' headers, in a survey too: a mask of another
-size is scaled if its sides have the same ratio, and set aside otherwise, unless x and y say where it was cropped.
+size is scaled if its sides have the same ratio, and set aside otherwise, unless x and y say where it was cropped. What
+reaches out of its image is cut off and counted; what lies outside is set aside.
 
 Traps: without `patient`, two images of a patient may stand in training and test; such images are counted. A field that
 reveals the label makes the teacher an oracle: withhold it.
@@ -54,19 +55,30 @@ import pandas as pd
 
 from mmpkd.cohorts.base import DataSet, Need
 from mmpkd.cohorts.datasets.own.description import describe, read_texts
-from mmpkd.cohorts.datasets.own.regions import Region, RegionError, coco_regions, mask_regions, shape_of_row
-from mmpkd.cohorts.datasets.own.sheet import Sheet, read_sheet, rows_text
+from mmpkd.cohorts.datasets.own.regions import (
+    FORMS,
+    Place,
+    Region,
+    RegionError,
+    coco_regions,
+    mask_regions,
+    shape_of_row,
+)
+from mmpkd.cohorts.datasets.own.sheet import Sheet, count, read_sheet, rows_text
 from mmpkd.cohorts.headers import try_header
 from mmpkd.cohorts.listing import Listing, key
 from mmpkd.cohorts.paths import TableFileError, existing, relative_below_all, snake_case
 from mmpkd.cohorts.tables import PRIVILEGED_COLUMNS, ROI_COLUMNS, Fields, empty, is_among
 
 IDENTITY = ("path", "image", "patient", "study", "split", "view", "laterality")
+IMAGE_COLUMNS = (*IDENTITY, "mask", "report")  # that images.csv may have beside labels and fields
+ROI_SHEET_COLUMNS = ("image", "label", *dict.fromkeys(column for form in FORMS.values() for column in form))
 SPLITS = {"training": "train", "val": "validate", "valid": "validate", "validation": "validate"}
 SPLITS |= {name: name for name in ("train", "validate", "test", "")}
 SIDES = {"L": "LEFT", "R": "RIGHT"}
 SAME_ASPECT = 0.01  # relative difference up to which a mask of another size is scaled, as when images are stored
-SIMILAR = 0.85  # of a column's name to that of a missing label, above which it is taken for a misspelling
+SIMILAR_LABEL = 0.85  # of a name to that of a label, above which it is taken for a misspelling
+MASKS = "masks"  # the folder
 
 
 class Own(DataSet):
@@ -99,6 +111,7 @@ class Own(DataSet):
         if sheet is None:
             raise FileNotFoundError(f"{self.root / 'images.csv'}: no such file; {self.SOURCE}")
         sheet.first_of("path")
+        sheet.refuse_misspelt(IMAGE_COLUMNS, map(snake_case, [*self.labels, *self.option("fields")]))
         cells = {name: sheet.cells.get(name, "") for name in IDENTITY}
         images = pd.DataFrame(cells, index=sheet.cells.index, dtype="str")
         sheet.refuse(images["path"] == "", "path", "name the file of the image")
@@ -145,7 +158,7 @@ class Own(DataSet):
         """The regions of all sources, those of one image numbered in this order."""
         if not self.cohort.images:
             return empty(ROI_COLUMNS)
-        self.faults: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        self.faults: dict[tuple[str, str, str], list[int | str]] = {}
         self.sizes: dict[str, tuple[int, int] | None] = {}
         path = images.set_index("image_id")["path"].to_dict()
         rows = []
@@ -155,10 +168,13 @@ class Own(DataSet):
                     rows.append(row)
             except RegionError as error:
                 self._fault(region.place, error)
-        for (column, cure), places in self.faults.items():
-            rows_of = rows_text(row for _, row in places)
-            reason = f"ROI: {places[0][0]}, {rows_of}, column {column}: {cure}" if column else f"ROI: {cure}"
-            self.rejections.add([f"{source}, row {row}" for source, row in places], reason)
+        for (source, column, cure), places in self.faults.items():
+            of_files = source == MASKS  # each region of the others is a row
+            where = count(len(places), "file") if of_files else f"{rows_text(places)}{column and f', column {column}'}"
+            self.rejections.add(
+                [f"{source}, {'file' if of_files else 'row'} {place}" for place in places],
+                f"ROI: {source}, {where}: {cure}",
+            )
         table = pd.DataFrame(rows, columns=list(ROI_COLUMNS)[1:])
         number = table.groupby("image_id").cumcount().add(1).astype(str)
         return table.assign(roi_id=table["image_id"] + "_" + number)[list(ROI_COLUMNS)]
@@ -169,6 +185,8 @@ class Own(DataSet):
         chosen = self.option("fields")
         if not chosen and folder.is_dir():
             return read_texts(self.files_below(folder, (".txt",)), images, self.rejections, self.notes)
+        if records is not None and not chosen:
+            records.refuse_misspelt(["report"])
         sheets = [sheet for sheet in (records, self._sheet("images.csv")) if sheet is not None]
         sheet = next((sheet for sheet in sheets if sheet.is_filled("report")), None)
         if not chosen and sheet is not None:
@@ -261,9 +279,9 @@ class Own(DataSet):
 
     def _refuse_misspelt(self, sheet: Sheet, missing: list[str]) -> None:
         """Refuses a column that is nearly called like a label that no column has."""
-        known = {*IDENTITY, "mask", "report", *map(snake_case, [*self.labels, *self.option("fields")])}
+        known = {*IMAGE_COLUMNS, *map(snake_case, [*self.labels, *self.option("fields")])}
         for label in missing:
-            if close := get_close_matches(snake_case(label), [*set(sheet.cells) - known], 1, SIMILAR):
+            if close := get_close_matches(snake_case(label), [*set(sheet.cells) - known], 1, SIMILAR_LABEL):
                 raise TableFileError(
                     f"{sheet.path}, row 1: column {close[0]} is no label of the study, and {label} has no column; "
                     "rename the one or the other"
@@ -274,6 +292,7 @@ class Own(DataSet):
         sheet = self._sheet("rois.csv")
         if sheet is not None:
             column = sheet.first_of("image", "path")
+            sheet.refuse_misspelt(ROI_SHEET_COLUMNS, ["path"])
             for row, cells in zip(sheet.cells.index, sheet.cells.to_dict("records"), strict=True):
                 place = "rois.csv", row
                 try:
@@ -288,10 +307,11 @@ class Own(DataSet):
         for row, image in self.listed["image_id"].items():
             for path in filter(None, map(str.strip, masks.get(row, "").split(";"))):
                 yield Region(("images.csv", row), image, None, kind="mask", mask_path=path)
-        yield from mask_regions("masks", self.files.paths, self._known)
+        yield from mask_regions(MASKS, self.files.paths, self._known)
 
-    def _fault(self, place: tuple[str, int], error: RegionError) -> None:
-        self.faults.setdefault((error.column, error.cure), []).append(place)
+    def _fault(self, place: Place, error: RegionError) -> None:
+        source, row_or_file = place
+        self.faults.setdefault((source, error.column, error.cure), []).append(row_or_file)
 
     def _row(self, region: Region, path: dict[str, str]) -> tuple | None:
         """A row of the table of regions without its identifier; None for another label.
@@ -304,17 +324,35 @@ class Own(DataSet):
         if image_id is None:
             raise RegionError("image", "images.csv has no such image; correct the name")
         if image_id not in path:
-            raise RegionError("", "its image was left out")
+            raise RegionError("", "the image was set aside, and its region with it")
         labels = {snake_case(label): label for label in self.labels}
         if region.label is None and len(labels) != 1:
             raise RegionError("label", "is needed, because the study has several; a mask can be in masks/<label>/")
         label = self.labels[0] if region.label is None else labels.get(snake_case(region.label))
         if label is None:
+            if close := get_close_matches(snake_case(str(region.label)), labels, 1, SIMILAR_LABEL):
+                raise RegionError(
+                    "label", f"{region.label} is no label of the study; write {labels[close[0]]} if that is meant"
+                )
             self.notes["regions_of_other_labels"] = self.notes.get("regions_of_other_labels", 0) + 1
             return None
         mask_path = self._mask(region, path[image_id])
+        self._look_where_it_lies(region, path[image_id])
         corners = (None if pd.isna(number) else number for number in region.corners)
         return image_id, label, region.kind, *corners, region.polygon, mask_path
+
+    def _look_where_it_lies(self, region: Region, image: str) -> None:
+        """Counts a box or polygon that reaches out of its image, and refuses one that lies outside."""
+        span = region.span
+        size = None if span is None else self._size(image)
+        if span is None or size is None:
+            return
+        (left, top, right, bottom), (rows, columns) = span, size
+        if right <= 0 or bottom <= 0 or left >= columns or top >= rows:
+            raise RegionError("", "it lies outside its image; pixels count from the top left corner of the image")
+        if left < 0 or top < 0 or right > columns or bottom > rows:
+            name = "regions_that_reach_out_of_their_image_and_are_cut_off"
+            self.notes[name] = self.notes.get(name, 0) + 1
 
     def _mask(self, region: Region, image: str) -> str:
         """The file of a mask, "" for another form; compares the size that a region was drawn on with its image's."""

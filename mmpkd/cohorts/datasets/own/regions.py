@@ -32,6 +32,9 @@ class RegionError(ValueError):
         super().__init__(f"column {column}: {cure}")
 
 
+Place = tuple[str, int | str]  # the source, and the row, annotation or file in it
+
+
 @dataclass(frozen=True)
 class Region:
     """A region of one image.
@@ -42,7 +45,7 @@ class Region:
         drawn: rows, columns.
     """
 
-    place: tuple[str, int]  # the source, and the row or annotation in it
+    place: Place
     image: str
     label: str | None  # as the source names it; None where it names none
     kind: str = "polygon"
@@ -50,6 +53,16 @@ class Region:
     polygon: str = ""
     mask_path: str = ""
     drawn: tuple[int, int] | None = None
+
+    @property
+    def span(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right and bottom of a box or a polygon, in pixels of the image; None for a mask."""
+        if self.kind == "box":
+            return self.corners
+        if self.kind != "polygon":
+            return None
+        x, y = zip(*json.loads(self.polygon), strict=True)
+        return min(x), min(y), max(x), max(y)
 
 
 def shape_of_row(cells: Mapping[str, str]) -> dict[str, Any]:
@@ -62,7 +75,7 @@ def shape_of_row(cells: Mapping[str, str]) -> dict[str, Any]:
     """
     forms = [form for column, form in STATED_BY.items() if cells.get(column)]
     if len(forms) != 1:
-        raise RegionError(", ".join(STATED_BY), "one of these must be filled, and no two, to show the form")
+        raise RegionError(", ".join(STATED_BY), "fill exactly one of these: it states the form")
     form = forms[0]
     if form == "polygon":
         return {"polygon": json.dumps(_points(cells["polygon"]))}
@@ -105,7 +118,7 @@ def _circle(x: float, y: float, radius: float) -> list[list[float]]:
     return [[x + radius * math.cos(angle), y + radius * math.sin(angle)] for angle in angles]
 
 
-def coco_regions(path: Path, fault: Callable[[tuple[str, int], RegionError], None]) -> Iterator[Region]:
+def coco_regions(path: Path, fault: Callable[[Place, RegionError], None]) -> Iterator[Region]:
     """The regions of a COCO file: of each annotation its segmentation, a region per part, else its box.
 
     An annotation that cannot be read is passed to `fault`.
@@ -160,8 +173,8 @@ def mask_regions(folder: str, files: list[str], known: Mapping[str, str]) -> Ite
         files: in which they are looked for.
         known: what images are called.
     """
-    for number, path in enumerate((path for path in files if path.lower().startswith(f"{folder}/")), start=1):
+    for path in (path for path in files if path.lower().startswith(f"{folder}/")):
         place = PurePosixPath(path)
         name = place.stem if place.stem in known else re.sub(r"_\d+$", "", place.stem)
         label = place.parts[1] if len(place.parts) > 2 else None
-        yield Region((f"folder {folder}", number), name, label, kind="mask", mask_path=path)
+        yield Region((folder, path), name, label, kind="mask", mask_path=path)

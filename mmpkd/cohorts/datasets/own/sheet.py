@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +14,13 @@ from mmpkd.text import TextError, read_text
 
 SEPARATORS = ",;\t"
 MOST_ROWS = 5  # that a message names
+SIMILAR = 0.8  # of two names, from which on one is taken for a misspelling of the other
+OTHER_NAMES = {  # that people give to a column which is read by another name
+    "image": ("imageid",),
+    "patient": ("subject", "subject_id", "patientid", "patient_number", "person", "pid"),
+    "study": ("studyid", "accession", "accession_number", "exam", "examination"),
+    "split": ("partition",),
+}
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,26 @@ class Sheet:
         """Whether a row has something in this column."""
         return column in self.cells and bool((self.cells[column] != "").any())
 
+    def refuse_misspelt(self, expected: Iterable[str], known: Iterable[str] = ()) -> None:
+        """Refuses a column that nothing reads if its name is nearly that of one which is read and is not there.
+
+        Args:
+            expected: the names that are read.
+            known: further names that may stand there, such as those of labels.
+
+        Raises:
+            TableFileError: there is such a column. Passed over in silence, patients would for example not be known.
+        """
+        expected = list(expected)
+        strange = sorted(set(self.cells) - {*expected, *known})
+        for name in (name for name in expected if name not in self.cells):
+            other = [column for column in OTHER_NAMES.get(name, ()) if column in strange]
+            if close := other or get_close_matches(name, strange, 1, SIMILAR):
+                raise TableFileError(
+                    f"{self.path}, row 1: column {close[0]} is not read, and there is no column {name}; rename it to "
+                    f"{name} if it is that, else to something less like it"
+                )
+
     def refuse(self, wrong: pd.Series, column: str, cure: str) -> None:
         """Refuses rows.
 
@@ -60,11 +88,16 @@ class Sheet:
             raise TableFileError(f"{self.path}, {rows_text(wrong.index[wrong])}, column {column}: {cure}")
 
 
-def rows_text(rows: Iterable[int]) -> str:
+def rows_text(rows: Iterable[int | str]) -> str:
     """`row 3, row 8 and 2 more`."""
     rows = list(dict.fromkeys(rows))
     more = f" and {len(rows) - MOST_ROWS} more" if len(rows) > MOST_ROWS else ""
     return ", ".join(f"row {row}" for row in rows[:MOST_ROWS]) + more
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -97,7 +130,7 @@ def read_sheet(path: Path) -> Sheet:
     cells = cells.drop(columns="", errors="ignore")
     repeated = cells.columns[cells.columns.duplicated()]
     if len(repeated):
-        raise TableFileError(f"{path}, row 1: column {repeated[0]} stands there twice; rename or remove one")
+        raise TableFileError(f"{path}, row 1: column {repeated[0]} appears twice; rename or remove one")
     return Sheet(path, cells, encoding)
 
 
