@@ -127,8 +127,8 @@ def explain_files(
     table = pd.DataFrame(sorted(rows, key=lambda row: row["number"])).drop(columns="number")
     write_csv(table, folder / "probabilities.csv")
     write_json(_manifest(explainer, table), folder / "manifest.json")
-    given = table.reindex(columns=[UNREADABLE, NO_DICOM]).fillna("").ne("").sum()
-    return Lacking(int(given[UNREADABLE]), int(given[NO_DICOM]))
+    given = {name: int(table[name].fillna("").ne("").sum()) for name in (UNREADABLE, NO_DICOM) if name in table}
+    return Lacking(given.get(UNREADABLE, 0), given.get(NO_DICOM, 0))
 
 
 def map_in_image(grid: np.ndarray, geometry: Geometry) -> np.ndarray:

@@ -69,7 +69,7 @@ def test_an_unreadable_file_is_named_and_the_others_go_on(model, pictures, tmp_p
     files = [str(broken), str(tmp_path / "absent.png"), str(pictures[0])]
     assert main(["explain", str(model), *files, "--out", str(tmp_path / "out")]) == 1
     printed = capsys.readouterr()
-    assert printed.out == f"3 of 3 images explained in {out}, 2 of them without DICOM objects\n"
+    assert "1 of 3 images explained" in printed.out
     assert printed.err.count("broken.dcm: ") == printed.err.count("absent.png: ") == 1
     table = pd.read_csv(tmp_path / "out/probabilities.csv")
     assert table["unreadable"].notna().tolist() == [True, True, False]
@@ -110,7 +110,7 @@ def test_dicom_objects_show_the_map_and_what_has_none_is_named(model, pictures, 
     out = tmp_path / "out"
     assert main(["explain", str(model), *map(str, files), "--out", str(out), "--dicom"]) == 1
     printed = capsys.readouterr()
-    assert "1 of 3 images explained" in printed.out
+    assert printed.out == f"3 of 3 images explained in {out}, 2 of them without DICOM objects\n"
     assert "nameless.dcm: its header has no SeriesInstanceUID, StudyInstanceUID" in printed.err
     assert "wide.png: the image is no DICOM file" in printed.err
     table = pd.read_csv(out / "probabilities.csv")
