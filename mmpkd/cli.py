@@ -3,15 +3,17 @@
 import argparse
 import json
 import os
+import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from mmpkd.check.study import check
 from mmpkd.check.terminal import render
 from mmpkd.cohorts.base import ChoiceError
+from mmpkd.config.base import did_you_mean
 from mmpkd.config.cohorts import Cohort
 from mmpkd.config.layers import Layers, load_layers, parse_entries
 from mmpkd.config.study import ConfigError
@@ -174,7 +176,7 @@ def _sum(verdict: Verdict) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The arguments of all commands; `run` of what it parses is the function of the command."""
-    whole = argparse.ArgumentParser(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
+    whole = _Whole(prog="mmpkd", description="Privileged knowledge distillation: see README.md.")
     whole.add_argument("--version", action="version", version=f"mmpkd {_version()}")
     commands = whole.add_subparsers(required=True, metavar="command", parser_class=_Mixed)
     _add_check(commands)
@@ -187,6 +189,16 @@ def parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     _add_init(commands)
     return whole
+
+
+class _Whole(argparse.ArgumentParser):
+    """The program, which names a command that is like the one that was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        if typed := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            advice = did_you_mean(typed[1], re.findall(r"\w+", typed[2]))
+            message = f"there is no command {typed[1]}{advice}"
+        super().error(message)
 
 
 class _Mixed(argparse.ArgumentParser):

@@ -39,3 +39,13 @@ def test_redraw_needs_a_table_of_scores(tmp_path, capsys, content):
     assert main(["redraw", str(scores), "--out", str(tmp_path / "out")]) == WRONG_USE
     problem = "is no table of scores" if content else "is not there"
     assert capsys.readouterr().err == f"{scores}: {problem}; name evaluation/scores.parquet of a finished run\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "advice"),
+    [("chek", "there is no command chek; did you mean check?"), ("xyz", "there is no command xyz\n")],
+)
+def test_a_command_that_is_like_the_one_typed_is_named(capsys, typed, advice):
+    with pytest.raises(SystemExit) as stopped:
+        main([typed])
+    assert stopped.value.code == WRONG_USE and advice in capsys.readouterr().err
