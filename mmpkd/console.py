@@ -27,6 +27,7 @@ COMMAND = "MMPKD_COMMAND"  # how the Makefile says what was typed
 USUAL = "DefaultStreamHandler"  # Snakemake's name of its own handler of the terminal
 QUIET = {"workflow_started", "resources_info", "job_started", "group_info", "shellcmd", "progress", "rulegraph"}
 NO_RULE = re.compile(r"(?:No rule to produce|There is no rule named) (\w+)(?: \(|\.$)")
+INTERRUPTED = "Terminating processes on user request"
 NOISE = (
     "Assuming unrestricted",
     "Building DAG",
@@ -74,6 +75,7 @@ class Console(logging.Handler):
         self.usual, self.started = usual, monotonic()
         self.jobs: dict[int, tuple[str, str]] = {}  # rule and words of those that were started
         self.done = self.total = 0
+        self.interrupted = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Tells of one event. As other handlers, it raises nothing: Snakemake's thread would end, and the run hang."""
@@ -93,6 +95,9 @@ class Console(logging.Handler):
             self._finish(*self.jobs[facts["job_id"]])
         elif event == "job_error":
             self._fail(facts)
+        elif str(record.msg).startswith(INTERRUPTED):
+            self.interrupted = True
+            self._write("Stopping the jobs that are at work.")
         elif event not in QUIET and not str(record.msg).startswith(NOISE):
             self.usual.handle(record)
 
@@ -112,6 +117,9 @@ class Console(logging.Handler):
         lines = "\n".join(texts).split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
         rule, words = self.jobs.get(facts["jobid"], (facts["rule_name"], ""))
+        if self.interrupted:
+            self._write(f"stopped: {words or rule}")
+            return
         self._write(f"FAILED: {words or rule}: {said}\n  log: {', '.join(facts['log'])}")
 
     def _write(self, text: str) -> None:

@@ -50,7 +50,10 @@ def log_to(path: str | Path) -> None:
     shown = sys.excepthook
 
     def log_and_show(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-        logging.getLogger("mmpkd").critical("stopped", exc_info=(kind, error, traceback))
+        if issubclass(kind, KeyboardInterrupt):
+            logging.getLogger("mmpkd").warning("interrupted")
+        else:
+            logging.getLogger("mmpkd").critical("stopped", exc_info=(kind, error, traceback))
         shown(kind, error, traceback)
 
     sys.excepthook = log_and_show

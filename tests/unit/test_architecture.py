@@ -8,7 +8,7 @@ import pytest
 from mmpkd.dependencies import LIBRARY, library_files
 
 ORDER = (
-    ("presence",),
+    ("interrupts", "presence"),
     ("files", "logs", "auroc", "dependencies", "redaction", "text", "results", "design"),
     ("config",),
     ("cohorts",),
@@ -88,5 +88,6 @@ def test_imports_inside_functions_count(tmp_path):
     names = {path.relative_to(LIBRARY).as_posix() for path in library_files(script)}
     assert names == {
         "__init__.py",
+        "interrupts.py",
         *(f"config/{name}.py" for name in ("__init__", "base", "folders", "students")),
     }

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,24 @@ def test_a_job_leaves_its_log_and_a_receipt(snakemake, tmp_path):
     assert "set-up took" in log.splitlines()[0] and "at work" in log
     receipt = json.loads((tmp_path / "receipts/scores/all.json").read_text())
     assert receipt["scores.csv"]["bytes"] == len("scores\n")
+
+
+@pytest.mark.parametrize("at", ["import", "work"])
+def test_an_interrupted_job_ends_without_a_traceback(tmp_path, at):
+    """At work its log says so; before that it has no log."""
+    lines = [
+        "from types import SimpleNamespace",
+        f"snakemake = SimpleNamespace(log=['{tmp_path}/logs/all.log'], output=[])",
+        "from mmpkd.job import job",
+        "raise KeyboardInterrupt" if at == "import" else "with job(snakemake): raise KeyboardInterrupt",
+    ]
+    (tmp_path / "script.py").write_text("\n".join(lines))
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS[0].parents[1])}
+    script = [sys.executable, str(tmp_path / "script.py")]
+    ended = subprocess.run(script, env=environment, capture_output=True, text=True, check=False)
+    assert ended.returncode and ended.stderr == ""
+    if at == "work":
+        assert (tmp_path / "logs/all.log").read_text().splitlines()[-1].endswith("WARNING mmpkd: interrupted")
 
 
 def test_a_job_that_fails_leaves_no_receipt(snakemake, tmp_path):
