@@ -1,6 +1,6 @@
 # Two commands do all the set-up: `make all` runs the study on phantom cohorts, `make test` passes the tests.
 
-# One job a core, eight at most.
+# One job per core, eight at most.
 CORES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN); echo $$((n < 8 ? n : 8)))
 # The first that runs: where pyenv manages versions, a name may be there without one.
 PYTHON ?= $(shell for name in python3.11 python3.12 python3.13; do $$name -c '' 2>/dev/null && echo $$name && exit; done; echo python3)
@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 export PYTHONUTF8 ?= 1
 # Overlays of config.yaml, the later ones on top: make all STUDY="studies/paper.yaml mine.yaml"
 STUDY ?=
-# One thread a job is fastest at this size, and BLAS would otherwise start one a core in each of them.
+# One thread per job is fastest at this size, and BLAS would otherwise start one per core in each of them.
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: all help smoke rehearsal rehearsals rehearsal_open_i rehearsal_arms rehearsal_cbis_tables rehearsal_mechanism rehearsal_slurm test test_slurm test_studies test_workflow test_library faults fuzz repeatability mutants audit lint lock clean

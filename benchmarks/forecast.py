@@ -48,7 +48,7 @@ def forecast(study: Study, counts: Counts, rates: Mapping[str, Any], per_second:
         study: the configuration.
         counts: of each cohort in use, as in `mmpkd check --json`.
         rates: what `python -m benchmarks.scale --rates` wrote.
-        per_second: units a second of the stages in `GIVEN`, as far as they are known.
+        per_second: units per second of the stages in `GIVEN`, as far as they are known.
 
     Raises:
         KeyError: a cohort in use has no counts.
@@ -111,7 +111,7 @@ def _images_trained_on(study: Study, images: Mapping[str, Mapping[str, int]]) ->
 
 
 def _fitted_records(study: Study, counts: Counts) -> int:
-    """Records of a teacher's training cohort times its networks: one a fold and the last, of each variant."""
+    """Records of a teacher's training cohort times its networks: one per fold and the last, of each variant."""
     return sum(
         counts[study.domains[domain].training]["records"]["train"] * (teacher.folds + 1)
         for (domain, _), teacher in study.teachers.items()

@@ -52,7 +52,7 @@ from mmpkd.imaging.shards import write_shard
 SIZES = [1_000, 10_000, 100_000, IMAGES]
 SHARDS = 32
 LABELS = ["Atelectasis", "Cardiomegaly", "Edema", "Lung Opacity", "Pleural Effusion"]
-SIZE, GRID = 16, 4  # pixels a side of an image, and patches
+SIZE, GRID = 16, 4  # pixels per side of an image, and patches
 ARMS, SEEDS = ("mmpkd", "baseline"), (0, 1)
 AT_FULL_SIZE = 224, 14, 300  # pixels, patches and images of the rate of scoring
 

@@ -242,9 +242,9 @@ def _add_verify(commands: "argparse._SubParsersAction[_Mixed]") -> None:
     command = commands.add_parser(
         "verify",
         help="whether results still are what their provenance.json says",
-        description="Hashes the files of a finished run once more and prints one line a difference: missing, changed, "
-        "or not in the record (among tables and figures). Exit code: 0 if all agree, 1 if something differs, 2 for a "
-        "mistake in the command, or a provenance.json that is absent or broken.",
+        description="Hashes the files of a finished run once more and prints one line per difference: missing, "
+        "changed, or not in the record (among tables and figures). Exit code: 0 if all agree, 1 if something differs, "
+        "2 for a mistake in the command, or a provenance.json that is absent or broken.",
     )
     command.set_defaults(run=_verify)
     command.add_argument("results", type=Path, help="results/<study>")

@@ -170,7 +170,7 @@ def overlay(square: Square, grid: np.ndarray) -> Image.Image:
         grid: the map on the patch grid, g x g.
 
     Returns:
-        A picture of at most LONGEST pixels a side.
+        A picture of at most LONGEST pixels per side.
     """
     rows, columns = square.geometry.rows, square.geometry.columns
     scale = min(1.0, LONGEST / max(rows, columns))

@@ -86,7 +86,7 @@ def _refuse_places(study: Study, folder: Path) -> None:
 
 
 def _move_parts(cohort: Cohort, root: Path) -> None:
-    """Moves what the configuration wants in folders of its own; paths below them are those of the real downloads."""
+    """Moves what the configuration needs in folders of its own; paths below them are those of the real downloads."""
     for part, target in cohort.folders.items():
         pattern = PARTS[cohort.adapter][part]
         for path in sorted(root.glob(pattern)):

@@ -16,7 +16,7 @@ SCHEMAS = (
 _libraries: list[torch.library.Library] = []  # an operator library lives as long as its Python object
 
 
-def mend() -> None:
+def declare_operators() -> None:
     """Declares torchvision's operators where its own library cannot; call before timm is imported."""
     if torch.version.cuda is not None or _libraries:
         return
@@ -31,4 +31,4 @@ def mend() -> None:
         _libraries.append(library)
 
 
-mend()
+declare_operators()

@@ -1,1 +1,1 @@
-"""Maps of where a vision transformer looks: from its attention, from gradients, and yardsticks of other libraries."""
+"""Maps of where a vision transformer looks: from its attention, from gradients, and by Grad-CAM."""

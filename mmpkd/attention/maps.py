@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from mmpkd.attention.grad_cam import grad_cam_row
 from mmpkd.attention.gradient import ScoreFunction, gradient_rollout_row
 from mmpkd.attention.reading import (
     Reading,
@@ -17,7 +18,6 @@ from mmpkd.attention.reading import (
     rollout_row,
     value_norm_row,
 )
-from mmpkd.attention.yardsticks import grad_cam_row
 from mmpkd.config.evaluation import RECEIVED
 from mmpkd.students.vision import Attention, VisionTransformer
 

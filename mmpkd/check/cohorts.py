@@ -37,7 +37,7 @@ def examine(cohort: Cohort, domain: str, labels: list[str], training: bool, size
         domain: that it stands in.
         labels: that are predicted there.
         training: whether it is learnt from.
-        size: pixels a side of the stored square.
+        size: pixels per side of the stored square.
         everything: read the header of every file, not of a sample.
     """
     started = monotonic()

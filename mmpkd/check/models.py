@@ -90,11 +90,11 @@ def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
 
     if config.source == "hub" and config.name and not _cached(config.name, (WEIGHTS,), config.revision):
         folder = f"models--{config.name.replace('/', '--')}"
-        cure = (
+        fix = (
             f"Without a network run `hf download {config.name}` elsewhere and copy {folder} to "
             f"{constants.HF_HUB_CACHE}, or set encoder.source to folder and encoder.name to its place"
         )
-        return _not_cached(purpose, config.source, config.name, cure)
+        return _not_cached(purpose, config.source, config.name, fix)
     try:
         encoder = load_encoder(config, local=True)
     except EncoderError as error:
@@ -189,8 +189,8 @@ def _cached(name: str, files: tuple[str, ...], revision: str | None = None) -> P
     return next((Path(path) for path in found if isinstance(path, str)), None)
 
 
-def _not_cached(purpose: str, source: str, name: str, cure: str) -> WeightFacts:
+def _not_cached(purpose: str, source: str, name: str, fix: str) -> WeightFacts:
     offline = constants.HF_HUB_OFFLINE
     outlook = "HF_HUB_OFFLINE is set, so it cannot be fetched" if offline else "it will be fetched"
-    message = f"{name} is not in {constants.HF_HUB_CACHE}: {outlook}. {cure}"
+    message = f"{name} is not in {constants.HF_HUB_CACHE}: {outlook}. {fix}"
     return WeightFacts(purpose, source, "missing" if offline else "needs network", message)

@@ -1,4 +1,4 @@
-"""Paths from tables, kept below their root, and tables read with errors that name the file and the cure."""
+"""Paths from tables, kept below their root, and tables read with errors that name the file and the fix."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from mmpkd.text import TextError, read_text
 
 
 class TableFileError(ValueError):
-    """A table of a download cannot be read; the message names the file, the fault and the cure."""
+    """A table of a download cannot be read; the message names the file, the fault and the fix."""
 
 
 def relative_below_all(root: Path, texts: pd.Series, declared: Iterable[Path] = ()) -> tuple[pd.Series, pd.Series]:

@@ -44,7 +44,7 @@ def hint(mistake: Mapping[str, Any]) -> str:
     if kind == "literal_error" and isinstance(value, str):
         return did_you_mean(value, re.findall(r"'(.*?)'", mistake["ctx"]["expected"])).removeprefix("; ")
     if value is None:
-        return "nothing, or null, stands there: give it a value, or leave the key out and its default holds"
+        return "nothing, or null, is given: give it a value, or leave the key out and its default holds"
     if kind == "string_type":
         return _as_text(value)
     if kind == "list_type" and not isinstance(value, Mapping):

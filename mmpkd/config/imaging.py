@@ -10,7 +10,7 @@ from mmpkd.config.base import Section
 class Imaging(Section):
     """How an image becomes a square of uint8 grey values."""
 
-    size: int = Field(224, ge=16, description="pixels a side of the stored square")
+    size: int = Field(224, ge=16, description="pixels per side of the stored square")
     window: Literal["dicom", "minmax", "percentile", "mimic_jpg"] = Field(
         "percentile",
         description="grey values: the file's VOI, the full range, the 0.5th to 99.5th percentile, or as MIMIC-CXR-JPG",

@@ -85,7 +85,7 @@ class Training(Section):
     )
     precision: Literal["fp32", "bf16"] = Field("fp32", description="bf16: autocast, for a GPU that has it")
     compile: bool = Field(False, description="torch.compile the student; pays for large ones on a GPU")
-    processes: int = Field(1, ge=1, description="processes, one a GPU, that train one student together")
+    processes: int = Field(1, ge=1, description="processes, one per GPU, that train one student together")
     nodes: int = Field(1, ge=1, description="machines that the processes are spread over; several need Slurm's srun")
     workers: int = Field(0, ge=0, description="threads that read batches ahead; they change no result")
     checkpoint_minutes: float = Field(

@@ -106,7 +106,7 @@ class Study(Section):
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one")
     gpus: int = Field(0, ge=0, description="GPUs that a job of training or attention export asks the scheduler for")
-    # pydantic takes the names of the registry; a type checker wants them written out
+    # pydantic takes the names of the registry; a type checker needs them written out
     tables: list[Literal[TABLES]] = Field(  # type: ignore[valid-type]
         list(TABLES), description="tables that `all` makes"
     )
@@ -323,7 +323,7 @@ def load(config: Mapping[str, Any]) -> Study:
     An entry of `cohorts`, `domains`, `arms` or `claims` that an overlay sets to null is left out.
 
     Raises:
-        ConfigError: with one line a mistake: its key, what is wrong and, where known, the names that are allowed.
+        ConfigError: with one line per mistake: its key, what is wrong and, where known, the names that are allowed.
     """
     config = dict(config)
     for group in ("cohorts", "domains", "arms", "claims"):

@@ -34,7 +34,7 @@ class TextTeacher(Section):
     penalty: float = Field(0.03, gt=0, description="frozen: inverse L2 strength C of the logistic head")
     epochs: int = Field(3, ge=1, description="last, full: passes over the training reports")
     learning_rate: float = Field(2e-5, gt=0, description="last, full: peak learning rate of AdamW")
-    batch_size: int = Field(32, ge=1, description="last, full: reports a step")
+    batch_size: int = Field(32, ge=1, description="last, full: reports per step")
     folds: int = Field(5, ge=2, description="folds by patient for the out-of-fold targets")
     targets: Literal["out_of_fold", "in_sample"] = Field(
         "out_of_fold",

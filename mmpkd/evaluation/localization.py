@@ -72,8 +72,8 @@ def score_maps(
     known = scores_of(tolerance, threshold)
     wanted = set(known if metrics is None else metrics)
     if absent := sorted(wanted - set(known)):
-        cure = "give the tuned threshold" if set(absent) <= set(TUNED) else f"known are {', '.join(METRICS)}"
-        raise ValueError(f"no score {', '.join(absent)}: {cure}")
+        fix = "give the tuned threshold" if set(absent) <= set(TUNED) else f"known are {', '.join(METRICS)}"
+        raise ValueError(f"no score {', '.join(absent)}: {fix}")
     scores = {metric: np.full(len(masks), np.nan) for metric in METRICS if metric in wanted}
     for rows, pairs in chunks(maps, masks, map_of_mask):
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -119,7 +119,7 @@ def in_parts(make: Callable[[slice], np.ndarray], count: int, map_of_mask: np.nd
         make: the maps of a part of the `count` ones, n x size x size.
         count: maps in all.
         map_of_mask: for each mask the number of its map.
-        size: pixels a side.
+        size: pixels per side.
     """
     step = max(HELD_PIXELS // max(size * size, 1), 1)
     for start in range(0, count, step):

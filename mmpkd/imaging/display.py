@@ -2,7 +2,7 @@
 
 Pixels of 8 or 16 bits can only take 256 or 65536 values, so everything that happens to a value before resampling
 (unused bits, modality LUT, window, inversion, padding) happens to a table of these, once an image. Its pixels are then
-looked up a few rows at a time, when they are resampled: 1 ns a pixel, and no image of float32 is ever in memory.
+looked up a few rows at a time, when they are resampled: 1 ns per pixel, and no image of float32 is ever in memory.
 Where the table is a line between two words and constant beyond them, as windows of linear shape make it, the words may
 be clipped, averaged and only then put on the line, which takes a third of that: see `Display.line`.
 """
@@ -93,7 +93,7 @@ class Display:
         """
         if self._table is None:
             out[...] = self._shading(self._pixels[part])
-        else:  # no word lies outside of the table; "wrap" only spares numpy the buffer that "raise" wants
+        else:  # no word lies outside of the table; "wrap" only spares numpy the buffer that "raise" needs
             np.take(self._table, self._pixels[part], out=out, mode="wrap")
 
     @property

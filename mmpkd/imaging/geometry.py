@@ -22,7 +22,7 @@ from scipy import sparse
 from skimage.draw import polygon as polygon_pixels
 
 BLOCK = 1 << 19  # pixels that are averaged at a time: two MiB of float32
-SAMPLES = 8  # sub-pixels a side on which a polygon is drawn: its coverage is known to about 1/64
+SAMPLES = 8  # sub-pixels per side on which a polygon is drawn: its coverage is known to about 1/64
 TIE = 1e-6  # coverages this close are equal: rounding must not decide
 FARTHEST = 1e9  # image pixels: farther corners of a polygon are drawn here, as integers cannot hold them all
 HALF = 0.5 - TIE  # a store pixel belongs to an ROI that covers half of it
@@ -44,10 +44,10 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Geometry:
-    """Maps an image of `rows` x `columns` to a square of `size` pixels a side.
+    """Maps an image of `rows` x `columns` to a square of `size` pixels per side.
 
     The crop [crop_x0, crop_x1) x [crop_y0, crop_y1), in image pixels, is scaled by `scale_x` and `scale_y` (store
-    pixels an image pixel), moved by `pad_left` and `pad_top` (store pixels) and, with `flip`, mirrored left to right.
+    pixels per image pixel), moved by `pad_left` and `pad_top` (store pixels) and, with `flip`, mirrored left to right.
     """
 
     rows: int

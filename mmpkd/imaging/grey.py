@@ -3,7 +3,7 @@
 Palette or luma, modality LUT or rescale, padding and polarity, and the file's own windows, which are not applied here.
 Where the pixels are words of 8 or 16 bits, all of it happens to the numbers of the 256 or 65536 words.
 
-pydicom indexes a lookup table of 8 bits an entry with a number of 8 bits, so that longer ones become a sawtooth, and
+pydicom indexes a lookup table of 8 bits per entry with a number of 8 bits, so that longer ones become a sawtooth, and
 takes its data for words though they may be packed in pairs. Here the data decide how they are stored, and the
 descriptor is refused if it does not fit them.
 """
@@ -59,10 +59,10 @@ class LookupTable:
 
     @classmethod
     def parse(cls, descriptor: Sequence[int], data: Any, span: tuple[float, float], little: bool) -> "LookupTable":
-        """A table from LUT Descriptor (entries, first number, bits an entry) and LUT Data.
+        """A table from LUT Descriptor (entries, first number, bits per entry) and LUT Data.
 
         Args:
-            descriptor: its bits an entry are not used: some files state more than they use, or fewer than they have.
+            descriptor: its bits per entry are not used: some files state more than they use, or fewer than they have.
             data: bytes, of words or of pairs of 8-bit entries, or numbers.
             span: the least and the largest number that may be looked up, because a descriptor may hold a
                 negative first number as an unsigned one.
@@ -232,7 +232,7 @@ def _window(dataset: Dataset, centre: Any, width: Any) -> Shading | None:
 
 
 def _voi_lut(values: np.ndarray, table: LookupTable) -> np.ndarray:
-    """Looks values up with the table's largest entry as 1: some files state more bits an entry than they use."""
+    """Looks values up with the table's largest entry as 1: some files state more bits per entry than they use."""
     return table(values) / max(table.entries.max(), np.float32(1))
 
 

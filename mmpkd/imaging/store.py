@@ -25,7 +25,7 @@ class ImageStore:
     Attributes:
         image_ids: the stored images, N strings.
         geometry: their geometries, one row per image in the same order (see `Geometry.from_row`).
-        size: pixels a side.
+        size: pixels per side.
     """
 
     def __init__(self, folders: Sequence[str | Path]) -> None:

@@ -235,7 +235,7 @@ def _caption(claims: pd.DataFrame, evaluation: Evaluation, design: Design) -> st
         f"adjusted p below {1 - evaluation.confidence:g}, with the estimate on the claimed or on the other side of the "
         "tested value; inconclusive: neither, which is not evidence of absence. Credited: the gain exceeds that of a "
         f"teacher whose rows were permuted among patients. n: {count_range(claims['n_images'], 'image')}, "
-        f"{count_range(claims['n_patients'], 'patient')} and {count_range(claims['n_seeds'], 'seed')} a "
+        f"{count_range(claims['n_patients'], 'patient')} and {count_range(claims['n_seeds'], 'seed')} per "
         f"claim.{f' {KNOWN_ANSWERS}' if any(map(_given, claims['known'])) else ''}"
     )
 

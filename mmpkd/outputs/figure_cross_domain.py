@@ -189,6 +189,6 @@ def _caption(rows: pd.DataFrame, cells: list[Cell], evaluation: Evaluation, desi
         f"tested on a cohort (named second), in {METRIC_NAMES[evaluation.metric]}, paired by image and seed. Markers: "
         f"mean over seeds and images with {interval_words(evaluation.confidence)}. Ticks: single seeds. Right of zero "
         f"attention lies more on the regions of interest (ROI) than that of {reference} does. Test images "
-        f"with ROI, their patients, and seeds a training domain: {counted}. {contrast}An interval that holds zero does "
-        f"not show that there is no gain, and a gain does not show that attention is good: see the controls."
+        f"with ROI, their patients, and seeds per training domain: {counted}. {contrast}An interval that holds zero "
+        f"does not show that there is no gain, and a gain does not show that attention is good: see the controls."
     )

@@ -84,7 +84,7 @@ def draw(
 
 
 def specks(grid: canvas.Grid, points: np.ndarray, widths: np.ndarray, brightness: np.ndarray) -> np.ndarray:
-    """The sum of round Gaussians, clipped at 1.2; separable, hence one matrix product.
+    """The sum of round Gaussians, clipped at 1.2; separable, so one matrix product.
 
     Args:
         grid: pixel centres.

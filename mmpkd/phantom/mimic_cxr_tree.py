@@ -245,7 +245,7 @@ class _Tree:
                 path.write_bytes(content[:700])
 
     def write_tables(self) -> None:
-        """Writes the CSVs. The last row of metadata and of split stands there twice."""
+        """Writes the CSVs. The last row of metadata and of split appears twice."""
         keys = ["dicom_id", "study_id", "subject_id"]
         metadata = pd.DataFrame([*self.metadata, self.metadata[-1]])[METADATA_COLUMNS]
         split = pd.DataFrame([*self.split, self.split[-1]])[[*keys, "split"]]

@@ -1,4 +1,4 @@
-"""A fabricated VinDr-Mammo: another hospital's full-field digital mammograms, four views a study.
+"""A fabricated VinDr-Mammo: another hospital's full-field digital mammograms, four views per study.
 
 Findings are marked by boxes in `finding_annotations.csv` if they are at least probably benign (BI-RADS 3), as in the
 real data set, whose pathology is not known. Four studies in five have a finding here, far more than in screening, and
@@ -25,7 +25,7 @@ BOTH_BREASTS = 0.15
 MORE_FINDINGS = [0.85, 0.15]
 TEST_SHARE = 0.8
 KIND_SHARES = {"mass": 0.46, "calcification": 0.40, "other": 0.14}
-LEAST_RISK = 0.1  # more clearly benign findings are BI-RADS 2 and not marked, hence not drawn
+LEAST_RISK = 0.1  # more clearly benign findings are BI-RADS 2 and not marked, so not drawn
 # form: category of the finding; every other form of a mass is a Mass
 OTHER_CATEGORIES = {
     "ARCHITECTURAL_DISTORTION": "Architectural Distortion",

@@ -4,7 +4,7 @@ https://www.researchobject.org/ro-crate/specification/1.1/ and https://w3id.org/
 run, has the workflow as its instrument, the data sets and every section of the configuration as its objects and the
 recorded files as its results. The jobs between them, the matter of the Provenance Run Crate profile, are left out.
 
-Dates: RO-Crate demands `datePublished` and the profile wants `endTime`. Both are the newest modification time among
+Dates: RO-Crate demands `datePublished` and the profile needs `endTime`. Both are the newest modification time among
 the results, so that the same files give the same bytes; `provenance.json` has no date. `agent` is left out: it would
 name a person.
 """

@@ -69,7 +69,7 @@ def record(
 
 
 def code_sha256(repository: Path = REPOSITORY) -> str:
-    """One hash of workflow, scripts, library and lock file: it tells the code apart where a commit does not."""
+    """One hash of workflow, scripts, library and lock file: it identifies the code where a commit does not."""
     found = {path for pattern in CODE for path in repository.glob(pattern) if path.is_file()}
     sources = [path for path in found if path.parent.name != "__pycache__"]
     return combined((path.relative_to(repository).as_posix(), sha256(path)) for path in sources)

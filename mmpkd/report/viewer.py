@@ -27,7 +27,7 @@ from mmpkd.results import Results
 
 CASES_A_CELL = 8
 CASES = 96  # in all: what keeps the page small where there are many cells
-LARGEST = 256  # pixels a side of a picture
+LARGEST = 256  # pixels per side of a picture
 COLOURS = "magma"  # rises in lightness throughout: reads alike with any colour vision
 STEPS = 64
 CLIPPED = 99.5  # percentile of a method's patches at which the colours end
@@ -131,7 +131,7 @@ def outline(roi: np.ndarray) -> str:
 
 
 def picture(pixels: np.ndarray) -> str:
-    """S x S uint8 as a PNG of at most LARGEST pixels a side, base64."""
+    """S x S uint8 as a PNG of at most LARGEST pixels per side, base64."""
     image = Image.fromarray(pixels)
     image.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
     buffer = BytesIO()

@@ -76,7 +76,7 @@ class Checkpoint:
 
 
 def identity_of(parts: Iterable[Any]) -> str:
-    """A hash that tells runs apart: of arrays by content, of files by place, size and time, of the rest as JSON."""
+    """A hash that differs between runs: of arrays by content, of files by place, size and time, of the rest as JSON."""
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, Path):

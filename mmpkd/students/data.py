@@ -207,13 +207,13 @@ class Feed:
 
     @property
     def batch_size(self) -> int:
-        """Images a step, over all processes."""
+        """Images per step, over all processes."""
         size = min(self.training.batch_size, len(self.images))
         return max(size - size % self.processes, self.processes)
 
     @property
     def steps(self) -> int:
-        """Steps an epoch."""
+        """Steps per epoch."""
         return len(self.images) // self.batch_size
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[tuple[int, Batch]]:

@@ -271,7 +271,7 @@ def to_grey(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The patch embedding of one grey channel that equals `weight` on the same image copied into each channel.
 
-    A grey value g comes normalised, x = (g - grey_mean) / grey_std, and channel c wants (g - mean_c) / std_c, which is
+    A grey value g comes normalised, x = (g - grey_mean) / grey_std, and channel c needs (g - mean_c) / std_c, which is
     x * grey_std / std_c + (grey_mean - mean_c) / std_c. So the channels' weights are summed, each scaled by the first
     factor, and what the second term adds does not depend on the image.
 

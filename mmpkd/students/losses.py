@@ -34,7 +34,7 @@ class Targets:
     """What is known of N images; NaN is unknown.
 
     Attributes:
-        labels: N x L, 1 or 0; with single_label one 1 a row.
+        labels: N x L, 1 or 0; with single_label one 1 per row.
         teacher_logits: N x L; None where the arm has no teacher.
         teacher_embedding: N x E, whole rows known or not; None where the arm has no teacher.
     """

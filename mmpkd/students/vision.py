@@ -6,11 +6,11 @@ timm and torchvision would take a third of the time in which a job starts and en
 
 import gc
 
-from mmpkd.torchvision_schema import mend
+from mmpkd.torchvision_schema import declare_operators
 
 collecting = gc.isenabled()
 gc.disable()
-mend()
+declare_operators()
 
 import timm  # noqa: E402
 from timm.layers import Attention  # noqa: E402

@@ -39,7 +39,7 @@ class StudentOutput:
 
 
 class Student(nn.Module):
-    """A timm vision transformer with a class token and one logit a label.
+    """A timm vision transformer with a class token and one logit per label.
 
     Attributes:
         vit: the timm model.
@@ -100,16 +100,16 @@ def refuse_unsuitable(vit: VisionTransformer, model: str, size: int) -> None:
     Raises:
         ValueError: which of these, and what to choose instead.
     """
-    cure = "choose a vision transformer of timm with a class token, such as vit_small_patch16_224"
+    fix = "choose a vision transformer of timm with a class token, such as vit_small_patch16_224"
     if not isinstance(vit, VisionTransformer) or not vit.has_class_token:
-        raise ValueError(f"student.model {model!r} has no class token, or is no VisionTransformer of timm; {cure}")
+        raise ValueError(f"student.model {model!r} has no class token, or is no VisionTransformer of timm; {fix}")
     if vit.global_pool != "token":
         raise ValueError(
             f"student.model {model!r} classifies by pooling {vit.global_pool!r}, not by its class token, whose "
             "attention is what is studied; set global_pool: token in student.arguments"
         )
     if any(type(getattr(block, "attn", None)) is not timm.layers.Attention for block in vit.blocks):
-        raise ValueError(f"student.model {model!r} has blocks whose attention cannot be read; {cure}")
+        raise ValueError(f"student.model {model!r} has blocks whose attention cannot be read; {fix}")
     patch = vit.patch_embed.patch_size[0]
     if size % patch:
         raise ValueError(

@@ -12,7 +12,7 @@ from mmpkd.students.first_weights import read_state_dict
 from mmpkd.students.vit import CheckpointError
 from mmpkd.teachers.encoder_loading import EncoderError, load_encoder, refuse_partial
 from mmpkd.teachers.packaged_encoder import WEIGHTS
-from mmpkd.torchvision_schema import mend
+from mmpkd.torchvision_schema import declare_operators
 
 PICKLE = "pytorch_model.bin"
 TOKENIZER_FILES = ("*token*", "vocab*", "merges.txt", "*.model")
@@ -59,7 +59,7 @@ def convert(download: Path, folder: Path) -> str:
 
 def _save(download: Path, tensors: dict[str, torch.Tensor], folder: Path) -> None:
     """Writes config.json and the encoder's own tensors under the names that transformers gives them today."""
-    mend()
+    declare_operators()
     from transformers import AutoConfig, AutoModel
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 

@@ -18,7 +18,7 @@ import torch
 
 from mmpkd.config.teachers import Encoder
 from mmpkd.teachers.packaged_encoder import PACKAGE, PACKAGE_SHA256, TOKENIZERS, WEIGHTS
-from mmpkd.torchvision_schema import mend
+from mmpkd.torchvision_schema import declare_operators
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel  # which takes seconds to import
@@ -65,7 +65,7 @@ def load_encoder(config: Encoder, local: bool = False) -> LoadedEncoder:
     Raises:
         EncoderError: files are missing, not those that are expected, or do not fit one another.
     """
-    mend()  # parts of transformers import torchvision
+    declare_operators()  # parts of transformers import torchvision
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 

@@ -1,4 +1,4 @@
-"""Fits the privileged teacher and makes what students learn from: one row of targets a study or case, out of fold.
+"""Fits the privileged teacher and makes what students learn from: one row of targets per study or case, out of fold.
 
 Targets. The training rows are divided into folds by patient; each fold's logits come from a model that saw none of its
 patients, for a teacher is over-confident on what it was fitted on. Validation and test rows get the logits of the model

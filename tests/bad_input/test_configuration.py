@@ -101,12 +101,12 @@ CASES = [
     stops("study that is a date", "study: 2026-01-31\n", "study", "a date: put it into quotation marks"),
     stops("study that is a list", "study: [a]\n", "study", "a single word or text is expected"),
     stops("label that is a no", "domains: {cxr: {labels: [no, Edema]}}\n", "domains.cxr.labels.0", "true or false"),
-    stops("label of null", "domains: {cxr: {labels: [Edema, null]}}\n", "domains.cxr.labels.1", "null, stands there"),
+    stops("label of null", "domains: {cxr: {labels: [Edema, null]}}\n", "domains.cxr.labels.1", "null, is given"),
     stops("name of an arm that is a number", "arms: {1: {}}\n", "arms.1", "put it into quotation marks"),
     stops("seed without brackets", "seeds: 5\n", "seeds", "write a list: [5]"),
     stops("section that is a word", "training: fast\n", "training", "keys are expected below it, indented"),
-    stops("section of nothing", "training:\nseeds: [1]\n", "training", "null, stands there"),
-    stops("value of nothing", "training:\n  epochs:\n", "training.epochs", "null, stands there"),
+    stops("section of nothing", "training:\nseeds: [1]\n", "training", "null, is given"),
+    stops("value of nothing", "training:\n  epochs:\n", "training.epochs", "null, is given"),
     accepted("byte-order mark", "study: other\n".encode("utf-8-sig"), lambda study: study.study == "other"),
     accepted("CRLF", b"study: other\r\nseeds: [3]\r\n", lambda study: study.seeds == [3]),
     accepted("number in quotes", "training: {epochs: '3'}\n", lambda study: study.training.epochs == 3),
@@ -145,7 +145,7 @@ def test_config_yaml_and_the_studies_hold_no_key_twice():
 
 
 COMMAND_LINE = [
-    stops("study of nothing", ["study="], "study", "null, stands there"),
+    stops("study of nothing", ["study="], "study", "null, is given"),
     stops("number for a name", ["study=5"], "study", "put it into quotation marks"),
     stops("one seed", ["seeds=5"], "seeds", "write a list: [5]"),
     accepted("null for a section", ["claims={interaction: null}"], lambda study: "interaction" not in study.claims),

@@ -151,7 +151,7 @@ def test_every_form_of_region(tree):
 
 
 def test_regions_lie_where_they_were_drawn(tree):
-    """In a store of 30 pixels a side: half of the image's, with 5 pixels of padding above."""
+    """In a store of 30 pixels per side: half of the image's, with 5 pixels of padding above."""
     tables = read(tree)
     write_shard(tables, Imaging(size=30), 0, 1, tree / "store")
     table, masks = roi_masks([tree / "store"])
@@ -407,8 +407,8 @@ def test_an_option_that_makes_no_sense_is_refused(tree, options, message):
 
 def test_a_cell_off_its_order_is_refused(tree):
     (tree / "records.csv").unlink()
-    for order, cure in (("0 to 9", "must be a number or empty"), ("F < X", "must be empty or one of F, X")):
-        with pytest.raises(TableFileError, match=f"column sex: {cure}"):
+    for order, fix in (("0 to 9", "must be a number or empty"), ("F < X", "must be empty or one of F, X")):
+        with pytest.raises(TableFileError, match=f"column sex: {fix}"):
             read(tree, options={"fields": ["sex"], "ordered": {"sex": order}})
 
 

@@ -19,7 +19,7 @@ from pydicom.data import get_testdata_file
 from mmpkd.config.cohorts import Phantom
 from mmpkd.config.demo import DEMO
 from mmpkd.phantom.write import write_tree
-from tests.safety.planted import SENTENCE, WORDS, break_window, identifiers, plant, told
+from tests.safety.planted import SENTENCE, WORDS, break_window, identifiers, plant, secrets_in
 
 ROOT = Path(__file__).parents[2]
 
@@ -104,11 +104,11 @@ def test_the_planted_words_were_read(run):
 def test_logs_hold_counts_alone(run, secrets, name):
     out, _ = run
     text = (out / "logs" / f"{name}.log").read_text()
-    assert told(text, secrets) == []
+    assert secrets_in(text, secrets) == []
 
 
 def test_nothing_is_printed_on_the_terminal(run, secrets):
-    assert told(run[1], secrets) == []
+    assert secrets_in(run[1], secrets) == []
 
 
 def test_the_shareable_report_holds_nothing_of_it(run, secrets, tree):
@@ -117,7 +117,7 @@ def test_the_shareable_report_holds_nothing_of_it(run, secrets, tree):
     assert len(shared) == 6
     for path in shared:
         text = path.read_text()
-        assert told(text, secrets) == [], path.name
+        assert secrets_in(text, secrets) == [], path.name
         assert str(tree.parent) not in text, path.name
     assert "rejected.csv" not in (out / "report.html").read_text(), "it names records"
 
@@ -125,7 +125,7 @@ def test_the_shareable_report_holds_nothing_of_it(run, secrets, tree):
 def test_the_reasons_in_the_tables_name_nobody(run, secrets):
     """What a header holds may end up in a decoder's message, and that in rejected.csv, but in no table."""
     out, _ = run
-    assert told((out / "tables" / "cohorts.csv").read_text(), secrets) == []
+    assert secrets_in((out / "tables" / "cohorts.csv").read_text(), secrets) == []
 
 
 def test_a_stage_that_stops_reports_counts_and_reasons_alone(tree, secrets, tmp_path):
@@ -147,7 +147,7 @@ def test_a_stage_that_stops_reports_counts_and_reasons_alone(tree, secrets, tmp_
     )
     assert process.returncode == 1 and "StoreError: none of the" in process.stderr
     text = process.stderr + "".join(path.read_text() for path in (out / "logs").iterdir())
-    assert told(text.replace(str(tmp_path), ""), secrets) == []
+    assert secrets_in(text.replace(str(tmp_path), ""), secrets) == []
 
 
 @pytest.mark.parametrize("form", [[], ["--json"], ["--all"]])
@@ -164,7 +164,7 @@ def test_the_check_reveals_nothing_of_it(tree, secrets, tmp_path, form):
     with redirect_stdout(text):
         main(["check", str(overlay), *form])
     assert "mimic_cxr" in text.getvalue() and "unreadable" in text.getvalue()
-    assert told(text.getvalue(), secrets) == []
+    assert secrets_in(text.getvalue(), secrets) == []
 
 
 def test_pictures_of_restricted_cohorts_are_withheld_by_default():

@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.index is not None:
         if options.target is None:
-            parser.error("--index wants a --target")
+            parser.error("--index needs a --target")
         return _one(TARGETS[options.target], options.seed, options.index, options.save)
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # a line of the progress every half minute
     targets = [TARGETS[options.target]] if options.target else list(TARGETS.values())

@@ -1,4 +1,4 @@
-"""What must not be told, planted in every file of a fabricated download; and the search for it in what was written."""
+"""What must stay secret, planted in every file of a fabricated download; and the search for it in what was written."""
 
 import base64
 import gzip
@@ -26,7 +26,7 @@ def break_window(dataset: Dataset) -> None:
 
 
 def plant(tree: Path) -> None:
-    """Gives every file of a MIMIC-CXR tree something that must not be told, and breaks some so that one may want to."""
+    """Gives every file of a MIMIC-CXR tree a secret, and breaks some so that messages may show it."""
     plant_images(sorted((tree / "files").rglob("*.dcm")))
     reports = sorted((tree / "files").rglob("*.txt"))
     for index, path in enumerate(reports):
@@ -76,7 +76,7 @@ def identifiers(table: Path, *columns: str) -> set[str]:
     return found
 
 
-def told(text: str, secrets: set[str]) -> list[str]:
+def secrets_in(text: str, secrets: set[str]) -> list[str]:
     """The secrets that stand in `text`, in capitals or not; a number only as a whole one, for digits are everywhere."""
     text = text.lower()
     numbers = set(re.findall(r"(?<![\da-f.])\d+(?![\da-f])", text))

@@ -16,7 +16,7 @@ from mmpkd.config.cohorts import Cohort
 from mmpkd.outputs.table_cohorts import count_all
 from tests import cohorts
 from tests.safety.conftest import LABELS
-from tests.safety.planted import NAME, WORDS, told
+from tests.safety.planted import NAME, WORDS, secrets_in
 
 WORDS_OF = {  # of a kind of file: texts and numbers
     ".json": r'"[^"]+"|(?<=[\s\[,:])-?\d[\d.]*',
@@ -94,7 +94,7 @@ def test_no_cell_is_revealed(tree, log):
         for planted in PLANTED[kind(path)](path):
             path.write_bytes(planted)
             text = said(adapter, root, log)
-            assert told(text, set(WORDS)) == [], path.name
+            assert secrets_in(text, set(WORDS)) == [], path.name
             if PLANTED[kind(path)] is planted_tables and "read(cohort" not in text:
                 break  # it was read to its end with the name in every column
         path.write_bytes(whole)
@@ -102,4 +102,4 @@ def test_no_cell_is_revealed(tree, log):
 
 def test_the_search_is_not_blind(log):
     logging.getLogger("mmpkd").warning("row of %s", NAME)
-    assert told(log.getvalue(), set(WORDS)) == ["Quagmire", "Zebulon"]
+    assert secrets_in(log.getvalue(), set(WORDS)) == ["Quagmire", "Zebulon"]

@@ -35,7 +35,7 @@ VARIABLES = {
     "CUDA_VISIBLE_DEVICES": "the GPUs that are this job's, or the user's word that there is none",
     "LOCAL_RANK": "which process of several this is: each has a log of its own",
     "MMPKD_COMMAND": "what the Makefile was asked for, to say that the same goes on",
-    "NO_COLOR": "the user wants no colours on the terminal",
+    "NO_COLOR": "the user asked for no colours on the terminal",
     "PYTHONPATH": "scripts find the library, and what was there stays",
     "SLURM_JOB_ID": "whether the check runs on a node, whose memory is then meant",
     "SLURM_STEP_NUM_TASKS": "whether srun has started all processes of a training",

@@ -17,7 +17,17 @@ from mmpkd.outputs.figure import Drawing, new_figure
 from mmpkd.phantom.write import write_tree
 from tests.checkout import Workflow, copy_repository
 from tests.safety.network import routes, run_python, why_not
-from tests.safety.planted import NAME, SENTENCE, WORDS, identifiers, plant, plant_cell, plant_images, readable, told
+from tests.safety.planted import (
+    NAME,
+    SENTENCE,
+    WORDS,
+    identifiers,
+    plant,
+    plant_cell,
+    plant_images,
+    readable,
+    secrets_in,
+)
 
 WARD = "Marmaduke-ward"  # a folder whose name tells something, too
 # What docs/privacy.md says stays with the user: below these folders records are held or named.
@@ -41,7 +51,7 @@ STUDY = {
 
 @dataclass
 class Data:
-    """Planted trees of two restricted data sets, and what must not be told of them."""
+    """Planted trees of two restricted data sets, and what must stay secret of them."""
 
     folder: Path
     secrets: set[str]
@@ -97,7 +107,7 @@ def snakemake(workflow: Workflow, target: str, code: int) -> Run:
 
 def leaks(files, secrets: set[str]) -> dict[str, list[str]]:
     """What each file tells, of those that tell something."""
-    found = {str(path): told(readable(path), secrets) for path in files}
+    found = {str(path): secrets_in(readable(path), secrets) for path in files}
     return {path: words for path, words in found.items() if words}
 
 
@@ -133,12 +143,12 @@ def test_what_stays_does_reveal(run, data):
         "cohorts/vindr_mammo/rejected.csv",
         "cohorts/mimic_cxr/cohort.json",
     ):
-        assert told(readable(run.results / name), data.secrets), name
+        assert secrets_in(readable(run.results / name), data.secrets), name
 
 
 def test_snakemake_reveals_nothing(run, data):
     folder = run.workflow.folder / ".snakemake"
-    assert "Report: results/private/report.html" in run.said and told(run.said, data.secrets) == []
+    assert "Report: results/private/report.html" in run.said and secrets_in(run.said, data.secrets) == []
     logs = list((folder / "log").iterdir())
     assert logs and leaks(logs, data.secrets) == {}
 
@@ -148,7 +158,7 @@ def test_the_workflow_s_own_records_hold_the_folder_alone(run, data):
     files = [path for path in (run.workflow.folder / ".snakemake").rglob("*") if path.is_file()]
     texts = [readable(path) for path in files]
     assert any(WARD in text for text in texts)
-    assert [told(text.replace(str(data.folder), ""), data.secrets) for text in texts] == [[]] * len(files)
+    assert [secrets_in(text.replace(str(data.folder), ""), data.secrets) for text in texts] == [[]] * len(files)
 
 
 def test_a_job_that_fails_reports_counts_and_reasons_alone(data, tmp_path):
@@ -164,7 +174,7 @@ def test_a_job_that_fails_reports_counts_and_reasons_alone(data, tmp_path):
     log = (run.results / "logs/cohort/mimic_cxr.log").read_text()
     for text in (run.said, log):
         assert "no record is left; set aside:" in text and "malformed identifier or split" in text
-        assert told(text, data.secrets) == []
+        assert secrets_in(text, data.secrets) == []
     assert leaks((workflow.folder / ".snakemake/log").iterdir(), data.secrets) == {}
 
 
@@ -180,7 +190,7 @@ def test_the_search_sees_through_the_formats(tmp_path):
     figure.text(0.1, 0.5, NAME)
     paths = [tmp_path / name for name in ("drawn.pdf", "drawn.png", "drawn.txt")]
     Drawing(figure, "Nobody.").write(*paths)
-    assert NAME.encode() not in paths[0].read_bytes() and "Zebulon" in told(readable(paths[0]), {"Zebulon"})
+    assert NAME.encode() not in paths[0].read_bytes() and "Zebulon" in secrets_in(readable(paths[0]), {"Zebulon"})
     picture, facts = BytesIO(), PngInfo()
     facts.add_text("Comment", NAME, zip=True)
     Image.new("L", (8, 8)).save(picture, "PNG", pnginfo=facts)
@@ -189,4 +199,4 @@ def test_the_search_sees_through_the_formats(tmp_path):
     (tmp_path / "page.html").write_text(f'<img src="data:image/png;base64,{inline}">')
     assert NAME.encode() not in picture.getvalue()
     for name in ("noted.png", "page.html"):
-        assert told(readable(tmp_path / name), {"Zebulon"}), name
+        assert secrets_in(readable(tmp_path / name), {"Zebulon"}), name

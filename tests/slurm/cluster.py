@@ -16,7 +16,7 @@ import psutil
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "squeue", "scontrol", "scancel")
 # Inside a job, the Snakemake plugin drops SLURM_CONF before it calls srun, which then looks here.
 SYSTEM_CONF = Path("/etc/slurm/slurm.conf")
-# Slurm wants one device file a GPU; nothing opens these.
+# Slurm needs one device file per GPU; nothing opens these.
 PRETENDED_GPUS = ("/dev/null", "/dev/zero")
 
 CONF = """\

@@ -161,7 +161,7 @@ def test_hooks_are_removed_when_a_forward_fails():
 
 
 def test_rollout_keeps_one_matrix_a_block(monkeypatch):
-    """Of a batch, not one a head; and of the last block the class token's row alone."""
+    """Of a batch, not one per head; and of the last block the class token's row alone."""
     formed = []
     monkeypatch.setattr("mmpkd.attention.maps.rollout_row", lambda means, last: formed.extend([*means, last]) or last)
     attention_maps(student().vit, pictures(2), ["rollout"])

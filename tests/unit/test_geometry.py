@@ -245,7 +245,7 @@ def test_a_fine_grating_becomes_grey_instead_of_moire():
     image = np.zeros((1000, 1000), dtype=np.float32)
     image[:, ::2] = 1
     store = Geometry.fit(1000, 1000, 64, True).image_to_store(image).astype(int)
-    assert np.abs(store - 127.5).max() <= 5  # 15.6 columns a pixel: at most half a column too many or too few
+    assert np.abs(store - 127.5).max() <= 5  # 15.6 columns per pixel: at most half a column too many or too few
 
 
 def test_a_flip_mirrors_image_masks_and_points_alike():

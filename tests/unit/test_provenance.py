@@ -1,4 +1,4 @@
-"""The record of a run tells every change, the same run gives the same bytes, and neither names a person or a place."""
+"""The record of a run shows every change, the same run gives the same bytes, and neither names a person or a place."""
 
 import json
 import os

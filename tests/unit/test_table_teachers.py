@@ -12,7 +12,7 @@ SHARPNESS = 3.0  # of the raw logits: what calibration took off
 
 
 def predictions(seed: int = 0, patients: int = 150) -> pd.DataFrame:
-    """Two records a patient; `mlp` gives calibrated logits, `logistic` the same with noise."""
+    """Two records per patient; `mlp` gives calibrated logits, `logistic` the same with noise."""
     rng = np.random.default_rng(seed)
     count = 2 * patients
     truth = np.repeat(rng.normal(0, 1.5, patients), 2)

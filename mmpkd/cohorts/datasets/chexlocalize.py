@@ -20,7 +20,7 @@ There are no reports, so there is no privileged table.
 Outlines:
     gt_annotations_<set>.json   image -> img_size: [rows, columns]; finding -> [contour, ...]; contour: [[x, y], ...]
     gt_segmentations_<set>.json image -> finding -> {size: [rows, columns], counts}: see `mmpkd.cohorts.rois`
-The masks were drawn from the contours, all of one finding in one mask, and stand there for all ten findings of each
+The masks were drawn from the contours, all of one finding in one mask, and are listed for all ten findings of each
 image, empty ones included. So the contours are taken, each as an ROI of its own, and the mask where they are missing.
 
 Split: an external cohort is evaluated whole, so every image that is taken has the split `test`.

@@ -30,7 +30,7 @@ no ROI is labelled `malignant`.
 Contours were exported by OsiriX, one property list per image: `Images` > `ROIs` > `Name`, `Point_px`, whose points are
 texts such as "(1234.5, 678.9)", x first, in pixels of the original image; a calcification too small for a contour is
 one point. Names are spelt in several ways. ROI are polygons. A contour without area, as that of a calcification marked
-by one point, becomes the box around its points, at least `point_side` pixels a side. Several thousand calcifications
+by one point, becomes the box around its points, at least `point_side` pixels per side. Several thousand calcifications
 have a contour each: at 224 pixels their masks take about 0.35 GB in the image store.
 
 Split: an external cohort is evaluated whole, so every image has the split `test`.
@@ -113,7 +113,7 @@ class Contour:
         return KINDS.get(" ".join(self.name.lower().split()))
 
     def polygon(self, least_side: float) -> list[list[float]]:
-        """The contour; where it has no area, the box around its points, at least `least_side` pixels a side."""
+        """The contour; where it has no area, the box around its points, at least `least_side` pixels per side."""
         assert self.points is not None  # such a contour was set aside
         if _area(self.points) >= LEAST_AREA:
             return self.points.tolist()

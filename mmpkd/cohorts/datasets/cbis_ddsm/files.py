@@ -71,7 +71,7 @@ def choose_mammogram(files: list[str], quoted: str) -> str:
 def choose_mask(root: Path, files: list[str], mammogram: Header | None) -> str:
     """The mask among a lesion's files, distinguished from the crop by content, never by name.
 
-    A mask takes 8 bits a pixel and has the size of its mammogram. If exactly one file is like that, and no other has
+    A mask takes 8 bits per pixel and has the size of its mammogram. If exactly one file is like that, and no other has
     that size, the headers have decided. Otherwise the pixels do: a mask has two values and the shape of its mammogram;
     of several, the largest is taken.
 

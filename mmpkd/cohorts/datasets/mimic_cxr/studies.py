@@ -29,7 +29,7 @@ MOST_BYTES = 20_000_000  # of a report: more is no report
 def study_labels(
     path: Path, labels: list[str], rejections: Rejections, source: str, partial: bool = False
 ) -> pd.DataFrame:
-    """Labels a study (index study_id): 1, 0, -1 (uncertain), NaN (blank). `partial`: the table may lack some.
+    """Labels per study (index study_id): 1, 0, -1 (uncertain), NaN (blank). `partial`: the table may lack some.
 
     Raises:
         FileNotFoundError: if there is no such table; the message names `source`, where to get it.

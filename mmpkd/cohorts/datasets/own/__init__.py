@@ -117,8 +117,8 @@ class Own(DataSet):
         sheet.refuse(images["path"] == "", "path", "name the file of the image")
         images = images.rename(columns={name: f"{name}_id" for name in ("image", "patient", "study")})
         images["relative"], refused = relative_below_all(self.image_root, images.pop("path"), self.declared)
-        cure = "it leaves the folder of images.csv; copy the file there"
-        images = self._drop(images, refused, "images.csv", "path", cure)
+        fix = "it leaves the folder of images.csv; copy the file there"
+        images = self._drop(images, refused, "images.csv", "path", fix)
         self._identify(sheet, images)
         images["split"] = self._splits(sheet, images)
         self.listed = images
@@ -133,8 +133,8 @@ class Own(DataSet):
         images = images.assign(path=files.locate(images["relative"]))
         missing = images["path"] == ""
         self._require_images(int((~missing).sum()), images, files)
-        cure = "there is no such file; correct the path, which starts from the folder of images.csv, or copy the file"
-        return self._drop(images, missing, "images.csv", "path", cure)
+        fix = "there is no such file; correct the path, which starts from the folder of images.csv, or copy the file"
+        return self._drop(images, missing, "images.csv", "path", fix)
 
     def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
         """The labels that are columns of images.csv or labels.csv."""
@@ -168,12 +168,12 @@ class Own(DataSet):
                     rows.append(row)
             except RegionError as error:
                 self._fault(region.place, error)
-        for (source, column, cure), places in self.faults.items():
+        for (source, column, fix), places in self.faults.items():
             of_files = source == MASKS  # each region of the others is a row
             where = count(len(places), "file") if of_files else f"{rows_text(places)}{column and f', column {column}'}"
             self.rejections.add(
                 [f"{source}, {'file' if of_files else 'row'} {place}" for place in places],
-                f"ROI: {source}, {where}: {cure}",
+                f"ROI: {source}, {where}: {fix}",
             )
         table = pd.DataFrame(rows, columns=list(ROI_COLUMNS)[1:])
         number = table.groupby("image_id").cumcount().add(1).astype(str)
@@ -221,10 +221,10 @@ class Own(DataSet):
                 self.notes[f"{name}_is_not_UTF-8_and_was_read_as_Latin-1"] = 1
         return self.sheets.get(name)
 
-    def _drop(self, table: pd.DataFrame, wrong: pd.Series, source: str, column: str, cure: str) -> pd.DataFrame:
+    def _drop(self, table: pd.DataFrame, wrong: pd.Series, source: str, column: str, fix: str) -> pd.DataFrame:
         """Sets rows aside whose index is the row of a sheet; the reason names the rows."""
         place = pd.Series([f"{source}, row {row}" for row in table.index], index=table.index, dtype="str")
-        reason = f"{source}, {rows_text(table.index[wrong])}, column {column}: {cure}"
+        reason = f"{source}, {rows_text(table.index[wrong])}, column {column}: {fix}"
         return self.set_aside(table.assign(place=place), wrong, "place", reason)
 
     def _identify(self, sheet: Sheet, images: pd.DataFrame) -> None:
@@ -236,15 +236,15 @@ class Own(DataSet):
         sheet.refuse(again, "path", "the file is in an earlier row; one row per image is expected")
         again = images["image_id"].duplicated()
         sheet.refuse(again & stated, "image", "the identifier is in an earlier row; each image needs one of its own")
-        cure = "a file of this name is in an earlier row; add a column image with an identifier for each row"
-        sheet.refuse(again, "path", cure)
+        fix = "a file of this name is in an earlier row; add a column image with an identifier for each row"
+        sheet.refuse(again, "path", fix)
         for column, source in (("study", "image"), ("patient", "study")):
             unknown = images[f"{column}_id"] == ""
             images[f"{column}_id"] = images[f"{column}_id"].mask(unknown, images[f"{source}_id"])
             self.notes[f"images_without_a_{column}_whose_{source}_counts_as_one"] = int(unknown.sum())
         other = images["patient_id"] != images.groupby("study_id")["patient_id"].transform("first")
-        cure = "the study has another patient in an earlier row; give each study an identifier of its own"
-        sheet.refuse(other, "study", cure)
+        fix = "the study has another patient in an earlier row; give each study an identifier of its own"
+        sheet.refuse(other, "study", fix)
 
     def _splits(self, sheet: Sheet, images: pd.DataFrame) -> pd.Series:
         """The split of each image's patient, as stated or by a hash."""
@@ -311,7 +311,7 @@ class Own(DataSet):
 
     def _fault(self, place: Place, error: RegionError) -> None:
         source, row_or_file = place
-        self.faults.setdefault((source, error.column, error.cure), []).append(row_or_file)
+        self.faults.setdefault((source, error.column, error.fix), []).append(row_or_file)
 
     def _row(self, region: Region, path: dict[str, str]) -> tuple | None:
         """A row of the table of regions without its identifier; None for another label.

@@ -27,9 +27,9 @@ NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 class RegionError(ValueError):
     """A region cannot be read; `column` says where."""
 
-    def __init__(self, column: str, cure: str) -> None:
-        self.column, self.cure = column, cure
-        super().__init__(f"column {column}: {cure}")
+    def __init__(self, column: str, fix: str) -> None:
+        self.column, self.fix = column, fix
+        super().__init__(f"column {column}: {fix}")
 
 
 Place = tuple[str, int | str]  # the source, and the row, annotation or file in it

@@ -1,4 +1,4 @@
-"""Tables that people write in a spreadsheet, with messages that name file, row, column and cure."""
+"""Tables that people write in a spreadsheet, with messages that name file, row, column and fix."""
 
 import csv
 from collections.abc import Iterable
@@ -58,7 +58,7 @@ class Sheet:
 
         Args:
             expected: the names that are read.
-            known: further names that may stand there, such as those of labels.
+            known: further names that may appear, such as those of labels.
 
         Raises:
             TableFileError: there is such a column. Passed over in silence, patients would for example not be known.
@@ -73,19 +73,19 @@ class Sheet:
                     f"{name} if it is that, else to something less like it"
                 )
 
-    def refuse(self, wrong: pd.Series, column: str, cure: str) -> None:
+    def refuse(self, wrong: pd.Series, column: str, fix: str) -> None:
         """Refuses rows.
 
         Args:
             wrong: a mask along the rows.
             column: that is to blame.
-            cure: what to do.
+            fix: what to do.
 
         Raises:
             TableFileError: the mask marks a row.
         """
         if wrong.any():
-            raise TableFileError(f"{self.path}, {rows_text(wrong.index[wrong])}, column {column}: {cure}")
+            raise TableFileError(f"{self.path}, {rows_text(wrong.index[wrong])}, column {column}: {fix}")
 
 
 def rows_text(rows: Iterable[int | str]) -> str:

@@ -1,4 +1,4 @@
-"""Explanations that are not attention, from libraries that are kept by others: yardsticks for the maps of the study."""
+"""Grad-CAM of the package grad-cam: an explanation that is not attention, to compare the maps of the study with."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def grad_cam_row(vit: VisionTransformer, images: torch.Tensor, score: ScoreFunct
     except ModuleNotFoundError as error:
         if error.name != "pytorch_grad_cam":
             raise
-        message = "evaluation.methods: grad_cam needs the package grad-cam: pip install 'mmpkd[yardsticks]'"
+        message = "evaluation.methods: grad_cam needs the package grad-cam: pip install 'mmpkd[grad-cam]'"
         raise ModuleNotFoundError(message) from error
 
     def on_grid(tokens: torch.Tensor) -> torch.Tensor:

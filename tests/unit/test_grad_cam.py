@@ -61,7 +61,7 @@ def test_grad_cam_of_the_package_equals_the_formula(arguments):
     torch.testing.assert_close(maps["grad_cam"].double(), expected, atol=1e-6, rtol=0)
 
 
-def test_a_yardstick_that_is_not_installed_is_named_with_its_cure(monkeypatch):
+def test_a_package_that_is_not_installed_is_named_with_its_fix(monkeypatch):
     monkeypatch.setitem(sys.modules, "pytorch_grad_cam", None)
     made = student()
     with pytest.raises(ModuleNotFoundError, match=r"evaluation\.methods: grad_cam .* pip install"):
