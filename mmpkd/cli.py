@@ -26,7 +26,7 @@ from mmpkd.rehearsal import fabricate
 from mmpkd.results import Results
 from mmpkd.skeleton import write_skeleton
 
-GOOD, BAD, WRONG_USE = 0, 1, 2
+GOOD, BAD, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit code. 0: the study can run, the results agree; 1: it cannot, they differ, a run is at work; 2: a wrong
-        command, configuration or record.
+        command, configuration or record; 130: interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -51,6 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     except BusyError as error:
         print(error, file=sys.stderr)
         return BAD
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
 
 
 def _check(options: argparse.Namespace) -> int:

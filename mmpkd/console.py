@@ -117,7 +117,7 @@ class Console(logging.Handler):
         lines = "\n".join(texts).split("\n")
         said = next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
         rule, words = self.jobs.get(facts["jobid"], (facts["rule_name"], ""))
-        if self.interrupted:
+        if self.interrupted and not any("CRITICAL" in text for text in texts):
             self._write(f"stopped: {words or rule}")
             return
         self._write(f"FAILED: {words or rule}: {said}\n  log: {', '.join(facts['log'])}")

@@ -305,6 +305,7 @@ def test_a_contradiction_stops_with_file_row_column_and_cure(tree, name, old, ne
 
 SETS_ASIDE = [
     ("images.csv", "f6.png,", "f7.png,", "images.csv, row 7, column path: there is no such file; correct the path"),
+    ("images.csv", "f3.png,", "f7.png,", "records.csv, row 3, column study: the image was set aside, and its record"),
     ("labels.csv", "f6;", "f9;", "labels.csv, row 4, column image: images.csv has no such image"),
     ("records.csv", "B1,", "B9,", "records.csv, row 3, column study: images.csv has no such study"),
     ("rois.csv", "f1,mass,10", "f9,mass,10", "ROI: rois.csv, row 2, column image: images.csv has no such image"),

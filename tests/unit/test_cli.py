@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmpkd.cli import WRONG_USE, main, parser
+from mmpkd.cli import INTERRUPTED, WRONG_USE, main, parser
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,12 @@ def test_a_command_that_is_like_the_one_typed_is_named(capsys, typed, advice):
     with pytest.raises(SystemExit) as stopped:
         main([typed])
     assert stopped.value.code == WRONG_USE and advice in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_in_a_word(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mmpkd.cli.read_record", interrupted)
+    assert main(["verify", "results/demo"]) == INTERRUPTED
+    assert capsys.readouterr().err == "interrupted\n"

@@ -131,12 +131,20 @@ def test_a_job_without_a_log_failed_too_and_its_neighbours_in_a_group_did_not(lo
     assert stream.getvalue() == f"FAILED: teacher: it ended without a word\n  log: {tmp_path / 'none.log'}\n"
 
 
-def test_after_an_interrupt_jobs_are_stopped_and_not_failed(logger, stream, tmp_path):
+def test_after_an_interrupt_jobs_are_stopped_unless_they_had_failed(logger, stream, tmp_path):
     speak_plainly(logger, Settings())
     start(logger, 7, "teacher", "Teacher main of cxr")
     logger.info("Terminating processes on user request, this might take some time.")
     fail(logger, 7, tmp_path / "none.log")
-    assert stream.getvalue() == "Stopping the jobs that are at work.\nstopped: Teacher main of cxr\n"
+    failed = tmp_path / "failed.log"
+    failed.write_text("CRITICAL mmpkd: stopped\nValueError: no report is left\n")
+    fail(logger, 8, failed)
+    assert stream.getvalue().splitlines() == [
+        "Stopping the jobs that are at work.",
+        "stopped: Teacher main of cxr",
+        "FAILED: teacher: ValueError: no report is left",
+        f"  log: {failed}",
+    ]
 
 
 def test_the_same_command_goes_on(monkeypatch):

@@ -406,7 +406,7 @@ class Own(DataSet):
         rows = rows.set_index("row")
         left_out = rows["key"].isna()
         if sheet.path.name != "images.csv":  # there, the image was set aside itself
-            self.rejections.add([f"{sheet.path.name}, row {row}" for row in rows.index[left_out]], "record left out")
+            self._drop(rows, left_out, sheet.path.name, column, "the image was set aside, and its record with it")
         return rows.loc[~left_out, ["key", "patient_id", "split"]]
 
 

@@ -12,6 +12,7 @@ from mmpkd.cohorts.listing import Listing, MissingFilesError
 from mmpkd.cohorts.paths import TableFileError, snake_case
 from mmpkd.cohorts.rejections import Rejections
 from mmpkd.cohorts.tables import PRIVILEGED_COLUMNS, Fields
+from mmpkd.config.base import did_you_mean
 from mmpkd.files import blame_storage
 from mmpkd.text import TextError, read_text
 
@@ -79,7 +80,8 @@ def describe(
         "applies": [*applies, *(column for column, _ in applies.values())],
     }.items():
         if unknown := [name for name in names if name not in sheet.cells]:
-            raise ChoiceError(f"options.{option}: {sheet.path.name} has no column {', '.join(unknown)}")
+            advice = did_you_mean(unknown[0], sheet.cells)
+            raise ChoiceError(f"options.{option}: {sheet.path.name} has no column {', '.join(unknown)}{advice}")
     if answers := [name for name in fields if name in labels]:
         raise ChoiceError(f"options.fields: {', '.join(answers)} is a label, which no teacher may read")
     taken = [name for name in fields if name in RESERVED or name.startswith("target_")]
