@@ -61,7 +61,12 @@ def speak_plainly(logger: logging.Logger, settings: Any) -> None:
 
 
 def advise(record: logging.LogRecord, rules: Iterable[str]) -> bool:
-    """A filter of Snakemake's logger: where it knows no such rule and one is like it, that one is named."""
+    """A filter of Snakemake's logger: where it knows no such rule and one is like it, that one is named.
+
+    Args:
+        record: of Snakemake's logger; its message may be replaced.
+        rules: that the workflow has.
+    """
     if (wanted := NO_RULE.search(str(record.msg))) and (advice := did_you_mean(wanted[1], rules)):
         record.msg = f"there is no rule {wanted[1]}{advice}"
     return True
@@ -134,7 +139,13 @@ def _cost(rule: str) -> int:
 
 
 def progress(done: float, total: float, seconds: float) -> str:
-    """How much of the work is done and, once that says something, how long the rest takes at the same pace."""
+    """How much of the work is done and, once that says something, how long the rest takes at the same pace.
+
+    Args:
+        done: weight of the jobs that ended.
+        total: weight of all jobs.
+        seconds: since the run began.
+    """
     text = f"{int(100 * done / total):>3} %"
     if not EARLY <= done / total < 1:
         return text
@@ -145,7 +156,12 @@ def progress(done: float, total: float, seconds: float) -> str:
 
 
 def success(study: Study, results: Results) -> str:
-    """What a finished study found, where that stands, and how it is verified."""
+    """What a finished study found, where that stands, and how it is verified.
+
+    Args:
+        study: that was run.
+        results: where its results lie.
+    """
     from mmpkd.report.study import headline, read_claims
 
     lines = []

@@ -120,6 +120,10 @@ class Design:
     def cell(self, domain: str, cohort: str) -> Cell:
         """A training domain on a cohort, and how the two are related.
 
+        Args:
+            domain: of training.
+            cohort: whose test images are scored.
+
         Raises:
             KeyError: the study has no such domain or cohort.
         """

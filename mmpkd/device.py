@@ -44,6 +44,10 @@ def torch_job(snakemake: Any, processes: int = 1, nodes: int = 1) -> Iterator[to
 def resolve_device(device: str, count: int = 1) -> torch.device:
     """`auto` is a GPU where there is one. On GPUs, `count` of them are claimed for this process, see `claim_gpus`.
 
+    Args:
+        device: auto, cpu or cuda.
+        count: GPUs that this process uses.
+
     Raises:
         ValueError: cuda was asked for and there is none.
     """
@@ -97,6 +101,10 @@ def spread(processes: int, nodes: int) -> None:
     """Where a job computes on several nodes: srun starts this very script on all of them, and this process ends.
 
     To be called before any work. Does nothing on one node, and in the processes that a launcher has started.
+
+    Args:
+        processes: that train together, over all nodes.
+        nodes: on which they run.
 
     Raises:
         RuntimeError: there is no srun here.

@@ -64,6 +64,11 @@ class Explainer:
     def load(cls, path: Path, method: str, device: torch.device) -> "Explainer":
         """Reads a student that a study trained.
 
+        Args:
+            path: of the student's file.
+            method: of the maps.
+            device: that computes.
+
         Raises:
             CheckpointError: no such file, or one without what preprocessing needs.
             ValueError: the model has no such map.

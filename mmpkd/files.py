@@ -52,30 +52,55 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(text: str, path: str | Path) -> None:
-    """Writes `text` as UTF-8."""
+    """Writes `text` as UTF-8.
+
+    Args:
+        text: the content.
+        path: of the file, whose folder is created if absent.
+    """
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(value: Any, path: str | Path) -> None:
-    """Writes `value` as indented JSON with sorted keys."""
+    """Writes `value` as indented JSON with sorted keys.
+
+    Args:
+        value: plain values.
+        path: of the file, whose folder is created if absent.
+    """
     write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", path)
 
 
 def write_csv(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes `table` without its index."""
+    """Writes `table` without its index.
+
+    Args:
+        table: the content.
+        path: of the file, whose folder is created if absent.
+    """
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, lineterminator="\n")
 
 
 def write_parquet(table: pd.DataFrame, path: str | Path) -> None:
-    """Writes `table` without its index."""
+    """Writes `table` without its index.
+
+    Args:
+        table: the content.
+        path: of the file, whose folder is created if absent.
+    """
     with atomic(path) as temporary:
         table.to_parquet(temporary, index=False)
 
 
 def write_npz(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Writes named arrays, without pickle: strings must be of a fixed-width dtype."""
+    """Writes named arrays, without pickle: strings must be of a fixed-width dtype.
+
+    Args:
+        arrays: by name.
+        path: of the file, whose folder is created if absent.
+    """
     with atomic(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
 

@@ -110,7 +110,14 @@ class Bar:
 
 
 def progress(items: Iterable[Item], description: str, total: int | None = None, unit: str = "it") -> Iterator[Item]:
-    """Iterates over `items` under a `Bar`."""
+    """Iterates over `items` under a `Bar`.
+
+    Args:
+        items: that are worked on.
+        description: of the bar.
+        total: number of items; None if it is not known.
+        unit: of an item.
+    """
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Bar(description, total, unit) as bar:

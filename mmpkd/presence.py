@@ -81,6 +81,10 @@ def sign_in(folder: Path, kind: Kind) -> None:
     """Notes that this process works in `folder` until it ends; waits while `mmpkd recover` works there.
 
     Records of processes that certainly ended are removed. A folder that this process cannot write to needs no record.
+
+    Args:
+        folder: of the results of a study.
+        kind: what this process is.
     """
     try:
         (folder / FOLDER).mkdir(parents=True, exist_ok=True)

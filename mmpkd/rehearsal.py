@@ -99,7 +99,12 @@ def _move_parts(cohort: Cohort, root: Path) -> None:
 
 
 def write_encoder_download(folder: Path, seed: int) -> None:
-    """Writes a small BERT with random weights as its authors do: config.json, pytorch_model.bin and vocab.txt."""
+    """Writes a small BERT with random weights as its authors do: config.json, pytorch_model.bin and vocab.txt.
+
+    Args:
+        folder: that is created.
+        seed: of the weights.
+    """
     import torch
 
     from mmpkd.config.teachers import Encoder
@@ -120,7 +125,13 @@ def write_encoder_download(folder: Path, seed: int) -> None:
 
 
 def write_first_weights(config: StudentConfig, path: Path, seed: int) -> None:
-    """The tensors of timm's own model of that name, with random values: three channels, its own grid and head."""
+    """The tensors of timm's own model of that name, with random values: three channels, its own grid and head.
+
+    Args:
+        config: of the student.
+        path: of the file.
+        seed: of the weights.
+    """
     import torch
     from safetensors.torch import save_file
 

@@ -22,11 +22,21 @@ class Results:
     root: str
 
     def log(self, rule: str, job: str) -> str:
-        """Log of a job; it has the same place below `logs` as its receipt below `receipts`."""
+        """Log of a job; it has the same place below `logs` as its receipt below `receipts`.
+
+        Args:
+            rule: of the workflow.
+            job: which of its jobs, as a path.
+        """
         return f"{self.root}/logs/{rule}/{job}.log"
 
     def benchmark(self, rule: str, job: str) -> str:
-        """Seconds and memory of a job, as Snakemake writes them."""
+        """Seconds and memory of a job, as Snakemake writes them.
+
+        Args:
+            rule: of the workflow.
+            job: which of its jobs, as a path.
+        """
         return f"{self.benchmarks}/{rule}/{job}.tsv"
 
     @classmethod
@@ -75,11 +85,21 @@ class Results:
         return {**tables, "rejected": f"{folder}/rejected.csv", "facts": f"{folder}/cohort.json"}
 
     def shard_folder(self, cohort: str, shard: int | str) -> str:
-        """Folder of one shard of a cohort's image store."""
+        """Folder of one shard of a cohort's image store.
+
+        Args:
+            cohort: its key.
+            shard: number, from 0, or a wildcard.
+        """
         return f"{self.root}/images/{cohort}/shard{shard}"
 
     def shard(self, cohort: str, shard: int | str) -> dict[str, str]:
-        """Images, geometry and ROI of one shard; `geometry` is written last."""
+        """Images, geometry and ROI of one shard; `geometry` is written last.
+
+        Args:
+            cohort: its key.
+            shard: number, from 0, or a wildcard.
+        """
         return _store(self.shard_folder(cohort, shard))
 
     def twin_folder(self, cohort: str) -> str:
@@ -95,7 +115,12 @@ class Results:
         return f"{self.root}/privileged/{domain}/records.parquet"
 
     def teacher(self, domain: str, teacher: str) -> dict[str, str]:
-        """What a teacher says of the training records, how well it predicts, and its weights."""
+        """What a teacher says of the training records, how well it predicts, and its weights.
+
+        Args:
+            domain: of training.
+            teacher: main, or the name of a variant.
+        """
         folder = f"{self.root}/teachers/{domain}/{teacher}"
         return {
             "targets": f"{folder}/targets.npz",
@@ -114,7 +139,13 @@ class Results:
         return _weights(f"{self.root}/students/backbone")
 
     def student(self, domain: str, arm: str, seed: int | str) -> dict[str, str]:
-        """Weights and history of a student."""
+        """Weights and history of a student.
+
+        Args:
+            domain: of training.
+            arm: its key.
+            seed: or a wildcard.
+        """
         return _weights(f"{self.root}/students/{domain}/{arm}/seed{seed}")
 
     def attention(self, group: str, member: str, seed: int | str, cohort: str) -> str:
@@ -141,15 +172,32 @@ class Results:
         return f"{place}.npz" if cohort is None else f"{place}/{cohort}.npz"
 
     def twin_maps(self, domain: str, arm: str, seed: int | str) -> str:
-        """Maps and logits of the twins of the scored images of the domain's cohorts."""
+        """Maps and logits of the twins of the scored images of the domain's cohorts.
+
+        Args:
+            domain: of training.
+            arm: its key.
+            seed: or a wildcard.
+        """
         return f"{self.root}/attention/{domain}/{arm}/seed{seed}.twins.npz"
 
     def features(self, group: str, member: str, seed: int | str) -> str:
-        """Class tokens that a linear probe is fitted on."""
+        """Class tokens that a linear probe is fitted on.
+
+        Args:
+            group: a training domain, or `control`.
+            member: an arm, or a control.
+            seed: or a wildcard.
+        """
         return f"{self.root}/attention/{group}/{member}/seed{seed}.features.npz"
 
     def scores_of(self, domain: str, arm: str) -> str:
-        """Scores of an arm's students."""
+        """Scores of an arm's students.
+
+        Args:
+            domain: of training.
+            arm: its key.
+        """
         return f"{self.root}/evaluation/{domain}/{arm}.parquet"
 
     @property
@@ -158,7 +206,12 @@ class Results:
         return f"{self.root}/evaluation/{CONTROL}.parquet"
 
     def probe(self, group: str, member: str) -> str:
-        """Scores of the linear probes of an arm's students, or of a control's."""
+        """Scores of the linear probes of an arm's students, or of a control's.
+
+        Args:
+            group: a training domain, or `control`.
+            member: an arm, or a control.
+        """
         return f"{self.root}/evaluation/probe/{group}/{member}.parquet"
 
     @property
@@ -167,7 +220,12 @@ class Results:
         return f"{self.root}/evaluation/scores.parquet"
 
     def output(self, kind: str, name: str) -> dict[str, str]:
-        """A table or a figure in each of its forms, and its caption."""
+        """A table or a figure in each of its forms, and its caption.
+
+        Args:
+            kind: table or figure.
+            name: of the output.
+        """
         path = f"{self.root}/{kind}s/{name}"
         return {**{form: f"{path}.{form}" for form in FORMS[kind]}, "caption": f"{path}.caption.txt"}
 

@@ -37,6 +37,14 @@ def export_maps(
 
     Methods that explain a score explain the student's own prediction, see `predicted_score`.
 
+    Args:
+        student: whose maps; put into evaluation mode.
+        images: of which maps are made.
+        methods: keys of `mmpkd.attention.maps.METHODS`.
+        batch_size: images per forward pass.
+        device: that computes.
+        problem: multi_label or single_label.
+
     Returns:
         image_id N, labels L, logits N x L float32 (the log-odds of each label), embedding N x D float32 (the class
         token that the head reads), for each method and RECEIVED N x g x g float16, and artefact_rate N float32.
@@ -131,7 +139,13 @@ def probe_images(
 
 
 def drawn(images: LabelledImages, count: int, rng: np.random.Generator) -> LabelledImages:
-    """At most `count` of the images, in their order."""
+    """At most `count` of the images, in their order.
+
+    Args:
+        images: from which they are drawn.
+        count: the most that are kept.
+        rng: decides which.
+    """
     if len(images) <= count:
         return images
     rows = np.sort(rng.choice(len(images), size=count, replace=False))
@@ -163,7 +177,14 @@ def export_features(
 
 @torch.no_grad()
 def class_tokens(student: Student, images: LabelledImages, batch_size: int, device: torch.device) -> np.ndarray:
-    """N x D float32: the embedding that the head reads."""
+    """N x D float32: the embedding that the head reads.
+
+    Args:
+        student: that embeds them.
+        images: that are embedded.
+        batch_size: images per forward pass.
+        device: that computes.
+    """
     student = student.to(device).eval()
     batches = progress(images.batches(batch_size), "features", total=-(-len(images) // batch_size), unit="batch")
     return torch.cat([student(batch.images.to(device)).embedding.cpu() for batch in batches]).numpy()

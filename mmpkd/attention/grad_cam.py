@@ -28,6 +28,11 @@ def grad_cam_row(vit: VisionTransformer, images: torch.Tensor, score: ScoreFunct
     At the input of the last block's attention (its first norm), where the package's guide puts it for a vision
     transformer: behind it the score reads the class token alone. Taken before the package enlarges and rescales it.
 
+    Args:
+        vit: the model, whose parameters stay as they are.
+        images: N x C x S x S.
+        score: what is explained, one number per image.
+
     Raises:
         ModuleNotFoundError: the package is not installed.
     """

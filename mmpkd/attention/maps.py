@@ -126,6 +126,10 @@ def forward_rows(
 def last_rows(reading: Reading, methods: list[str]) -> dict[str, torch.Tensor]:
     """What each method takes from the last block.
 
+    Args:
+        reading: attention and values of the last block.
+        methods: those that are made of it.
+
     Returns:
         For each method N x T; for rollout and RECEIVED the mean over heads.
     """

@@ -24,7 +24,12 @@ def fits_teachers(study: Study) -> bool:
 
 
 def judge(study: Study, facts: StudyFacts) -> list[Problem]:
-    """All problems, errors first."""
+    """All problems, errors first.
+
+    Args:
+        study: as configured.
+        facts: what the check found.
+    """
     problems = [
         *_cohort_problems(study, facts),
         *_label_problems(study, facts),

@@ -55,6 +55,11 @@ def describe_student(config: StudentConfig, training: Training, size: int, label
 def on_meta(config: StudentConfig, size: int, labels: int) -> "Student":
     """The student without memory for its weights.
 
+    Args:
+        config: of the student.
+        size: of its images, in pixels per side.
+        labels: number of its logits.
+
     Raises:
         ValueError: timm does not know it, or it is not suitable; the message names the key.
     """
@@ -85,7 +90,12 @@ def _activation_bytes(student: "Student", size: int) -> int:
 
 
 def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
-    """The text encoder of a teacher: loaded as the teacher will load it, unless it is still to be fetched."""
+    """The text encoder of a teacher: loaded as the teacher will load it, unless it is still to be fetched.
+
+    Args:
+        config: of the encoder.
+        purpose: its key in the configuration.
+    """
     from mmpkd.teachers.encoder_loading import EncoderError, NoEncoderError, load_encoder
 
     if config.source == "hub" and config.name and not _cached(config.name, (WEIGHTS,), config.revision):
@@ -106,7 +116,12 @@ def find_encoder(config: Encoder, purpose: str) -> WeightFacts:
 
 
 def find_first_weights(config: StudentConfig, size: int) -> WeightFacts:
-    """The students' first weights, fitted to the configured student as the rule `backbone` will do it."""
+    """The students' first weights, fitted to the configured student as the rule `backbone` will do it.
+
+    Args:
+        config: of the student.
+        size: of its images, in pixels per side.
+    """
     purpose, backbone = "student.backbone", config.backbone
     if backbone.source == "shapes":
         message = f"pretrained here on {backbone.images:,} drawn shapes, {backbone.epochs} epochs"

@@ -159,7 +159,12 @@ class DataSet(ABC):
 
     @abstractmethod
     def find_files(self, images: pd.DataFrame, files: Listing) -> pd.DataFrame:
-        """Adds `path`, relative to the image root; sets images aside that have no file. See `match`."""
+        """Adds `path`, relative to the image root; sets images aside that have no file. See `match`.
+
+        Args:
+            images: rows of `list_images`.
+            files: those below the folders of images.
+        """
 
     @abstractmethod
     def label_table(self, images: pd.DataFrame) -> pd.DataFrame:
@@ -220,15 +225,30 @@ class DataSet(ABC):
         return read_options(self.cohort, self.OPTIONS)[name]
 
     def choices(self, name: str, known: tuple[str, ...]) -> list[str]:
-        """An option that lists one or more of `known`."""
+        """An option that lists one or more of `known`.
+
+        Args:
+            name: of the option.
+            known: what it may list.
+        """
         return among(name, self.option(name), known)
 
     def folder(self, name: str, default: Path | None = None) -> Path:
-        """A folder that the cohort may name; else `default`, or the root."""
+        """A folder that the cohort may name; else `default`, or the root.
+
+        Args:
+            name: its key in `cohort.folders`.
+            default: where it lies if the cohort does not name it.
+        """
         return read_folders(self.cohort, self.FOLDERS).get(name, default or self.root)
 
     def files_below(self, folder: Path, suffixes: tuple[str, ...]) -> Listing:
-        """The files below a folder, which must be there."""
+        """The files below a folder, which must be there.
+
+        Args:
+            folder: where to look.
+            suffixes: of the files, in small letters.
+        """
         return list_files(require_folder(folder, self.SOURCE), suffixes, self.declared)
 
     def split_by_hash(self, patients: pd.Series) -> pd.Series:
@@ -250,6 +270,12 @@ class DataSet(ABC):
 
     def set_aside(self, table: pd.DataFrame, wrong: pd.Series, record: str, reason: str | pd.Series) -> pd.DataFrame:
         """Sets rows aside.
+
+        Args:
+            table: of records.
+            wrong: a mask along its rows.
+            record: the column that names a record.
+            reason: one for all, or one per row.
 
         Returns:
             The rows of `table` that the mask `wrong` does not mark; see `Rejections.split_off`.
@@ -314,6 +340,10 @@ def _completed(images: pd.DataFrame) -> pd.DataFrame:
 def read_options(cohort: Cohort, known: Mapping[str, Any]) -> dict[str, Any]:
     """The options: the defaults `known`, overridden by `cohort.options`.
 
+    Args:
+        cohort: whose options are read.
+        known: defaults by name.
+
     Raises:
         ChoiceError: for an unknown option, or a value of another kind than the default.
     """
@@ -329,6 +359,10 @@ def read_options(cohort: Cohort, known: Mapping[str, Any]) -> dict[str, Any]:
 def read_folders(cohort: Cohort, known: tuple[str, ...]) -> dict[str, Path]:
     """The folders of `cohort.folders` that are read, after a check of their names.
 
+    Args:
+        cohort: whose folders are read.
+        known: names that it may have.
+
     Raises:
         ChoiceError: for a folder that is not among `known`.
     """
@@ -339,6 +373,11 @@ def read_folders(cohort: Cohort, known: tuple[str, ...]) -> dict[str, Path]:
 
 def among(name: str, values: list[str], known: tuple[str, ...]) -> list[str]:
     """Returns `values`.
+
+    Args:
+        name: of the option, for the message.
+        values: that were given.
+        known: that may be given.
 
     Raises:
         ChoiceError: if it is empty or one of them is not in `known`.

@@ -42,6 +42,11 @@ BLANK: dict[str, str] = {label: "zeros" for label in CHEXPERT_LABELS}
 def policy_table(option: str, given: str | Mapping[str, str], default: Mapping[str, str]) -> dict[str, str]:
     """A policy a label: `given` for all labels if it is one word, else `default` overridden label by label.
 
+    Args:
+        option: its name, for the message.
+        given: a policy for all labels, or policies by label.
+        default: policies by label, for those that are not given.
+
     Raises:
         ChoiceError: for a policy or a label that is not known; `option` is its name in the message.
     """

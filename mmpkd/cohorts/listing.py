@@ -64,7 +64,12 @@ class Listing:
         return found.astype("str")
 
     def under(self, root: Path, prefix: str) -> "Listing":
-        """The same files with paths that start from `root`, where this listing's own root is called `prefix`."""
+        """The same files with paths that start from `root`, where this listing's own root is called `prefix`.
+
+        Args:
+            root: of the new paths.
+            prefix: what this listing's root is called from there.
+        """
         moved = [f"{prefix}/{path}" for path in self.paths]
         outside = [f"{prefix}/{path}" for path in self.outside]
         return Listing(root, moved, self.hidden, outside, self.broken, self.unreadable)
@@ -240,7 +245,12 @@ class _Walk:
 
 
 def distinct(root: Path, paths: list[str]) -> list[str]:
-    """The files without copies of each other, in their order: by size, start and end of their content."""
+    """The files without copies of each other, in their order: by size, start and end of their content.
+
+    Args:
+        root: that the paths start from.
+        paths: of the files.
+    """
     if len(paths) < 2:
         return list(paths)
     return list({_content(root / path): path for path in reversed(paths)}.values())[::-1]

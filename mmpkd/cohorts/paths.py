@@ -24,6 +24,11 @@ def relative_below_all(root: Path, texts: pd.Series, declared: Iterable[Path] = 
     A path is refused if it is empty or absolute, climbs with `..`, or leaves `root` and the `declared` folders by a
     symbolic link. Each folder on the way is read once, however many rows name it.
 
+    Args:
+        root: that they start from.
+        texts: one per row of a table.
+        declared: further folders that links may lead to.
+
     Returns:
         The relative paths, "" where one is refused, and the mask of the refused ones, both with the index of `texts`.
     """
@@ -44,12 +49,22 @@ def _relative(text: str) -> str:
 
 
 def real_folders(root: Path | str, declared: Iterable[Path]) -> tuple[str, ...]:
-    """The places of `root` and the declared folders without links, each with a slash at its end."""
+    """The places of `root` and the declared folders without links, each with a slash at its end.
+
+    Args:
+        root: of a cohort.
+        declared: its further folders.
+    """
     return tuple(dict.fromkeys(f"{os.path.realpath(folder).rstrip('/')}/" for folder in (root, *declared)))
 
 
 def is_below(folders: tuple[str, ...], real_path: str) -> bool:
-    """Whether a path without links lies below one of `real_folders`, or is one of them."""
+    """Whether a path without links lies below one of `real_folders`, or is one of them.
+
+    Args:
+        folders: what `real_folders` returned.
+        real_path: of a file, without links.
+    """
     return f"{real_path}/".startswith(folders)
 
 
@@ -98,6 +113,10 @@ class _Links:
 
 def require_folder(folder: Path, source: str) -> Path:
     """Returns `folder`.
+
+    Args:
+        folder: that must be there.
+        source: where to get it.
 
     Raises:
         FileNotFoundError: if there is no such folder; the message names `source`, where to get it.

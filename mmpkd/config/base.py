@@ -33,7 +33,12 @@ def is_null(value: Any) -> bool:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean figure_localization?` if a known name is like it, else ""."""
+    """`; did you mean figure_localization?` if a known name is like it, else "".
+
+    Args:
+        name: what was written.
+        known: what can be written.
+    """
     alike = get_close_matches(name, list(known), n=1)
     return f"; did you mean {alike[0]}?" if alike else ""
 
@@ -55,7 +60,12 @@ def hint(mistake: Mapping[str, Any]) -> str:
 
 
 def keys_beside(place: Iterable[Any], root: Any) -> list[str]:
-    """The keys that may stand where a mistake was found, below the annotation `root`."""
+    """The keys that may stand where a mistake was found, below the annotation `root`.
+
+    Args:
+        place: the keys and positions that lead to the mistake.
+        root: the annotation of the whole.
+    """
     sections = _sections(root)
     for part in [*place][:-1]:  # keys, and names and numbers of entries, which are no key
         fields = [section.model_fields[part].annotation for section in sections if part in section.model_fields]

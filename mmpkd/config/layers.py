@@ -66,6 +66,11 @@ class Layers:
 def load_study(overlays: Iterable[Path], values: Mapping[str, Any] | None = None, base: Path = BASE) -> Study:
     """The study of the overlays, and of `values` of the command line on top of them.
 
+    Args:
+        overlays: files, the later ones on top.
+        values: of the command line, by key.
+        base: the file below them.
+
     Raises:
         ConfigError: a file cannot be read, the files do not go together, or the study is not valid.
     """
@@ -74,6 +79,11 @@ def load_study(overlays: Iterable[Path], values: Mapping[str, Any] | None = None
 
 def load_layers(overlays: Iterable[Path], values: Mapping[str, Any] | None = None, base: Path = BASE) -> Layers:
     """As `load_study`, with the files that the study was read from.
+
+    Args:
+        overlays: files, the later ones on top.
+        values: of the command line, by key.
+        base: the file below them.
 
     Raises:
         ConfigError: as for `load_study`, or config.yaml is needed and not there: the library is installed alone.

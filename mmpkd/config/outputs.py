@@ -96,6 +96,11 @@ TABLES, FIGURES = (tuple(output.name for output in OUTPUTS if output.kind == kin
 
 
 def chosen(tables: Iterable[str], figures: Iterable[str]) -> list[Output]:
-    """The outputs with these names, in this order."""
+    """The outputs with these names, in this order.
+
+    Args:
+        tables: names of tables.
+        figures: names of figures.
+    """
     known: dict[tuple[str, str], Output] = {(output.kind, output.name): output for output in OUTPUTS}
     return [known[kind, name] for kind, names in (("table", tables), ("figure", figures)) for name in names]

@@ -12,7 +12,13 @@ from mmpkd.config.study import Study
 
 
 def plain(section: Section, *names: str, without: Sequence[str] = ()) -> dict[str, Any]:
-    """A section of the configuration, or the named keys of it."""
+    """A section of the configuration, or the named keys of it.
+
+    Args:
+        section: of the configuration.
+        *names: of the keys; none names all.
+        without: keys that are left out.
+    """
     return section.model_dump(mode="json", include=set(names) or None, exclude=set(without) or None)
 
 
@@ -27,7 +33,12 @@ def plain_design(study: Study) -> dict[str, Any]:
 
 
 def settings_of(study: Study, output: Output) -> dict[str, Any]:
-    """What a table or figure reads, in the form that `mmpkd.outputs.inputs.Inputs.of` takes."""
+    """What a table or figure reads, in the form that `mmpkd.outputs.inputs.Inputs.of` takes.
+
+    Args:
+        study: as configured.
+        output: whose settings are wanted.
+    """
     settings: dict[str, Any] = {"columns": study.figure_columns} if output.kind == "figure" else {}
     if output.evaluation:
         settings["evaluation"] = plain(study.evaluation, *output.evaluation)

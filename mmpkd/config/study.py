@@ -249,6 +249,10 @@ class Study(Section):
     def training_of(self, domain: str, arm: str | None = None) -> Training:
         """The course of training in a domain, the keys of an arm on top of the domain's.
 
+        Args:
+            domain: of training.
+            arm: whose own keys are on top; None for the domain's alone.
+
         Raises:
             ValueError: the domain's or the arm's own keys make none.
         """

@@ -61,6 +61,12 @@ def claims_table(
 ) -> pd.DataFrame:
     """Tests every claim on its metric and method, by default the primary metric and the first attention method.
 
+    Args:
+        scores: the long table.
+        claims: by key.
+        evaluation: metric, methods, confidence and resampling.
+        design: cells, and the roles of the arms.
+
     Returns:
         One row per claim:
         claim, title, expect, margin (NaN unless expect is no_gain), metric, method, arm, reference, cells, minus;
@@ -97,7 +103,12 @@ def claims_table(
 
 
 def contrast_weights(claim: Claim, design: Design) -> dict[Cell, float]:
-    """The weight of each cell: the mean over `cells` less the mean over `minus`."""
+    """The weight of each cell: the mean over `cells` less the mean over `minus`.
+
+    Args:
+        claim: whose cells are weighed.
+        design: knows the cells.
+    """
     added, subtracted = (equal_weights(list(map(design.parse, cells))) for cells in (claim.cells, claim.minus))
     return {cell: added.get(cell, 0.0) - subtracted.get(cell, 0.0) for cell in added | subtracted}
 
@@ -126,7 +137,12 @@ def judge(claim: Claim, estimate: Estimate, p_holm: float, alpha: float) -> str:
 
 
 def recovered(claim: Claim, verdict: str) -> bool | None:
-    """Whether the verdict says the known answer; None where there is none."""
+    """Whether the verdict says the known answer; None where there is none.
+
+    Args:
+        claim: with or without a known answer.
+        verdict: supported, contradicted or inconclusive.
+    """
     if claim.known is None:
         return None
     return verdict == ("supported" if claim.known == claim.expect else "contradicted")

@@ -90,6 +90,11 @@ PSEUDO_VALUES = {"auroc": auroc_pseudo_values, "average_precision": average_prec
 def classification_table(scores: pd.DataFrame, confidence: float, reference: str) -> pd.DataFrame:
     """AUROC and average precision of every training domain, arm, cohort and label, and of their macro mean.
 
+    Args:
+        scores: the long table.
+        confidence: level of the intervals.
+        reference: the arm that gains are against.
+
     Returns:
         domain, cohort, label (`macro`: mean over the labels that have both classes), metric, arm, estimate, low, high
         (the interval is made on the logit scale, so that it stays within 0 and 1), gain, gain_low, gain_high, gain_p

@@ -55,6 +55,10 @@ def uniform_map(size: int) -> np.ndarray:
 def centre_map(size: int, sigma: float) -> np.ndarray:
     """A Gaussian around the middle of the image, size x size, of mass one; `sigma` in image sides.
 
+    Args:
+        size: pixels per side.
+        sigma: standard deviation, as a share of the side.
+
     Raises:
         ValueError: sigma is not positive.
     """

@@ -103,7 +103,13 @@ def score_grids(
 
 
 def score_parts(parts: Iterable[Part], masks: np.ndarray, **settings: Any) -> dict[str, np.ndarray]:
-    """As `score_maps`, of maps that are made a part at a time."""
+    """As `score_maps`, of maps that are made a part at a time.
+
+    Args:
+        parts: maps, with the rows of the masks that they belong to.
+        masks: M x S x S.
+        **settings: as of `score_maps`.
+    """
     empty = score_maps(np.zeros((0, *masks.shape[1:])), masks[:0], **settings)
     scores = {metric: np.full(len(masks), np.nan) for metric in empty}
     for rows, maps, map_of_mask in parts:
@@ -151,7 +157,13 @@ def tuned_threshold(
 
 
 def tuned_in_parts(parts: Iterable[Part], masks: np.ndarray, thresholds: Sequence[float] = THRESHOLDS) -> float:
-    """As `tuned_threshold`, of maps that are made a part at a time."""
+    """As `tuned_threshold`, of maps that are made a part at a time.
+
+    Args:
+        parts: maps, with the rows of the masks that they belong to.
+        masks: M x S x S.
+        thresholds: from which one is chosen.
+    """
     total, count = np.zeros(len(thresholds)), 0
     pairs_of_parts = (chunks(*_checked(maps, masks[rows], map_of_mask)) for rows, maps, map_of_mask in parts)
     for _, pairs in chain.from_iterable(pairs_of_parts):

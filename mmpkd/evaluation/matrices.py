@@ -37,6 +37,10 @@ class ScoreMatrix:
 
         Paired: seed by seed too, on the seeds that both have. Not paired: less the other's mean over its seeds.
 
+        Args:
+            other: what is subtracted.
+            paired: whether seeds go together.
+
         Raises:
             MissingScores: no seed is common to both.
         """
@@ -91,6 +95,11 @@ def score_matrix(scores: pd.DataFrame, domain: str, arm: str, cohort: str, **con
 
 def pivot(rows: pd.DataFrame, domain: str, cohort: str) -> ScoreMatrix:
     """Rows of one arm, cell, label, method and metric as a matrix; images without a value in some seed are left out.
+
+    Args:
+        rows: of the long table.
+        domain: of training.
+        cohort: that was scored.
 
     Raises:
         ValueError: several rows are of the same image and seed.

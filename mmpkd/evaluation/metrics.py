@@ -134,7 +134,12 @@ def iou_tuned(pairs: Pairs, threshold: float) -> np.ndarray:
 
 
 def dice_tuned(pairs: Pairs, threshold: float) -> np.ndarray:
-    """Dice coefficient of the ROI and the pixels that reach a threshold of the map scaled to 0..1."""
+    """Dice coefficient of the ROI and the pixels that reach a threshold of the map scaled to 0..1.
+
+    Args:
+        pairs: maps and masks.
+        threshold: share of the map's range, 0 to 1.
+    """
     return _dice(pairs, pairs.count_at(threshold))
 
 

@@ -47,7 +47,14 @@ def permutation_patients(cells: Contrast, tested: float, resamples: int, rng: np
 
 
 def permutation_seeds(cells: Contrast, tested: float, resamples: int, rng: np.random.Generator) -> float:
-    """Two-sided p of the contrast by flipping students; cells of one domain share its students. Else as the former."""
+    """Two-sided p of the contrast by flipping students; cells of one domain share its students. Else as the former.
+
+    Args:
+        cells: weights and gains.
+        tested: value under the null hypothesis.
+        resamples: flips that are drawn where there are too many to try all.
+        rng: draws them.
+    """
     parts = [
         pd.Series(values.sum(axis=1)).groupby([np.full(len(matrix.seeds), matrix.domain), matrix.seeds]).sum()
         for values, matrix in _shifted(cells, tested)

@@ -22,6 +22,11 @@ class Regions:
     def unite(cls, rois: pd.DataFrame, masks: np.ndarray, image_ids: Sequence[str] | np.ndarray) -> "Regions":
         """Unites the ROI of the given images.
 
+        Args:
+            rois: rows of `rois.parquet`.
+            masks: one per row, M x S x S.
+            image_ids: of the images that are kept, in order.
+
         Raises:
             ValueError: `rois` and `masks` differ in length.
         """

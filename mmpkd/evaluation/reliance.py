@@ -54,7 +54,12 @@ class Markers:
 
     @classmethod
     def read(cls, truth: str | Path, folder: str | Path) -> "Markers":
-        """From what was drawn in a phantom, and the image store of its twins."""
+        """From what was drawn in a phantom, and the image store of its twins.
+
+        Args:
+            truth: file with what was drawn.
+            folder: of the image store of the twins.
+        """
         drawn = pd.read_parquet(truth, columns=["image_id", "marked"]).drop_duplicates("image_id")
         return cls(drawn.set_index("image_id")["marked"], roi_masks([Path(folder)]))
 
@@ -99,7 +104,13 @@ def reliance_rows(
 
 
 def uniform_rows(markers: Markers, tables: CohortTables, names: Mapping[str, Any]) -> pd.DataFrame:
-    """The rows of the control `uniform` in a cohort."""
+    """The rows of the control `uniform` in a cohort.
+
+    Args:
+        markers: of the cohort.
+        tables: of the cohort.
+        names: columns that are the same in all rows.
+    """
     table, masks = markers.masks
     images, area = table["image_id"].to_numpy(), (np.asarray(masks) != 0).mean(axis=(1, 2))
     values = {MARKED: markers.marked.reindex(images).to_numpy(float), MASS: area, TOP_DECILE: area}
@@ -109,13 +120,23 @@ def uniform_rows(markers: Markers, tables: CohortTables, names: Mapping[str, Any
 
 
 def marked_images(scores: pd.DataFrame, cohort: str) -> pd.Index:
-    """The scored images of a cohort that bear the marker; none where no phantom has one."""
+    """The scored images of a cohort that bear the marker; none where no phantom has one.
+
+    Args:
+        scores: the long table.
+        cohort: whose images are looked for.
+    """
     rows = select(scores, cohort=cohort, metric=MARKED)
     return pd.Index(rows["image_id"].astype(str)[(rows["value"] == 1).to_numpy()])
 
 
 def predicted_effect(habit: Habit, arm: Arm) -> float:
-    """The marker effect on an absent finding, by this module's formula at p = 0; NaN for an arm that has no formula."""
+    """The marker effect on an absent finding, by this module's formula at p = 0; NaN for an arm that has no formula.
+
+    Args:
+        habit: of the phantom that students learn from.
+        arm: whose losses share the weight.
+    """
     if arm.teacher == "image" or arm.temperature != 1 or set(arm.weights) - {"label", "logit", "soft_label"}:
         return nan
     if habit.errors_follow == "chance":

@@ -210,6 +210,12 @@ def trust_rows(
     """Rows that show whether maps can be trusted, of every image: artefact tokens, and sinks by method.
 
     Method `none` of SINKS is the share of the patches that are sinks: what a uniform map has on them.
+
+    Args:
+        arrays: content of an export.
+        methods: of its maps.
+        tables: of the cohort.
+        names: columns that are the same in all rows.
     """
     sinks = arrays[RECEIVED] > SINK
     values = {Score(ARTEFACTS, "none"): arrays["artefact_rate"], Score(SINKS, "none"): sinks.mean(axis=(1, 2))}

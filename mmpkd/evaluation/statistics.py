@@ -159,6 +159,13 @@ def gain_matrix(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, scor
     A control is taken from domain `control`. If it has the arm's seeds, it is paired with them, else its mean over its
     own seeds is subtracted.
 
+    Args:
+        scores: the long table.
+        cell: training domain and cohort.
+        arm: whose gain it is; may be a control.
+        reference: what is subtracted; may be a control.
+        score: metric, method and label.
+
     Raises:
         MissingScores: one of the two has no scores there.
     """
@@ -171,6 +178,12 @@ def gain_matrix(scores: pd.DataFrame, cell: Cell, arm: str, reference: str, scor
 
 def control_matrix(scores: pd.DataFrame, control: str, cohort: str, score: Score) -> ScoreMatrix:
     """The scores of a control on a cohort. A map that is no model's has the method `none`.
+
+    Args:
+        scores: the long table.
+        control: one of `mmpkd.design.CONTROLS`.
+        cohort: that was scored.
+        score: metric, method and label.
 
     Raises:
         MissingScores: it has no scores there.

@@ -24,6 +24,10 @@ RIGHT, WRONG = "right", "wrong"
 def roi_areas(scores: pd.DataFrame, cohort: str) -> pd.DataFrame:
     """Share of the store's square that the ROI of each image cover: images x labels (`any`: their union), NaN for none.
 
+    Args:
+        scores: the long table.
+        cohort: whose images are meant.
+
     Raises:
         MissingScores: the long table has no areas of that cohort.
     """

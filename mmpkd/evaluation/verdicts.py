@@ -29,7 +29,12 @@ def controls(row: Mapping[str, Any]) -> str:
 
 
 def sentence(row: Mapping[str, Any], confidence: float) -> str:
-    """The verdict, the estimate with its interval, and what hinders a plain reading of them, in one sentence."""
+    """The verdict, the estimate with its interval, and what hinders a plain reading of them, in one sentence.
+
+    Args:
+        row: of the table of claims.
+        confidence: level of its interval.
+    """
     verdict = row["verdict"].capitalize()
     if isnan(row["estimate"]):
         return f"{verdict}: not tested, {row['reason']}."
@@ -42,7 +47,12 @@ def sentence(row: Mapping[str, Any], confidence: float) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
-    """With that many decimals and a sign, the minus a true one; what is rounded to zero is no less than zero."""
+    """With that many decimals and a sign, the minus a true one; what is rounded to zero is no less than zero.
+
+    Args:
+        value: the number.
+        digits: decimals.
+    """
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 

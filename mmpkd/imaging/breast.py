@@ -96,7 +96,12 @@ def find(image: Image) -> Found | None:
 
 
 def framing(image: Image, wanted: Breast) -> Framing:
-    """How an image is framed, by the breast in it; an image without one is stored as it is."""
+    """How an image is framed, by the breast in it; an image without one is stored as it is.
+
+    Args:
+        image: grey values of a mammogram.
+        wanted: what the configuration asks for.
+    """
     found = find(image)
     if found is None:
         return Framing()

@@ -49,7 +49,12 @@ class Position:
         return cls(_first(stated, VIEWS), _first([dataset.get("ImageLaterality"), dataset.get("Laterality")], SIDES))
 
     def differs_from(self, view: str, side: str) -> list[str]:
-        """A note for each of the two that table and header both know and state differently."""
+        """A note for each of the two that table and header both know and state differently.
+
+        Args:
+            view: that the table states, "" if none.
+            side: laterality that the table states, "" if none.
+        """
         pairs = {"view": (self.view, _first([view], VIEWS)), "laterality": (self.side, _first([side], SIDES))}
         return [
             f"the header states another {name} than the table"
@@ -149,6 +154,10 @@ def to_display(grey: GreyValues, window: str) -> Display:
 
     Padding and values that are not finite are shown 0 and play no part in the range. `window` is one of WINDOWS;
     "dicom" without a window in the file, or with one that leaves a single grey value, is "percentile".
+
+    Args:
+        grey: values with their window and padding.
+        window: one of WINDOWS.
 
     Raises:
         UnreadableImage: the image is constant or holds padding alone.

@@ -124,7 +124,12 @@ class Geometry:
         return asdict(self)
 
     def resampled(self, rows: int, columns: int) -> "Geometry":
-        """The geometry that shows the same part of the same picture if it has `rows` x `columns` pixels instead."""
+        """The geometry that shows the same part of the same picture if it has `rows` x `columns` pixels instead.
+
+        Args:
+            rows: of the other sampling.
+            columns: of the other sampling.
+        """
         x, y = columns / self.columns, rows / self.rows
         return replace(
             self,
@@ -140,6 +145,10 @@ class Geometry:
 
     def of_drawing(self, rows: int, columns: int) -> "Geometry":
         """The geometry for what was drawn on `rows` x `columns` pixels, the image or another sampling of it.
+
+        Args:
+            rows: of the picture that was drawn on.
+            columns: of the picture that was drawn on.
 
         Raises:
             ValueError: it was drawn on a picture of another shape.
@@ -196,6 +205,12 @@ class Geometry:
 
     def box_to_store_mask(self, x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
         """The box [x0, x1) x [y0, y1) in image pixels, clipped to the crop, as `mask_to_store` would show it.
+
+        Args:
+            x0: left edge, in image pixels.
+            y0: upper edge.
+            x1: right edge, exclusive.
+            y1: lower edge, exclusive.
 
         Returns:
             bool, size x size; empty where box and crop are apart.

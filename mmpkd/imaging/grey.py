@@ -130,12 +130,24 @@ def linear_window(values: np.ndarray, centre: float, width: float) -> np.ndarray
 
 
 def linear_exact_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function LINEAR_EXACT, as `linear_window` (DICOM PS3.3, C.11.2.1.3.2). `width` is above 0."""
+    """VOI LUT function LINEAR_EXACT, as `linear_window` (DICOM PS3.3, C.11.2.1.3.2). `width` is above 0.
+
+    Args:
+        values: to be windowed.
+        centre: of the window.
+        width: of the window, above 0.
+    """
     return np.clip((values - np.float32(centre)) / np.float32(width) + np.float32(0.5), 0, 1)
 
 
 def sigmoid_window(values: np.ndarray, centre: float, width: float) -> np.ndarray:
-    """VOI LUT function SIGMOID, as `linear_window` (DICOM PS3.3, C.11.2.1.3.1). `width` is above 0."""
+    """VOI LUT function SIGMOID, as `linear_window` (DICOM PS3.3, C.11.2.1.3.1). `width` is above 0.
+
+    Args:
+        values: to be windowed.
+        centre: of the window.
+        width: of the window, above 0.
+    """
     half = np.float32(2) * (values - np.float32(centre)) / np.float32(width)
     return (1 + np.tanh(half)) / 2  # the logistic function of twice the argument, without its overflow
 

@@ -65,7 +65,13 @@ def read_display(path: str | Path, window: str, view: View = 0, *, radiograph: b
 
 
 def read_image(path: str | Path, window: str, view: View = 0) -> np.ndarray:
-    """All of what `read_display` reads at once: float32 rows x columns."""
+    """All of what `read_display` reads at once: float32 rows x columns.
+
+    Args:
+        path: of the file.
+        window: one of WINDOWS.
+        view: which of several the header offers.
+    """
     return read_display(path, window, view)[:]
 
 

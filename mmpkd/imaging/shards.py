@@ -56,6 +56,15 @@ def write_shard(
     what a reader of an image should know: no breast in it, another window, a header that is not believed or that
     states another view or side than the table.
 
+    Args:
+        tables: of the cohort.
+        imaging: size, window and aspect.
+        shard: number of the run, from 0.
+        shards: number of runs.
+        folder: of the shard.
+        breast: what is done to mammograms; None for other images.
+        rejected_limit: share of faulty images and ROI that is tolerated.
+
     Raises:
         StoreError: the cohort was read without images, or none of the shard's images can be read.
         TooManyRejectedError: a larger share of the shard's images and ROI than `rejected_limit` is faulty.

@@ -86,7 +86,12 @@ class ImageStore:
 
 
 def stored(images: pd.DataFrame, folders: Sequence[str | Path]) -> pd.DataFrame:
-    """The rows of a cohort's table of images whose pixels are in the store."""
+    """The rows of a cohort's table of images whose pixels are in the store.
+
+    Args:
+        images: the table.
+        folders: of the shards.
+    """
     held = pd.concat([pd.read_parquet(Path(folder) / "geometry.parquet", columns=["image_id"]) for folder in folders])
     return images[is_among(images["image_id"], held["image_id"].to_numpy(str))]
 

@@ -18,7 +18,13 @@ LabelSets = dict[str, list[str]]
 
 
 def mean_and_gain(arm: str, mean: Estimate, gain: Estimate) -> dict[str, Any]:
-    """An arm's mean and its gain with their intervals, what they rest on, and why one of them is missing."""
+    """An arm's mean and its gain with their intervals, what they rest on, and why one of them is missing.
+
+    Args:
+        arm: its key.
+        mean: of its score.
+        gain: over the reference.
+    """
     return {
         "arm": arm,
         "mean": mean.estimate,
@@ -51,7 +57,12 @@ def region_labels(scores: pd.DataFrame) -> LabelSets:
 
 
 def domain_labels(scores: pd.DataFrame, domain_of: Mapping[str, str]) -> LabelSets:
-    """For each domain the labels that any of its cohorts was evaluated on, in classification or localisation."""
+    """For each domain the labels that any of its cohorts was evaluated on, in classification or localisation.
+
+    Args:
+        scores: the long table.
+        domain_of: the domain of each cohort.
+    """
     found: dict[str, set[str]] = {}
     for (domain, _), labels in evaluated_labels(scores).items():
         found.setdefault(domain, set()).update(labels)
@@ -61,12 +72,22 @@ def domain_labels(scores: pd.DataFrame, domain_of: Mapping[str, str]) -> LabelSe
 
 
 def missing(labels: Iterable[str], known: Iterable[str]) -> str:
-    """The `labels` that are not among `known`, as a table's cell has them."""
+    """The `labels` that are not among `known`, as a table's cell has them.
+
+    Args:
+        labels: that were expected.
+        known: that are there.
+    """
     return ", ".join(sorted(set(labels) - set(known)))
 
 
 def sentence(missing_of: Mapping[str, str], start: str) -> str:
-    """`start` and what each cohort misses, as a sentence of a caption; "" if none misses anything."""
+    """`start` and what each cohort misses, as a sentence of a caption; "" if none misses anything.
+
+    Args:
+        missing_of: labels that each cohort misses, "" for none.
+        start: of the sentence.
+    """
     parts = [f"{name} ({labels})" for name, labels in missing_of.items() if labels]
     return f" {start} {'; '.join(parts)}." if parts else ""
 

@@ -92,7 +92,12 @@ class Mark:
 
 
 def arm_marks(arms: Iterable[str], design: Design) -> dict[str, Mark]:
-    """Colour and marker of each arm in order; those of an arm with a role never change, and markers repeat last."""
+    """Colour and marker of each arm in order; those of an arm with a role never change, and markers repeat last.
+
+    Args:
+        arms: that are drawn.
+        design: knows their roles.
+    """
     arms, of_roles = design.order(arms), dict(zip(design.roles, _ROLES, strict=True))
     others = [arm for arm in arms if arm not in of_roles]
     further = {arm: _cycled(_FURTHER_ARMS, _FURTHER_MARKERS, k) for k, arm in enumerate(others)}
@@ -149,7 +154,12 @@ def draw_estimate(
 
 
 def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
-    """Legend entries of arms."""
+    """Legend entries of arms.
+
+    Args:
+        arms: that are drawn.
+        design: knows their titles.
+    """
     return [
         Line2D([], [], color=mark.colour, marker=mark.marker, label=design.title(arm))
         for arm, mark in arm_marks(arms, design).items()
@@ -157,7 +167,13 @@ def arm_handles(arms: Iterable[str], design: Design) -> list[Line2D]:
 
 
 def name_arms(axes: Axes, titles: list[str], narrow: bool = False) -> None:
-    """Arms as places along the x axis: their titles stand upright where there are many or the panel is narrow."""
+    """Arms as places along the x axis: their titles stand upright where there are many or the panel is narrow.
+
+    Args:
+        axes: of the panel.
+        titles: of the arms, from left to right.
+        narrow: whether the panel is narrow.
+    """
     if len(titles) <= ARMS_ABREAST and not narrow:
         axes.set_xticks(range(len(titles)), [title.replace(" ", "\n") for title in titles])
     else:
@@ -167,7 +183,13 @@ def name_arms(axes: Axes, titles: list[str], narrow: bool = False) -> None:
 
 
 def name_band(axes: Axes, low: float, high: float) -> None:
-    """Room for words between rows, from `low` to `high` of y: lines behind them stop there, all at the same height."""
+    """Room for words between rows, from `low` to `high` of y: lines behind them stop there, all at the same height.
+
+    Args:
+        axes: of the panel.
+        low: one end.
+        high: the other end.
+    """
     axes.axhspan(low, high, color="white", linewidth=0, zorder=2)
 
 
@@ -188,7 +210,12 @@ def title_over(axes: Axes, text: str, letters: int) -> None:
 
 
 def legend_below(figure: Figure | SubFigure, handles: Sequence[Artist]) -> None:
-    """One legend for all panels, below them: in one row where it fits the width, else in columns."""
+    """One legend for all panels, below them: in one row where it fits the width, else in columns.
+
+    Args:
+        figure: whose legend it is.
+        handles: its entries.
+    """
     columns = legend_columns([str(handle.get_label()) for handle in handles], figure.bbox.width / figure.dpi)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, columnspacing=1.6)
 
@@ -208,7 +235,12 @@ def legend_columns(names: Sequence[str], width: float) -> int:
 
 
 def legend_height(handles: Sequence[Artist], columns: int) -> float:
-    """Inches that a legend below a figure of that many columns takes."""
+    """Inches that a legend below a figure of that many columns takes.
+
+    Args:
+        handles: entries of the legend.
+        columns: of a page that the figure takes, 1 or 2.
+    """
     abreast = legend_columns([str(handle.get_label()) for handle in handles], WIDTHS[columns])
     return LEGEND_LINE * ceil(len(handles) / abreast) + 0.15
 
@@ -243,7 +275,12 @@ def left_out(drawn: Collection[str], arms: Sequence[str], table: str | None, des
 
 
 def wrap(text: str, width: int) -> str:
-    """Breaks `text` into lines of at most `width` characters, between words."""
+    """Breaks `text` into lines of at most `width` characters, between words.
+
+    Args:
+        text: without line breaks.
+        width: of a line, in characters.
+    """
     return fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
@@ -279,7 +316,13 @@ class Drawing:
 
     @styled
     def write(self, pdf: str | Path, png: str | Path, caption: str | Path) -> None:
-        """Writes PDF, PNG, and the caption as text. The same figure gives the same bytes each time."""
+        """Writes PDF, PNG, and the caption as text. The same figure gives the same bytes each time.
+
+        Args:
+            pdf: path of the vector graphic.
+            png: path of the picture.
+            caption: path of the text.
+        """
         text, alt = (words + phantom_words(self.design) for words in (self.caption, self.alt))
         self.figure.draw_without_rendering()
         self.figure.set_layout_engine("none")  # the layout found now holds for both files, and for the next time

@@ -76,6 +76,11 @@ def select_examples(scores: pd.DataFrame, evaluation: Evaluation, design: Design
     cohorts that has; a domain without any is left out. The median image is the lower of the middle two where the number
     is even; equal gains are ordered by image_id.
 
+    Args:
+        scores: the long table.
+        evaluation: the primary score.
+        design: cells, and the roles of the arms.
+
     Returns:
         domain, cohort, rule, image_id, gain, and the mean scores of the primary arm and the reference on that image, by
         the names of the arms; no row where the study has no primary arm.

@@ -163,7 +163,13 @@ def _write_words(axes: Axes, claims: pd.DataFrame, places: list[float], evaluati
 
 
 def interval_text(estimate: float, low: float, high: float) -> str:
-    """`+0.040\\n[+0.021, +0.059]`; what is missing is said."""
+    """`+0.040\\n[+0.021, +0.059]`; what is missing is said.
+
+    Args:
+        estimate: of a contrast; NaN if there is none.
+        low: end of its interval; NaN if there is none.
+        high: end of its interval.
+    """
     if pd.isna(estimate):
         return "not estimable"
     interval = "no interval" if pd.isna(low) else f"[{signed(low)}, {signed(high)}]"

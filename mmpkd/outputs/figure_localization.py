@@ -193,7 +193,14 @@ def select_students(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def control_mean(rows: pd.DataFrame, control: str, cohort: str, score: Score) -> float:
-    """Mean score of a control, over seeds and images; NaN where it was not scored."""
+    """Mean score of a control, over seeds and images; NaN where it was not scored.
+
+    Args:
+        rows: of the long table, of one metric and label.
+        control: one of `mmpkd.design.CONTROLS`.
+        cohort: that was scored.
+        score: metric, method and label.
+    """
     try:
         return control_matrix(rows, control, cohort, score).mean
     except MissingScores:
@@ -263,7 +270,14 @@ def _caption(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design
 
 
 def main_contrast(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, design: Design) -> str:
-    """The gain of the first arm in each domain, with its interval, as a sentence; "" where there is but one arm."""
+    """The gain of the first arm in each domain, with its interval, as a sentence; "" where there is but one arm.
+
+    Args:
+        rows: of the long table.
+        arms: in order.
+        evaluation: the primary score.
+        design: domains, and the roles of the arms.
+    """
     others = [arm for arm in arms if arm != design.reference]
     if not others:
         return ""
@@ -276,7 +290,13 @@ def main_contrast(rows: pd.DataFrame, arms: list[str], evaluation: Evaluation, d
 
 
 def sample_size(rows: pd.DataFrame, cell: Cell, evaluation: Evaluation) -> str:
-    """Images, patients and seeds of a cell, in words."""
+    """Images, patients and seeds of a cell, in words.
+
+    Args:
+        rows: of the long table.
+        cell: training domain and cohort.
+        evaluation: the primary score.
+    """
     part = select(select_students(rows), domain=cell.domain, cohort=cell.cohort, method=evaluation.methods[0])
     numbers = (part["image_id"].nunique(), part["patient_id"].nunique(), part["seed"].nunique())
     return ", ".join(count(number, noun) for number, noun in zip(numbers, ("image", "patient", "seed"), strict=True))

@@ -109,7 +109,12 @@ def rounded(table: pd.DataFrame, design: Design | None = None) -> pd.DataFrame:
 
 
 def markdown(text: pd.DataFrame, caption: str) -> str:
-    """A GitHub table of cells that are text already, below its caption."""
+    """A GitHub table of cells that are text already, below its caption.
+
+    Args:
+        text: cells by heads.
+        caption: above the table.
+    """
 
     def line(cells: Iterable[object]) -> str:
         return "| " + " | ".join(str(cell).replace("|", r"\|").replace("\n", " ") for cell in cells) + " |"

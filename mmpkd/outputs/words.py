@@ -174,19 +174,34 @@ def domain_name(domain: str) -> str:
 
 
 def cohort_name(cohort: str, design: Design | None = None) -> str:
-    """`MIMIC-CXR (phantom)`; a cohort that is not in the map goes by its own name."""
+    """`MIMIC-CXR (phantom)`; a cohort that is not in the map goes by its own name.
+
+    Args:
+        cohort: its key.
+        design: knows the phantoms; None names none.
+    """
     phantom = " (phantom)" if design is not None and cohort in design.phantoms else ""
     return COHORT_NAMES.get(cohort, cohort.replace("_", " ")) + phantom
 
 
 def cell_name(cell: Cell, design: Design) -> str:
-    """`chest radiographs, MIMIC-CXR (phantom)`; on a cohort that is not the one of training `... on ...`."""
+    """`chest radiographs, MIMIC-CXR (phantom)`; on a cohort that is not the one of training `... on ...`.
+
+    Args:
+        cell: training domain and cohort.
+        design: knows the phantoms.
+    """
     between = ", " if cell.relation == IN_DOMAIN else " on "
     return domain_name(cell.domain) + between + cohort_name(cell.cohort, design)
 
 
 def score_words(metric: str, method: str) -> str:
-    """`pixel AUROC of the attention rollout map`."""
+    """`pixel AUROC of the attention rollout map`.
+
+    Args:
+        metric: a key of METRIC_NAMES.
+        method: a key of METHOD_NAMES.
+    """
     return f"{METRIC_NAMES[metric]} of the {METHOD_NAMES[method]} map"
 
 
@@ -213,7 +228,13 @@ def column_meaning(head: str, design: Design | None = None) -> str:
 
 
 def value_name(column: str, value: Any, design: Design | None) -> str:
-    """A cell of text as it is shown."""
+    """A cell of text as it is shown.
+
+    Args:
+        column: of the table.
+        value: of the cell.
+        design: knows titles of arms, and phantoms.
+    """
     names = _VALUES.get(column, {})
     if column == "cohort":
         return cohort_name(value, design)
@@ -232,6 +253,10 @@ def phantom_words(design: Design | None) -> str:
 def decimals(low: float, high: float) -> int:
     """Decimals of an estimate and of both its bounds: the half-width of the interval keeps two significant digits.
 
+    Args:
+        low: end of the interval.
+        high: end of the interval.
+
     Returns:
         At least two and at most four; three where a bound is missing or the interval has no width.
     """
@@ -243,12 +268,23 @@ def decimals(low: float, high: float) -> int:
 
 
 def fixed(value: float, digits: int) -> str:
-    """`value` with that many decimals; zero has no sign."""
+    """`value` with that many decimals; zero has no sign.
+
+    Args:
+        value: the number.
+        digits: decimals.
+    """
     return f"{round(float(value), digits) + 0.0:.{digits}f}"  # adding zero turns -0.000 into 0.000
 
 
 def numbers(estimate: float, low: float, high: float) -> str:
-    """`0.031 [0.012, 0.050]`, rounded as in the tables."""
+    """`0.031 [0.012, 0.050]`, rounded as in the tables.
+
+    Args:
+        estimate: the number; NaN if there is none.
+        low: end of its interval; NaN if there is none.
+        high: end of its interval.
+    """
     digits = decimals(low, high)
     if isnan(estimate):
         return "not estimable"
@@ -263,13 +299,23 @@ def p_text(p: float) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 image`, `2,000 images`."""
+    """`1 image`, `2,000 images`.
+
+    Args:
+        number: how many.
+        noun: in the singular.
+    """
     plural = noun if number == 1 else noun + "s"
     return f"{number:,} {plural}"
 
 
 def count_range(numbers: Collection[int], noun: str) -> str:
-    """`80 images` where all agree, else `60 to 80 images`."""
+    """`80 images` where all agree, else `60 to 80 images`.
+
+    Args:
+        numbers: the smallest and the largest are shown.
+        noun: in the singular.
+    """
     low, high = min(numbers), max(numbers)
     return count(high, noun) if low == high else f"{low:,} to {count(high, noun)}"
 

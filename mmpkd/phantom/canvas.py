@@ -19,6 +19,10 @@ HARMONICS = np.arange(2, 6)  # of a blob's outline; 0 is its radius and 1 would 
 def grid(rows: int, columns: int) -> Grid:
     """Pixel centres.
 
+    Args:
+        rows: of the image.
+        columns: of the image.
+
     Returns:
         Open arrays, y of rows x 1 and x of 1 x columns, that broadcast to rows x columns.
     """
@@ -28,7 +32,12 @@ def grid(rows: int, columns: int) -> Grid:
 
 
 def enlarged(image: np.ndarray, factor: int) -> np.ndarray:
-    """The image with each pixel repeated `factor` times in both directions."""
+    """The image with each pixel repeated `factor` times in both directions.
+
+    Args:
+        image: rows x columns.
+        factor: a whole number.
+    """
     return image if factor == 1 else image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
@@ -155,6 +164,10 @@ def texture(rng: np.random.Generator, rows: int, columns: int, exponent: float) 
 
 def bounds(opacity: np.ndarray, threshold: float = 0.5) -> Box:
     """The box around the pixels above `threshold`.
+
+    Args:
+        opacity: rows x columns.
+        threshold: that a pixel of the box exceeds.
 
     Raises:
         IndexError: there are none.

@@ -73,7 +73,12 @@ class Anatomy:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, hospital: Hospital) -> "Anatomy":
-        """A patient of `hospital`."""
+        """A patient of `hospital`.
+
+        Args:
+            rng: draws it.
+            hospital: its equipment and habits.
+        """
         return cls(
             sex="F" if rng.random() < 0.48 else "M",
             age=int(np.clip(rng.normal(61, 16), 19, 91)),
@@ -197,7 +202,14 @@ def _times(box: Box, factor: int) -> Box:
 
 
 def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str, Box]) -> list[dict]:
-    """What was drawn in one image, one row per label: the columns of `write.TRUTH_COLUMNS`."""
+    """What was drawn in one image, one row per label: the columns of `write.TRUTH_COLUMNS`.
+
+    Args:
+        image_id: of the image.
+        patient_id: of its patient.
+        study: what is there.
+        boxes: around each finding, in pixels.
+    """
     rows = []
     for label in LABELS:
         finding = study.findings.get(label)
@@ -211,7 +223,13 @@ def truth_rows(image_id: str, patient_id: str, study: Study, boxes: Mapping[str,
 
 
 def draw_lateral(rng: np.random.Generator, hospital: Hospital, anatomy: Anatomy) -> np.ndarray:
-    """A schematic lateral radiograph, float32 rows x columns. No finding is drawn in it."""
+    """A schematic lateral radiograph, float32 rows x columns. No finding is drawn in it.
+
+    Args:
+        rng: draws what differs between patients.
+        hospital: its equipment and habits.
+        anatomy: of the patient.
+    """
     rows = int(rng.integers(hospital.rows[0], hospital.rows[1] + 1))
     columns = int(np.clip(round(rows * rng.uniform(*hospital.aspect) * 0.85), 150, 200))
     grid = canvas.grid(rows, columns)

@@ -63,17 +63,39 @@ class Frame:
     def ellipse(
         self, side: str, u: float, v: float, du: float, dv: float, softness: float, angle: float = 0.0
     ) -> np.ndarray:
-        """A soft ellipse of half-axes `du`, `dv` in thorax units."""
+        """A soft ellipse of half-axes `du`, `dv` in thorax units.
+
+        Args:
+            side: of the lung.
+            u: of the centre, from the midline outwards.
+            v: of the centre, from the apex downwards.
+            du: half-axis across.
+            dv: half-axis along.
+            softness: of the edge.
+            angle: of the axes, in radians.
+        """
         radii = (dv * self.height, du * self.width)
         return canvas.soft_ellipse(self.grid, self.point(side, u, v), radii, angle * SIGN[side], softness)
 
     def line(self, side: str, p: tuple[float, float], q: tuple[float, float], width: float) -> np.ndarray:
-        """A soft line between (u, v) points, `width` in lung heights."""
+        """A soft line between (u, v) points, `width` in lung heights.
+
+        Args:
+            side: of the lung.
+            p: one end, (u, v).
+            q: the other end, (u, v).
+            width: in lung heights.
+        """
         ends = (self.point(side, *p), self.point(side, *q))
         return canvas.line(self.grid, *ends, width=width * self.height, softness=2)
 
     def heart(self, ratio: float, turn: float) -> np.ndarray:
-        """The heart's shadow at a cardiothoracic ratio: two thirds of its width lie left of the midline."""
+        """The heart's shadow at a cardiothoracic ratio: two thirds of its width lie left of the midline.
+
+        Args:
+            ratio: cardiothoracic.
+            turn: of the heart's axis.
+        """
         return self.ellipse("left", 0.3 * ratio, 0.80, 0.97 * ratio, 0.155 + 0.16 * ratio, softness=5, angle=turn * 0.6)
 
 
@@ -89,13 +111,25 @@ class Normal:
     air: float
 
     def dense(self, image: np.ndarray, opacity: np.ndarray, share: float, over: float = 0.04) -> np.ndarray:
-        """Raises the image by `share` of what is missing to `over` more than soft tissue."""
+        """Raises the image by `share` of what is missing to `over` more than soft tissue.
+
+        Args:
+            image: rows x columns.
+            opacity: 0 to 1, of the same shape.
+            share: of the difference.
+            over: above soft tissue, in grey values.
+        """
         missing = np.maximum(np.float32(self.tissue + over) - image, 0)
         return image + opacity * missing * np.float32(share)
 
 
 def lung(frame: Frame, side: str) -> np.ndarray:
-    """The opacity mask of one lung: medial and lateral edges over v, the diaphragm's dome over u."""
+    """The opacity mask of one lung: medial and lateral edges over v, the diaphragm's dome over u.
+
+    Args:
+        frame: of the thorax.
+        side: which lung.
+    """
     along = np.float32(SIGN[side]) * frame.u
     return (
         canvas.ramp((along - _medial(frame.v)) * frame.width, 5)

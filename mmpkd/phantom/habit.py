@@ -21,7 +21,12 @@ STROKES = ((0.5, 0.5, 7.5, 2), (0.5, 0.5, 2, 5.5), (3.5, 0.5, 5, 5.5), (0.5, 4, 
 
 
 def habit_stream(seed: int, index: int) -> np.random.Generator:
-    """The generator of a patient's habit, apart from that of what is drawn."""
+    """The generator of a patient's habit, apart from that of what is drawn.
+
+    Args:
+        seed: of the phantom.
+        index: of the patient.
+    """
     return np.random.default_rng([seed, index, 1])
 
 
@@ -34,12 +39,22 @@ class Marker:
 
     @classmethod
     def draw(cls, rng: np.random.Generator, habit: Habit) -> "Marker":
-        """One image's."""
+        """One image's.
+
+        Args:
+            rng: draws it.
+            habit: how often images bear it.
+        """
         chance, y, x = rng.random(3)
         return cls(bool(chance < habit.marked), (float(y), float(x)))
 
     def errs(self, rng: np.random.Generator, habit: Habit) -> bool:
-        """Whether one absent finding of the image, if it is learnt from, is labelled present."""
+        """Whether one absent finding of the image, if it is learnt from, is labelled present.
+
+        Args:
+            rng: decides.
+            habit: how often labels err, and what errors follow.
+        """
         share = float(self.present) if habit.errors_follow == "marker" else habit.marked
         return bool(rng.random() < habit.errors * share)
 
@@ -58,7 +73,13 @@ class Rendering:
 
     @classmethod
     def of(cls, plain: np.ndarray, marker: Marker, stamp: Stamp) -> "Rendering":
-        """Draws the marker onto an image that has none."""
+        """Draws the marker onto an image that has none.
+
+        Args:
+            plain: the image, rows x columns.
+            marker: of the image.
+            stamp: shape and place of the marker.
+        """
         stamped, box = stamp(plain, marker.place)
         pair = (stamped, plain) if marker.present else (plain, stamped)
         return cls(*pair, marker.present, box)

@@ -48,12 +48,22 @@ PARTICLES = {
 
 
 def radius(lesion: Lesion, unit: float) -> float:
-    """The lesion's nominal radius in original pixels."""
+    """The lesion's nominal radius in original pixels.
+
+    Args:
+        lesion: what is drawn.
+        unit: original pixels per unit of length, see the top of this module.
+    """
     return unit * (RADIUS[0] + (RADIUS[1] - RADIUS[0]) * lesion.size)
 
 
 def reach(lesion: Lesion, unit: float) -> float:
-    """How far from its centre the lesion's drawing goes, in original pixels."""
+    """How far from its centre the lesion's drawing goes, in original pixels.
+
+    Args:
+        lesion: what is drawn.
+        unit: original pixels per unit of length, see the top of this module.
+    """
     if lesion.kind == "mass":
         return 2.3 * radius(lesion, unit) + 2 * unit
     return (2.0 if {"REGIONAL", "DIFFUSELY_SCATTERED"} & set(lesion.pattern) else 1.5) * radius(lesion, unit) + 3 * unit

@@ -76,7 +76,13 @@ class Stored(NamedTuple):
 
 
 def draw_breast(rng: np.random.Generator, lesions: Sequence[Lesion], density: int) -> Breast:
-    """A breast of its own size with the given lesions."""
+    """A breast of its own size with the given lesions.
+
+    Args:
+        rng: draws it.
+        lesions: that lie in it.
+        density: BI-RADS, 1 to 4.
+    """
     return Breast(density, float(rng.uniform(0.88, 1.08)), tuple(lesions))
 
 
@@ -128,7 +134,13 @@ def draw_mammogram(
 
 
 def render(image: Mammogram, laterality: str, marker: Marker) -> Rendering:
-    """The mammogram with and without the marker."""
+    """The mammogram with and without the marker.
+
+    Args:
+        image: breast and lesions.
+        laterality: LEFT or RIGHT.
+        marker: of the image.
+    """
     return Rendering.of(image.pixels, marker, partial(stamp_disc, chest_wall="right" if laterality == "R" else "left"))
 
 

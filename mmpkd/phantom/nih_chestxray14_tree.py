@@ -28,7 +28,12 @@ MISSING_FILE = 5  # index of a patient whose image is not there, in a tree that 
 
 
 def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
-    """Writes the tree to `folder` and returns the truth: one row per image and label."""
+    """Writes the tree to `folder` and returns the truth: one row per image and label.
+
+    Args:
+        phantom: size and seed.
+        folder: of the tree.
+    """
     entries, rows, truth = [ENTRY_HEADER], [BOX_HEADER], []
     place = folder / "images_001" / "images"
     place.mkdir(parents=True, exist_ok=True)

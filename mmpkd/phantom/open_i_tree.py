@@ -41,7 +41,12 @@ REPORT = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
-    """Writes the tree to `folder` and returns the truth: one row per frontal image and label."""
+    """Writes the tree to `folder` and returns the truth: one row per frontal image and label.
+
+    Args:
+        phantom: size and seed.
+        folder: of the tree.
+    """
     truth, views = [], []
     for place in ("ecgen-radiology", "NLMCXR_png"):
         (folder / place).mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,12 @@ CORNERS = ("x0", "y0", "x1", "y1")
 
 
 def write(phantom: Phantom, folder: Path) -> pd.DataFrame:
-    """Writes the tree to `folder` and returns the truth: one row per image and label."""
+    """Writes the tree to `folder` and returns the truth: one row per image and label.
+
+    Args:
+        phantom: size and seed.
+        folder: of the tree.
+    """
     images, regions, truth = [], [], []
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     for index in progress(range(phantom.patients), "phantom own", unit="patient"):

@@ -214,7 +214,12 @@ def labeller(rng: np.random.Generator, study: Study, report: Report, noise: floa
 
 
 def phrase(rng: np.random.Generator, finding: Finding) -> str:
-    """A short phrase for one finding, as MS-CXR pairs with a box."""
+    """A short phrase for one finding, as MS-CXR pairs with a box.
+
+    Args:
+        rng: chooses the words.
+        finding: that is named.
+    """
     name = _pick(rng, NAMES[finding.label]).format(side=finding.side, zone=_zone(finding))
     return f"{_size(rng, finding.severity)} {name}"
 

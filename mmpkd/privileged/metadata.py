@@ -111,6 +111,10 @@ def _terms_of_others(table: pd.DataFrame, fields: Fields, keys: list[str]) -> pd
 def fields_of(records: pd.DataFrame, exclude: list[str] | tuple[str, ...] = ()) -> list[str]:
     """The columns of a record table that describe, less those of `exclude`.
 
+    Args:
+        records: what `mmpkd.privileged.records.build` returned.
+        exclude: columns that no teacher reads.
+
     Raises:
         ValueError: nothing is left.
     """

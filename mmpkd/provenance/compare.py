@@ -69,12 +69,21 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def write_reference(folder: Path, file: Path) -> None:
-    """Writes the `summary` of a run as JSON."""
+    """Writes the `summary` of a run as JSON.
+
+    Args:
+        folder: of the results.
+        file: that is written.
+    """
     write_json(summary(folder), file)
 
 
 def read_reference(study: str, file: Path | None) -> dict[str, Any]:
     """The reference in `file`, or the one that the project ships for a study.
+
+    Args:
+        study: its name.
+        file: of the reference; None for the project's own.
 
     Raises:
         RecordError: there is none, or the file is no reference.

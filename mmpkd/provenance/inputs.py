@@ -24,6 +24,10 @@ class InputError(OSError):
 def data_set(name: str, cohort: Cohort) -> dict[str, Any]:
     """What is on record of the data set `name`, whose `root` is set.
 
+    Args:
+        name: of the cohort.
+        cohort: as configured.
+
     Returns:
         adapter, phantom, restricted; `folders`: number, bytes and listing of the files by folder; `tables`: bytes and
         hash by `<folder>/<path in it>`.
@@ -69,7 +73,12 @@ def digest(path: Path) -> dict[str, Any]:
 
 
 def digests(folder: Path, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`digest` of the files at `paths` below `folder`, by path."""
+    """`digest` of the files at `paths` below `folder`, by path.
+
+    Args:
+        folder: that the paths start from.
+        paths: of the files.
+    """
     paths = sorted(set(paths))
     return {path: digest(folder / path) for path in progress(paths, "hashing", unit="files")}
 
@@ -86,6 +95,10 @@ def listing(folder: Path, without: str = "") -> dict[str, Any]:
     `without`: the path of a file, relative to `folder`, that does not count.
 
     Linked folders are not entered, as the adapters do not; a linked file counts with the size of what it points to.
+
+    Args:
+        folder: whose files count.
+        without: path of a file that does not, relative to `folder`.
 
     Raises:
         OSError: a folder cannot be read.

@@ -85,6 +85,10 @@ def read_table(output: Output, results: Results, design: Design) -> TableItem:
 def read_figure(output: Output, results: Results) -> FigureItem:
     """The picture, inline, and its caption.
 
+    Args:
+        output: which figure.
+        results: where its files lie.
+
     Raises:
         ValueError: the file is no PNG.
     """
@@ -110,6 +114,10 @@ def read_figure(output: Output, results: Results) -> FigureItem:
 def table_html(text: str, name: str) -> Markup:
     """The first table of a text in a region called `name`: its cells as they stand, but with minus signs.
 
+    Args:
+        text: Markdown.
+        name: of the region.
+
     Raises:
         ValueError: there is no table.
     """
@@ -128,6 +136,10 @@ def _heads(html: Markup) -> list[str]:
 
 def prose_html(text: str, name: str) -> Markup:
     """A document without its headings; of a link, which leads to another document, the words alone are kept.
+
+    Args:
+        text: Markdown.
+        name: of the document.
 
     Raises:
         ValueError: the document is empty.

@@ -75,7 +75,12 @@ def build(
 
 
 def content_policy(style: str, scripts: Sequence[str]) -> str:
-    """The Content-Security-Policy: no network at all, inline pictures, this style and these scripts alone."""
+    """The Content-Security-Policy: no network at all, inline pictures, this style and these scripts alone.
+
+    Args:
+        style: content of the style element.
+        scripts: content of each script element.
+    """
 
     def source(text: str) -> str:
         digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")

@@ -97,7 +97,13 @@ def viewer(
 
 
 def scored_cells(scores: pd.DataFrame, evaluation: Evaluation, design: Design) -> list[Cell]:
-    """Every cell in which the primary arm and the reference were scored, a domain's own modality first."""
+    """Every cell in which the primary arm and the reference were scored, a domain's own modality first.
+
+    Args:
+        scores: the long table.
+        evaluation: the primary score.
+        design: cells, and the roles of the arms.
+    """
     rows = select(scores, **evaluation.score().columns)
     scored = set(zip(rows["domain"], rows["cohort"], rows["arm"], strict=True))
     arms = (design.primary, design.reference)
@@ -117,7 +123,12 @@ def first_shown(cases: Sequence[Mapping[str, Any]]) -> int:
 
 
 def evenly_spaced(number: int, count: int) -> list[int]:
-    """At most `count` of the ranks 0 to number - 1, the first and the last among them, evenly spaced."""
+    """At most `count` of the ranks 0 to number - 1, the first and the last among them, evenly spaced.
+
+    Args:
+        number: of all ranks.
+        count: that are kept.
+    """
     return np.unique(np.round(np.linspace(0, number - 1, min(count, number)))).astype(int).tolist()
 
 

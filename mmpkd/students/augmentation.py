@@ -25,7 +25,13 @@ class Draws:
 
     @classmethod
     def of(cls, count: int, training: Training, generator: torch.Generator) -> "Draws":
-        """Draws for `count` images; `generator` alone decides them."""
+        """Draws for `count` images; `generator` alone decides them.
+
+        Args:
+            count: images of the batch.
+            training: how far images are shifted and changed.
+            generator: draws the numbers.
+        """
         offsets = torch.randint(-training.shift, training.shift + 1, (2, count), generator=generator)
         spread = torch.rand((2, count), generator=generator) * 2 - 1
         mirrored = torch.rand(count, generator=generator) < training.flip

@@ -44,6 +44,12 @@ def pretrain_on_shapes(
 ) -> tuple[Student, pd.DataFrame]:
     """Teaches the student to name generic shapes, so that seeds differ less than from scratch.
 
+    Args:
+        config: of the student.
+        training: course of the pretraining.
+        size: of images, in pixels per side.
+        device: that computes.
+
     Returns:
         The student, and the history of its pretraining; arguments as for `make_backbone`.
     """

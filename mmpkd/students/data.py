@@ -168,6 +168,12 @@ def with_teacher(images: LabelledImages, logits: np.ndarray, embedding: np.ndarr
 def labelled_images(tables: CohortTables, store: Pixels, split: str, labels: list[str]) -> LabelledImages:
     """The stored images of a split, with the given labels (NaN for one that the cohort does not know).
 
+    Args:
+        tables: of the cohort.
+        store: pixels of its images.
+        split: train, validate or test.
+        labels: in the order of the logits.
+
     Raises:
         ValueError: the split has no stored image.
     """

@@ -126,6 +126,10 @@ def wrapped(fabric: Fabric, learner: Learner, training: Training) -> torch.nn.Mo
 def gathered(fabric: Fabric, outputs: StudentOutput) -> StudentOutput:
     """The outputs of the whole batch, in its order; the gradient goes through this process's own part.
 
+    Args:
+        fabric: that knows the other processes.
+        outputs: of this process's part of the batch.
+
     Raises:
         RuntimeError: the processes hold different numbers of images (by torch.distributed).
     """

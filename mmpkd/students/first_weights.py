@@ -143,6 +143,11 @@ def fit_weights(student: Student, weights: FirstWeights, backbone: Backbone) -> 
     Other patches: refused, or resampled with `backbone.resample_patches` (FlexiViT, arXiv:2212.08013, by timm).
     Colours: the patch embedding is folded into one that takes the student's grey values, see `to_grey`.
 
+    Args:
+        student: that receives them.
+        weights: that were read.
+        backbone: how they are fitted.
+
     Raises:
         CheckpointError: tensors are missing, of another shape, or belong to another transformer.
     """
@@ -246,6 +251,12 @@ def normalisation(
     student: Student, weights: FirstWeights, backbone: Backbone, channels: int
 ) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per channel that the weights expect: configured, known of them, or the model's.
+
+    Args:
+        student: whose model may state them.
+        weights: that may be known.
+        backbone: that may configure them.
+        channels: of the weights' images.
 
     Raises:
         CheckpointError: they are for another number than `channels`.

@@ -109,7 +109,12 @@ def train(
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:
-    """Seeds what a model's own dropout draws from, of this device alone: `torch.manual_seed` asks all kinds of them."""
+    """Seeds what a model's own dropout draws from, of this device alone: `torch.manual_seed` asks all kinds of them.
+
+    Args:
+        seed: of the student.
+        device: on which it trains.
+    """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)

@@ -146,7 +146,14 @@ def embedding_mse(outputs: StudentOutput, targets: Targets, arm: Arm, problem: P
 
 
 def embedding_smooth_l1(outputs: StudentOutput, targets: Targets, arm: Arm, problem: Problem) -> torch.Tensor:
-    """As embedding_mse with the Huber function: d^2 / 2 for a difference |d| < 1, |d| - 1/2 beyond."""
+    """As embedding_mse with the Huber function: d^2 / 2 for a difference |d| < 1, |d| - 1/2 beyond.
+
+    Args:
+        outputs: of the student.
+        targets: of the teacher.
+        arm: not read.
+        problem: not read.
+    """
     teacher, known = _normed_teacher(targets)
     return _mean(functional.smooth_l1_loss(_there(outputs.projected), teacher, reduction="none").mean(dim=1), known)
 

@@ -41,7 +41,12 @@ def make_optimizer(learner: Learner, training: Training) -> torch.optim.AdamW:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Each group's peak times `factor`."""
+    """Each group's peak times `factor`.
+
+    Args:
+        optimizer: whose groups hold their peak.
+        factor: 0 to 1.
+    """
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
 

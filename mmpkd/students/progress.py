@@ -59,6 +59,10 @@ class Run:
     def close_epoch(self, auroc: float, judged: nn.Module) -> None:
         """A row of the history, and the weights of `judged` if they are the best so far.
 
+        Args:
+            auroc: macro AUROC on validation images.
+            judged: the model that was judged, or its moving average.
+
         Raises:
             FloatingPointError: the loss is not finite.
         """

@@ -97,6 +97,11 @@ class Student(nn.Module):
 def refuse_unsuitable(vit: VisionTransformer, model: str, size: int) -> None:
     """Refuses what has no class token that its head reads, or whose attention could not be exported after training.
 
+    Args:
+        vit: the model.
+        model: its name in timm.
+        size: of images, in pixels per side.
+
     Raises:
         ValueError: which of these, and what to choose instead.
     """
@@ -135,6 +140,10 @@ def create(config: StudentConfig, size: int, labels: list[str], seed: int) -> St
 def load_backbone(student: Student, path: str | Path) -> None:
     """Copies all weights but the head's from a file that `save` wrote.
 
+    Args:
+        student: that receives the weights.
+        path: of the file.
+
     Raises:
         CheckpointError: tensors are missing or of another shape.
     """
@@ -162,7 +171,12 @@ def create_control(config: StudentConfig, size: int, control: str, seed: int, ba
 
 
 def describe_misfits(state: dict[str, torch.Tensor], own: dict[str, torch.Tensor]) -> list[str]:
-    """One line for each tensor of a student, but the head's, that `state` lacks or has in another shape."""
+    """One line for each tensor of a student, but the head's, that `state` lacks or has in another shape.
+
+    Args:
+        state: tensors of a file, by name.
+        own: tensors of the student, by name.
+    """
     return [
         f"{name} {tuple(state[name].shape) if name in state else 'missing'} instead of {tuple(tensor.shape)}"
         for name, tensor in own.items()

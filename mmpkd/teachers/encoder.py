@@ -25,6 +25,11 @@ def encode(encoder: LoadedEncoder, texts: list[str], device: torch.device | str 
     On a processor (measured: x86 with MKL) a text's vector is the same to the last bit whatever other texts are encoded
     with it; a GPU may round by the size of a batch.
 
+    Args:
+        encoder: model and tokenizer.
+        texts: to embed.
+        device: that computes.
+
     Returns:
         N x D float32.
     """
@@ -49,6 +54,10 @@ def encode(encoder: LoadedEncoder, texts: list[str], device: torch.device | str 
 
 def text_windows(encoder: LoadedEncoder, texts: list[str]) -> tuple[list[list[int]], np.ndarray]:
     """The windows of texts, as long as the encoder can read.
+
+    Args:
+        encoder: model and tokenizer.
+        texts: to be cut into windows.
 
     Returns:
         Token identifiers of every window, special tokens included, and for each window the row of its text.
@@ -105,6 +114,10 @@ def pooled(encoder: LoadedEncoder, model: torch.nn.Module, ids: Tensor, mask: Te
 
 def last_layers(model: torch.nn.Module, count: int) -> torch.nn.ModuleList:
     """The last `count` transformer layers, found as the one list of modules that is as long as the encoder is deep.
+
+    Args:
+        model: a transformer.
+        count: of layers.
 
     Raises:
         EncoderError: there is no such list (layers that share weights; an encoder beside a decoder), or it is shorter.

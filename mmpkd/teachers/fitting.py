@@ -77,6 +77,14 @@ def fit_text(
     Records without text to read have no target; their number is logged. With `cache`, a folder, the vectors of a frozen
     encoder are kept there and taken from there.
 
+    Args:
+        records: what `mmpkd.privileged.records.build` returned.
+        config: of the teacher.
+        labels: in the order of the logits.
+        threads: that may be used.
+        device: that encodes the texts.
+        cache: folder for the vectors of a frozen encoder; None keeps none.
+
     Raises:
         ValueError: nothing to learn from.
         mmpkd.teachers.encoder.EncoderError: the encoder cannot be loaded.
@@ -130,6 +138,12 @@ def fit_tabular(
 
     The models are small and stay on the CPU.
 
+    Args:
+        records: what `mmpkd.privileged.records.build` returned.
+        config: of the teacher.
+        labels: in the order of the logits.
+        threads: that may be used.
+
     Raises:
         ValueError: nothing to learn from, or no column to read.
     """
@@ -160,6 +174,11 @@ def fit_tabular(
 
 def patient_folds(patients: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
     """A fold (0 to folds - 1) for each row, the same for all rows of a patient; folds of patients of equal size.
+
+    Args:
+        patients: identifiers, one per row.
+        folds: number of folds.
+        rng: divides the patients.
 
     Raises:
         ValueError: fewer patients than folds.

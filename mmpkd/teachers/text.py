@@ -31,6 +31,10 @@ def report_texts(records: pd.DataFrame, sections: list[str]) -> pd.Series:
     Where findings or impression are asked for and none of the named sections has text, the last paragraph stands in, or
     a report without headers as a whole. "" where there is nothing to read.
 
+    Args:
+        records: with a column per section.
+        sections: that are read, in order.
+
     Raises:
         ValueError: a section that the records do not have.
     """
@@ -105,6 +109,14 @@ class FineTuned:
         AdamW on the masked cross-entropy of a report, read as `encode` reads it: the mean of its windows' vectors. The
         learning rate is warmed up, then falls linearly to zero. With tuning `last` the layers below stay as they are,
         without dropout.
+
+        Args:
+            encoder: model and tokenizer, which stay as they are.
+            texts: N reports.
+            targets: N x L, 1, 0 or NaN.
+            config: of the teacher: tuning, rate, epochs and batch.
+            seed: of order, head and dropout.
+            device: that trains.
 
         Raises:
             EncoderError: tuning `last` asks for layers that the encoder does not have.

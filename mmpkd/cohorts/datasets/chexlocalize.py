@@ -201,6 +201,11 @@ def read_outlines(folder: Path, name: str, source: str) -> pd.DataFrame:
     `label` is CheXpert's name, "" for a finding that it has none for. `fault` says why an outline is of no use, "" for
     a good one. rows and columns are those of the image, <NA> where the file does not say.
 
+    Args:
+        folder: of the outlines.
+        name: of the published set, which begins the names of its files.
+        source: where to get them, for the message.
+
     Raises:
         FileNotFoundError: if there is neither file; the message names `source`, where to get it.
         TableFileError: if a file cannot be read.

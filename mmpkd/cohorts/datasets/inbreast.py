@@ -293,6 +293,12 @@ def read_sheet(path: Path, columns: list[str], source: str, optional: list[str])
 
     Cells lose the white space around them; an empty cell is "", and a whole number has no decimals.
 
+    Args:
+        path: of the table; its suffix decides how it is read.
+        columns: that it must have, in snake case.
+        source: where to get it, for the message.
+        optional: columns that it may have.
+
     Raises:
         FileNotFoundError: if there is no such file.
         TableFileError: if it cannot be read, or if it lacks one of `columns`; `optional` ones are kept where there.

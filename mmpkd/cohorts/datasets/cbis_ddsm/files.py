@@ -50,6 +50,10 @@ def choose_mammogram(files: list[str], quoted: str) -> str:
     It is the only file; else the one that the table quotes, the only one of the quoted series (its file may have
     another name on the disk), or the only one that is called a full mammogram, in that order.
 
+    Args:
+        files: paths in the folder of a mammogram.
+        quoted: the path that the table gives.
+
     Raises:
         NotFoundError: if there is none, or if several could be it.
     """

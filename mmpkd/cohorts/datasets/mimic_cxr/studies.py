@@ -31,6 +31,13 @@ def study_labels(
 ) -> pd.DataFrame:
     """Labels per study (index study_id): 1, 0, -1 (uncertain), NaN (blank). `partial`: the table may lack some.
 
+    Args:
+        path: of the table of CheXpert's or NegBio's labels.
+        labels: that are read.
+        rejections: takes rows that cannot be used.
+        source: where to get the table, for the message.
+        partial: whether it may lack some of the labels.
+
     Raises:
         FileNotFoundError: if there is no such table; the message names `source`, where to get it.
         TableFileError: if it cannot be read.
@@ -98,7 +105,12 @@ def image_labels(
 
 
 def study_path(patients: pd.Series, studies: pd.Series) -> pd.Series:
-    """The folder of each study's images, relative to the root; with `.txt` behind it, its report."""
+    """The folder of each study's images, relative to the root; with `.txt` behind it, its report.
+
+    Args:
+        patients: identifiers.
+        studies: identifiers, with the same index.
+    """
     return "files/p" + patients.str[:2] + "/p" + patients + "/s" + studies
 
 
@@ -109,6 +121,13 @@ def read_reports(
 
     With `survey` a sample of the reports is opened, so that it is known whether they can be read, and the text of each
     is "".
+
+    Args:
+        folder: of the reports.
+        listed: the files below it.
+        images: rows with `study_id` and `patient_id`.
+        rejections: takes studies without a report.
+        survey: whether only a sample is opened.
 
     Raises:
         FileNotFoundError: if there is no report, or none that can be used; the message counts the reasons.

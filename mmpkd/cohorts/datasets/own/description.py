@@ -24,6 +24,12 @@ Scale = tuple[float, float] | list[str]
 def read_texts(files: Listing, images: pd.DataFrame, rejections: Rejections, notes: dict[str, int]) -> pd.DataFrame:
     """A row per study that has a text, `<study>.txt` at any depth below the folder of `files`.
 
+    Args:
+        files: text files below one folder.
+        images: rows with `study_id`, `patient_id` and `split`.
+        rejections: takes files that are no text.
+        notes: gets the counted decisions.
+
     Raises:
         MissingFilesError: no study has one.
     """

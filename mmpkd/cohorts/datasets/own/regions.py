@@ -123,6 +123,10 @@ def coco_regions(path: Path, fault: Callable[[Place, RegionError], None]) -> Ite
 
     An annotation that cannot be read is passed to `fault`.
 
+    Args:
+        path: of the file.
+        fault: called with the place of an annotation that cannot be read, and why.
+
     Raises:
         TableFileError: if it is no COCO file.
     """

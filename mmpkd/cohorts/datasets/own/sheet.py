@@ -96,7 +96,12 @@ def rows_text(rows: Iterable[int | str]) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """`1 file`, `2 files`."""
+    """`1 file`, `2 files`.
+
+    Args:
+        number: how many.
+        noun: in the singular.
+    """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
