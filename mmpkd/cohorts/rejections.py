@@ -98,7 +98,7 @@ def refuse_too_many(reasons: pd.Series, kept: int, limit: float) -> None:
     if len(faults) > limit * total:
         raise TooManyRejectedError(
             f"{len(faults)} of {total} records were set aside as faulty, more than the share of {limit:g} that the "
-            f"cohort's key rejected_limit allows: {_counted(faults)}. Mend the files, or raise the limit if what is "
+            f"cohort's key rejected_limit allows: {_counted(faults)}. Correct the files, or raise the limit if what is "
             "left is enough"
         )
 

@@ -70,7 +70,7 @@ class Sheet:
             if close := other or get_close_matches(name, strange, 1, SIMILAR):
                 raise TableFileError(
                     f"{self.path}, row 1: column {close[0]} is not read, and there is no column {name}; rename it to "
-                    f"{name} if it is that, else to something less like it"
+                    f"{name}, or give it another name if it is something else"
                 )
 
     def refuse(self, wrong: pd.Series, column: str, fix: str) -> None:
