@@ -15,8 +15,8 @@ from mmpkd.evaluation.verdicts import signed
 from mmpkd.outputs.words import CONTROL_NAMES, cell_name, cohort_name, count, domain_name, p_text, score_words
 
 MEANINGS = {
-    "supported": "The data of this run speak for the claim.",
-    "contradicted": "The data of this run speak against the claim.",
+    "supported": "The data of this run support the claim.",
+    "contradicted": "The data of this run contradict the claim.",
     "inconclusive": "This run cannot tell. That is not evidence against the claim.",
 }
 

@@ -36,10 +36,10 @@ NO_GAIN = Claim(title="No gain", cells=["cxr@mimic_cxr"], expect="no_gain", marg
 @pytest.mark.parametrize(
     ("gain", "claim", "verdict", "meaning"),
     [
-        (0.05, GAIN, "supported", "speak for"),
-        (-0.05, GAIN, "contradicted", "speak against"),
-        (0.0, NO_GAIN, "supported", "speak for"),
-        (0.08, NO_GAIN, "contradicted", "speak against"),
+        (0.05, GAIN, "supported", "run support"),
+        (-0.05, GAIN, "contradicted", "run contradict"),
+        (0.0, NO_GAIN, "supported", "run support"),
+        (0.08, NO_GAIN, "contradicted", "run contradict"),
     ],
 )
 def test_verdicts_in_words(tmp_path, gain, claim, verdict, meaning):

@@ -149,7 +149,7 @@ def test_the_claims_come_first_and_in_words(html):
     text = Page(html).text
     assert text.index("The text teacher improves localisation in chest radiographs") < text.index("Contents")
     assert "Of 2 claims, 1 is supported, none is contradicted and 1 is inconclusive." in text
-    assert "The data of this run speak for the claim." in text
+    assert "The data of this run support the claim." in text
     assert "none is meant to reproduce one of its numbers" in text
 
 
