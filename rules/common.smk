@@ -13,11 +13,13 @@ from mmpkd.config.study import ConfigError
 from mmpkd.config.plain import plain, settings_of
 from mmpkd.console import advise, failure, speak_plainly, success
 from mmpkd.dependencies import fingerprint, make_importable, module_files
+from mmpkd.interrupts import end_quietly
 from mmpkd.presence import sign_in
 from mmpkd.results import CONTROL, Results
 
 make_importable()
 if workflow.is_main_process:
+    end_quietly()
     speak_plainly(logger, workflow.output_settings)
     logger.addFilter(lambda record: advise(record, [rule.name for rule in workflow.rules]))
 # Not Snakemake's own `config`: it merges every overlay into config.yaml key by key, so that a study of another student

@@ -267,7 +267,12 @@ STOPS = [
         r"labels.csv, row 1: column malignent is no label of the study, and malig",
     ),
     ("images.csv", "PATIENT", "Patiant", r"images.csv, row 1: column patiant is not read, and there is no column pati"),
-    ("images.csv", "PATIENT", "Subject", r"column subject is not read, and there is no column patient; rename it to pa"),
+    (
+        "images.csv",
+        "PATIENT",
+        "Subject",
+        r"column subject is not read, and there is no column patient; rename it to pa",
+    ),
     ("images.csv", "Split", "Splitt", r"images.csv, row 1: column splitt is not read, and there is no column split"),
     ("images.csv", "laterality", "Lateralty", r"images.csv, row 1: column lateralty is not read"),
     ("rois.csv", "label,", "lable,", r"rois.csv, row 1: column lable is not read, and there is no column label"),

@@ -1,5 +1,8 @@
 """The command line: what the parser accepts, and mistakes that end in one line."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -58,3 +61,11 @@ def test_an_interrupt_ends_in_a_word(monkeypatch, capsys):
     monkeypatch.setattr("mmpkd.cli.read_record", interrupted)
     assert main(["verify", "results/demo"]) == INTERRUPTED
     assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_an_interrupt_during_the_imports_is_silent(tmp_path):
+    (tmp_path / "json.py").write_text("raise KeyboardInterrupt")  # what the command imports
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    command = [sys.executable, "-m", "mmpkd", "check"]
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (INTERRUPTED, "")
