@@ -4,6 +4,6 @@ import sys
 
 from mmpkd.interrupts import end_quietly
 
-# A script of the workflow, which Snakemake gives this name: Ctrl-C may reach it while it imports other modules.
-if hasattr(sys.modules["__main__"], "snakemake"):
+# A script of the workflow, to which Snakemake gives an object of this name: Ctrl-C may reach it during its imports.
+if hasattr(getattr(sys.modules.get("__main__"), "snakemake", None), "output"):
     end_quietly()
