@@ -19,7 +19,8 @@ COLUMNS = ["domain", "cohort", "arm", "metric", "method"]
 COLUMNS += [f"{name}{bound}" for name in ("auroc", "score", "gain") for bound in ("", "_low", "_high")]
 SAMPLE = ("images", "patients", "seeds")
 COLUMNS += ["gain_p", *(f"n_{noun}" for noun in SAMPLE), *(f"auroc_n_{noun}" for noun in SAMPLE), "reason"]
-SHOWN = [name for name in COLUMNS if name not in ("metric", "method", "gain_p") and "n_" not in name]
+HIDDEN = ("metric", "method", "gain_p", *(f"{of}n_{noun}" for of in ("", "auroc_") for noun in SAMPLE))
+SHOWN = [name for name in COLUMNS if name not in HIDDEN]
 
 
 def make(inputs: Inputs) -> Table:

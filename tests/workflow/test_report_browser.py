@@ -376,6 +376,8 @@ def test_paper_has_the_summary_and_not_the_rows_of_long_tables(page):
         assert page.evaluate("document.querySelectorAll('.whole tbody tr').length") == 12
         assert page.evaluate("document.querySelector('.whole table').offsetHeight") > 100
         assert page.evaluate("getComputedStyle(document.querySelector('.whole')).breakInside") == "avoid"
+        frozen = "[...document.querySelectorAll('.whole .frozen')].map(e => getComputedStyle(e).position)"
+        assert set(page.evaluate(frozen)) <= {"static"}
         assert column(page, 0) == []
         evidence = "[...document.querySelectorAll('.claim details')].map(e => [e.open, e.offsetHeight])"
         assert all(not is_open and height > 20 for is_open, height in page.evaluate(evidence)), "read without a click"
