@@ -308,8 +308,8 @@ def _add_redraw(commands: "argparse._SubParsersAction[_Mixed]") -> None:
         "redraw",
         help="make tables and figures from the scores of a run, without its data",
         description="Makes every table and figure that reads nothing but the long table, from that table and the "
-        "configuration of the run. Needs no data, torch or GPU. Exit code: 0, or 2 for a mistake in the command or the "
-        "configuration.",
+        "configuration of the run. Needs no images, torch or GPU. The table holds identifiers of patients. Exit code: "
+        "0, or 2 for a mistake in the command or the configuration.",
     )
     command.set_defaults(run=_redraw)
     command.add_argument("scores", type=Path, help="results/<study>/evaluation/scores.parquet")
