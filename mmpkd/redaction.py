@@ -11,14 +11,11 @@ from pathlib import Path
 LONGEST = 400  # characters
 UNITS = "more|images?|files?|rows?|columns?|pixels?|patients?|studies|records?|bytes|characters"
 # Numbers that say what is wrong, and identify nobody: the row of a table, a size, a range, a count of something.
-HARMLESS = re.compile(
-    rf"\brow \d{{1,7}}\b|\b\d{{1,5}} x \d{{1,5}}\b|\b\d{{1,4}} to \d{{1,4}}\b|\b\d{{1,7}} (?:{UNITS})\b"
-)
+HARMLESS = rf"\brow \d{{1,7}}\b|\b\d{{1,5}} x \d{{1,5}}\b|\b\d{{1,4}} to \d{{1,4}}\b|\b\d{{1,7}} (?:{UNITS})\b"
 ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+(?=>)")  # in the name that Python gives to an object
 QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 DICOM_UID = re.compile(r"\d+(?:\.\d+){3,}")
-PLACE = "\0"  # of a harmless number, while others are hidden
-NUMBER = re.compile(r"\d{3,}")
+NUMBER = re.compile(rf"({HARMLESS})|\d{{3,}}")
 HEXADECIMAL = re.compile(r"(?<![0-9A-Za-z])(?=[0-9a-f-]*\d)[0-9a-f][0-9a-f-]{6,}[0-9a-f](?![0-9A-Za-z])")
 
 
@@ -45,16 +42,10 @@ def repeatable(text: str) -> str:
 
 
 def _hide(text: str) -> str:
-    text, kept = QUOTED.sub("...", text), []
-
-    def keep(found: re.Match[str]) -> str:
-        kept.append(found[0])
-        return PLACE
-
-    text = HARMLESS.sub(keep, text.replace(PLACE, ""))
-    for identifier in (DICOM_UID, HEXADECIMAL, NUMBER):
+    text = QUOTED.sub("...", text)
+    for identifier in (DICOM_UID, HEXADECIMAL):  # before numbers are looked at: a part of an identifier is not harmless
         text = identifier.sub("#", text)
-    return re.sub(PLACE, lambda _: kept.pop(0), text)
+    return NUMBER.sub(lambda found: found[1] or "#", text)
 
 
 def _shorten(text: str) -> str:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.special import expit
 
 from mmpkd.design import Cell, Score
 from mmpkd.evaluation.matrices import score_matrix
+from mmpkd.evaluation.reliability import probabilities
 from mmpkd.evaluation.statistics import gain_matrix
 
 
@@ -77,7 +77,7 @@ def mean_probabilities(exports: Sequence[Mapping[str, np.ndarray]], image_id: st
     """
     places = [np.flatnonzero(export["image_id"] == image_id)[0] for export in exports]
     odds = [export["logits"][place] for export, place in zip(exports, places, strict=True)]
-    means = expit(np.asarray(odds, np.float64)).mean(axis=0)
+    means = probabilities(np.asarray(odds)).mean(axis=0)
     return {str(label): round(float(mean), 3) for label, mean in zip(exports[0]["labels"], means, strict=True)}
 
 

@@ -165,9 +165,9 @@ def _cases(
     images = gains.index[ranks]
     pictures = _pictures(sources, cell.cohort, images, images[bears[ranks]], cell.cohort in design.phantoms)
     looks = _looks(lead, evaluation, cell, design.order(lead["arm"].unique()), images, sources)
+    ranked_by = METHOD_NAMES[evaluation.methods[0]]  # whatever map is looked at
     cases = []
     for rank, seen, look in zip(ranks, pictures, looks, strict=True):
-        ranked_by = METHOD_NAMES[evaluation.methods[0]]  # whatever map is looked at
         title = f"rank {rank + 1:,} of {len(gains):,}, gain {signed(gains.iloc[rank], 2)} ({ranked_by})"
         title += ", with marker" if bears[rank] else ""
         facts = {"gain": round(float(gains.iloc[rank]), 6), "marked": bool(bears[rank]), "median": rank == middle}

@@ -108,6 +108,7 @@ def test_a_file_that_is_no_configuration_is_named(tmp_path, text):
         ("image 02aa804e-bde0afdd-112c0b34-7bc16630-4e384014 is odd", "image # is odd"),
         ("uid 1.3.6.1.4.1.9590.100.1.2.374115997511889073021386151921807063992", "uid #"),
         ("the word 'Mr. Smith has a\nsmall effusion' ends", "the word ... ends"),
+        ("uid 1.2.840.113619.2 to 5, 1.2.840.113.12 files", "uid # to 5, # files"),
         ("decade added faced", "decade added faced"),
         ("P_00001_LEFT_CC has two", "P_#_LEFT_CC has two"),
         ("t.csv, row 1204: image 1204, arrow 1204", "t.csv, row 1204: image #, arrow #"),
